@@ -1,0 +1,221 @@
+package manifest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"iter"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+
+	"mirrorcycle/internal/fault"
+)
+
+// Store keeps segments under the SHA-256 of their bytes.
+// ReadSegment returns exactly the bytes of that digest or an error.
+// WriteSegment of a digest that is already there does nothing.
+type Store interface {
+	ReadSegment(d Digest) ([]byte, error)
+	WriteSegment(d Digest, data []byte) error
+}
+
+// ID names a manifest: the SHA-256 of its root. The zero ID is the empty manifest.
+type ID = Digest
+
+// Totals counts a manifest's objects, indexes and their sizes in bytes.
+type Totals struct {
+	Objects     int64 `json:"objects"`
+	ObjectBytes int64 `json:"object_bytes"`
+	Indexes     int64 `json:"indexes"`
+	IndexBytes  int64 `json:"index_bytes"`
+}
+
+func (t *Totals) add(e Entry) {
+	if e.Kind.IsIndex() {
+		t.Indexes++
+		t.IndexBytes += e.Size
+		return
+	}
+	t.Objects++
+	t.ObjectBytes += e.Size
+}
+
+func (t *Totals) merge(o Totals) {
+	t.Objects += o.Objects
+	t.ObjectBytes += o.ObjectBytes
+	t.Indexes += o.Indexes
+	t.IndexBytes += o.IndexBytes
+}
+
+// segment is one line of a root.
+type segment struct {
+	digest Digest
+	totals Totals
+	first  string
+}
+
+// Manifest is an opened root; its segments are read when they are needed.
+type Manifest struct {
+	id       ID
+	store    Store
+	segments []segment
+
+	mu     sync.Mutex
+	cached int // segment held in cache, -1 for none
+	cache  []Entry
+}
+
+// Open reads the root id. The zero ID opens the empty manifest.
+func Open(store Store, id ID) (*Manifest, error) {
+	m := &Manifest{id: id, store: store, cached: -1}
+	if id == (ID{}) {
+		return m, nil
+	}
+	data, err := store.ReadSegment(id)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: open %s: %w", id, err)
+	}
+	for line := range bytes.Lines(data) {
+		s, err := parseSegment(strings.TrimSuffix(string(line), "\n"))
+		if err != nil {
+			return nil, fmt.Errorf("manifest: open %s: %w", id, err)
+		}
+		m.segments = append(m.segments, s)
+	}
+	return m, nil
+}
+
+func (s segment) append(b []byte) []byte {
+	return fmt.Appendf(b, "%s %d %d %d %d %s\n", s.digest, s.totals.Objects, s.totals.ObjectBytes,
+		s.totals.Indexes, s.totals.IndexBytes, s.first)
+}
+
+func parseSegment(line string) (segment, error) {
+	var s segment
+	f := strings.SplitN(line, " ", 6)
+	if len(f) != 6 || f[5] == "" {
+		return s, fmt.Errorf("root line %.80q: %w", line, fault.Malformed)
+	}
+	var err error
+	if s.digest, err = ParseDigest(f[0]); err != nil {
+		return s, err
+	}
+	for i, p := range []*int64{&s.totals.Objects, &s.totals.ObjectBytes, &s.totals.Indexes, &s.totals.IndexBytes} {
+		if *p, err = strconv.ParseInt(f[i+1], 10, 64); err != nil || *p < 0 {
+			return s, fmt.Errorf("root line %.80q: %w", line, fault.Malformed)
+		}
+	}
+	s.first = f[5]
+	return s, nil
+}
+
+// ID returns the manifest's name.
+func (m *Manifest) ID() ID { return m.id }
+
+// Totals sums up the manifest without reading its segments.
+func (m *Manifest) Totals() Totals {
+	var t Totals
+	for _, s := range m.segments {
+		t.merge(s.totals)
+	}
+	return t
+}
+
+// Segments returns the digests of the manifest's segments, without the root.
+func (m *Manifest) Segments() []Digest {
+	out := make([]Digest, len(m.segments))
+	for i, s := range m.segments {
+		out[i] = s.digest
+	}
+	return out
+}
+
+// All yields every entry by ascending path, holding one segment at a time.
+func (m *Manifest) All() iter.Seq2[Entry, error] { return m.from(0, "") }
+
+// Under yields the entries whose path begins with prefix.
+func (m *Manifest) Under(prefix string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for e, err := range m.from(m.find(prefix), prefix) {
+			if err == nil && !strings.HasPrefix(e.Path, prefix) {
+				return
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Manifest) from(i int, start string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for ; i < len(m.segments); i++ {
+			entries, err := m.read(i)
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range entries {
+				if e.Path >= start && !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Lookup finds the entry of path. Lookups by ascending path are cheapest.
+func (m *Manifest) Lookup(path string) (Entry, bool, error) {
+	if len(m.segments) == 0 {
+		return Entry{}, false, nil
+	}
+	i := m.find(path)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cached != i {
+		entries, err := m.read(i)
+		if err != nil {
+			return Entry{}, false, err
+		}
+		m.cached, m.cache = i, entries
+	}
+	j := sort.Search(len(m.cache), func(j int) bool { return m.cache[j].Path >= path })
+	if j < len(m.cache) && m.cache[j].Path == path {
+		return m.cache[j], true, nil
+	}
+	return Entry{}, false, nil
+}
+
+// find returns the segment that would hold path.
+func (m *Manifest) find(path string) int {
+	i := sort.Search(len(m.segments), func(i int) bool { return m.segments[i].first > path })
+	return max(i-1, 0)
+}
+
+// read parses segment i and checks it against its digest.
+func (m *Manifest) read(i int) ([]Entry, error) {
+	d := m.segments[i].digest
+	data, err := m.store.ReadSegment(d)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: read segment %s: %w", d, err)
+	}
+	if sha256.Sum256(data) != d {
+		return nil, &fault.Error{Kind: fault.Corrupt, Op: "manifest: read segment", Subject: d.String(),
+			Advice: "restore the state directory, or adopt the tree again"}
+	}
+	return parseEntries(data, m.segments[i].totals)
+}
+
+func parseEntries(data []byte, t Totals) ([]Entry, error) {
+	out := make([]Entry, 0, t.Objects+t.Indexes)
+	for line := range bytes.Lines(data) {
+		e, err := ParseEntry(bytes.TrimSuffix(line, []byte{'\n'}))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
