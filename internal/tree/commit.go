@@ -1,0 +1,294 @@
+package tree
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+)
+
+// CommitRequest describes the next generation. Its objects have landed and the
+// contents of its indexes are kept (PutIndex) before Commit is called.
+type CommitRequest struct {
+	Above    int64 // the number will be above this and above the tree's own
+	Manifest *manifest.Manifest
+	Aux      map[string]manifest.ID
+	Engine   json.RawMessage
+	Upstream Upstream
+	Plan     string
+}
+
+const intentPrefix = "intent."
+
+// intent is a commit under way. Both manifests are in the state, so what
+// remains to be done is their difference.
+type intent struct {
+	Generation   Generation `json:"generation"`
+	BaseManifest string     `json:"base_manifest"`
+}
+
+// Commit makes req the tree's next generation. Once the intent is durable the
+// commit will happen, if need be by whoever opens the tree next; until then
+// nothing that clients see has changed.
+func (t *Tree) Commit(ctx context.Context, req CommitRequest) (*Generation, error) {
+	base, err := t.Committed()
+	if err != nil {
+		return nil, err
+	}
+	in, err := t.prepare(base, req)
+	if err != nil {
+		return nil, err
+	}
+	t.cfg.Crash("commit/prepared")
+	if err := t.Sync(); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.writeState(data, intentPrefix+strconv.FormatInt(in.Generation.Number, 10)); err != nil {
+		return nil, err
+	}
+	t.cfg.Crash("commit/intent")
+	return &in.Generation, t.apply(in)
+}
+
+func (t *Tree) prepare(base *Generation, req CommitRequest) (intent, error) {
+	old, err := t.ManifestOf(base)
+	if err != nil {
+		return intent{}, err
+	}
+	g := Generation{Plan: req.Plan, Engine: req.Engine, Totals: req.Manifest.Totals(), Aux: map[string]string{}}
+	g.Served = Served{Tree: t.id.Tree, Mirror: t.id.Mirror, Number: req.Above + 1, Manifest: req.Manifest.ID().String(),
+		Time: t.cfg.Now().UTC(), Upstream: req.Upstream}
+	if base != nil {
+		g.Base = base.Number
+		g.Number = max(g.Number, base.Number+1)
+	}
+	for name, id := range req.Aux {
+		if id != (manifest.ID{}) {
+			g.Aux[name] = id.String()
+		}
+	}
+	for d, err := range manifest.Diff(old, req.Manifest) {
+		if err == nil {
+			err = t.count(&g.Changes, d)
+		}
+		if err != nil {
+			return intent{}, err
+		}
+	}
+	return intent{Generation: g, BaseManifest: old.ID().String()}, nil
+}
+
+// count adds d to the totals and checks that its content is at hand.
+func (t *Tree) count(c *Changes, d manifest.Delta) error {
+	switch {
+	case d.New == nil && d.Old.Kind.IsIndex():
+		c.Indexes++
+	case d.New == nil:
+		c.Dropped++
+	case d.New.Kind.IsIndex():
+		c.Indexes++
+		if _, err := os.Stat(t.blobPath("index", d.New.Digest)); err != nil {
+			return fmt.Errorf("tree: commit %s: content of the index is not kept: %w", d.New.Path, err)
+		}
+	default:
+		if d.Old != nil {
+			c.Replaced++
+		} else {
+			c.Added++
+			c.AddedBytes += d.New.Size
+		}
+		size, ok, err := t.Stat(d.New.Path)
+		if err != nil {
+			return err
+		}
+		if !ok || size != d.New.Size {
+			return &fault.Error{Kind: fault.Corrupt, Op: "tree: commit", Subject: d.New.Path,
+				Err: fmt.Errorf("the object is not in the tree with %d bytes", d.New.Size), Advice: "run the mirror again"}
+		}
+	}
+	return nil
+}
+
+// rollForward finishes the commit that an earlier epoch began.
+func (t *Tree) rollForward() error {
+	open, err := numbered(t.cfg.State, intentPrefix)
+	if err != nil {
+		return fmt.Errorf("tree: look for intents: %w", err)
+	}
+	slices.Sort(open)
+	for _, n := range open {
+		data, err := os.ReadFile(t.statePath(intentPrefix + strconv.FormatInt(n, 10)))
+		if err != nil {
+			return fmt.Errorf("tree: read intent: %w", err)
+		}
+		var in intent
+		if err := json.Unmarshal(data, &in); err != nil {
+			return &fault.Error{Kind: fault.Corrupt, Op: "tree: read intent", Subject: strconv.FormatInt(n, 10), Err: err, Advice: "restore the state"}
+		}
+		if err := t.apply(in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply carries an intent out. It may run any number of times: each step
+// leads to the same state whether or not it was done before.
+func (t *Tree) apply(in intent) error {
+	n := strconv.FormatInt(in.Generation.Number, 10)
+	served, err := ReadServed(t.cfg.Dir)
+	if err == nil && served.Number >= in.Generation.Number {
+		return t.dropState(intentPrefix + n)
+	}
+	indexes, gone, err := t.difference(in)
+	if err != nil {
+		return err
+	}
+	slices.SortStableFunc(indexes, func(a, b manifest.Entry) int { return cmp.Compare(a.Kind, b.Kind) })
+	for _, e := range indexes {
+		if err := t.LandIndex(e.Digest, e.Path); err != nil {
+			return err
+		}
+	}
+	for _, p := range gone {
+		if err := t.discard(p); err != nil {
+			return err
+		}
+	}
+	return t.publish(in.Generation)
+}
+
+// publish records the generation and lets generation.json name it, last of all.
+func (t *Tree) publish(g Generation) error {
+	n := strconv.FormatInt(g.Number, 10)
+	record, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	if err := t.writeState(append(record, '\n'), "gen", n); err != nil {
+		return err
+	}
+	served, err := json.Marshal(g.Served)
+	if err != nil {
+		return err
+	}
+	if err := t.Sync(); err != nil {
+		return err
+	}
+	if err := t.writeServed(append(served, '\n')); err != nil {
+		return err
+	}
+	return t.dropState(intentPrefix + n)
+}
+
+// difference lists the index files to place and those to remove, and records the dropped objects.
+func (t *Tree) difference(in intent) (place []manifest.Entry, gone []string, err error) {
+	oldID, err := manifest.ParseDigest(in.BaseManifest)
+	if err != nil {
+		return nil, nil, err
+	}
+	old, err := t.Manifest(oldID)
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err := t.ManifestOf(&in.Generation)
+	if err != nil {
+		return nil, nil, err
+	}
+	drops, err := t.newDrops()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer drops.abandon()
+	for d, err := range manifest.Diff(old, next) {
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case d.New == nil && d.Old.Kind.IsIndex():
+			gone = append(gone, d.Old.Path)
+		case d.New == nil:
+			drops.add(*d.Old)
+		case d.New.Kind.IsIndex():
+			place = append(place, *d.New)
+		}
+	}
+	return place, gone, drops.keep(in.Generation.Number)
+}
+
+func (t *Tree) writeServed(data []byte) error {
+	f, err := t.Create()
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return t.explain("tree: write", ServedPath, err)
+	}
+	t.cfg.Crash("served")
+	name := t.cfg.Dir + "/" + ServedPath
+	if err := os.Rename(f.Name(), name); err != nil {
+		return t.explain("tree: write", name, err)
+	}
+	return syncDir(t.cfg.Dir + "/" + private)
+}
+
+// dropFile collects the drops of one generation.
+type dropFile struct {
+	t    *Tree
+	name string
+	f    *os.File
+	w    *bufio.Writer
+	n    int
+}
+
+func (t *Tree) newDrops() (*dropFile, error) {
+	name := t.tempName()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, t.explain("tree: record drops", name, err)
+	}
+	return &dropFile{t: t, name: name, f: f, w: bufio.NewWriter(f)}, nil
+}
+
+func (d *dropFile) add(e manifest.Entry) {
+	d.n++
+	d.w.Write(e.AppendText(nil)) // the error comes again at Flush
+}
+
+func (d *dropFile) keep(gen int64) error {
+	if d.n == 0 {
+		return nil
+	}
+	if err := errors.Join(d.w.Flush(), d.f.Sync()); err != nil {
+		return d.t.explain("tree: record drops", d.name, err)
+	}
+	if err := d.t.stateDir(d.t.statePath("drops")); err != nil {
+		return err
+	}
+	d.t.cfg.Crash("drops")
+	name := d.t.statePath("drops", strconv.FormatInt(gen, 10))
+	if err := os.Rename(d.name, name); err != nil {
+		return d.t.explain("tree: record drops", name, err)
+	}
+	return syncDir(d.t.statePath("drops"))
+}
+
+func (d *dropFile) abandon() {
+	d.f.Close()
+	os.Remove(d.name)
+}

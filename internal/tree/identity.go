@@ -1,0 +1,107 @@
+package tree
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"mirrorcycle/internal/fault"
+)
+
+// Identity tells one tree from every other, so that an unmounted disk is never
+// taken for an empty mirror.
+type Identity struct {
+	Tree   string    `json:"tree"`   // unique, such as "ubuntu-3f1c9a52b0d4"
+	Mirror string    `json:"mirror"` // the mirror's name in the spec
+	Made   time.Time `json:"made"`
+}
+
+const idFile = "id"
+
+// Setup makes the tree and its state and gives both one identity. It does
+// nothing where that was done before, and refuses directories that belong to
+// another mirror, or of which only one has an identity.
+func Setup(cfg Config, mirror string) (Identity, error) {
+	inTree, errTree := readIdentity(filepath.Join(cfg.Dir, private, idFile))
+	inState, errState := readIdentity(filepath.Join(cfg.State, idFile))
+	switch {
+	case errTree == nil && errState == nil && inTree == inState && inTree.Mirror == mirror:
+		return inTree, nil
+	case errors.Is(errTree, fs.ErrNotExist) && errors.Is(errState, fs.ErrNotExist):
+	case errTree == nil && errors.Is(errState, fs.ErrNotExist):
+		return Identity{}, wrong(cfg.State, "the tree has an identity and its state has none",
+			"mount the state; if it is lost, use starter adopt")
+	case errState == nil && errors.Is(errTree, fs.ErrNotExist) && inState.Mirror == mirror:
+		// Cut off between the two files below, or the tree is not mounted: only
+		// a state that never committed anything may belong to an empty tree.
+		if committed(cfg.State) {
+			return Identity{}, wrong(cfg.Dir, "the state has generations and the tree has no identity", "mount the tree")
+		}
+		return inState, writeIdentity(filepath.Join(cfg.Dir, private), inState)
+	default:
+		return Identity{}, wrong(cfg.Dir, fmt.Sprintf("tree %+v (%v) and state %+v (%v) do not belong to mirror %s together",
+			inTree, errTree, inState, errState, mirror), "check which disks are mounted where")
+	}
+	var random [6]byte
+	rand.Read(random[:])
+	id := Identity{Tree: mirror + "-" + hex.EncodeToString(random[:]), Mirror: mirror, Made: time.Now().UTC().Truncate(time.Second)}
+	if err := writeIdentity(cfg.State, id); err != nil {
+		return Identity{}, err
+	}
+	return id, writeIdentity(filepath.Join(cfg.Dir, private), id)
+}
+
+func committed(state string) bool {
+	entries, _ := os.ReadDir(filepath.Join(state, "gen"))
+	return len(entries) > 0
+}
+
+func writeIdentity(dir string, id Identity) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("tree: set up %s: %w", dir, err)
+	}
+	data, err := json.Marshal(id)
+	if err != nil {
+		return err
+	}
+	return writeDurable(filepath.Join(dir, idFile+".new"), filepath.Join(dir, idFile), append(data, '\n'))
+}
+
+func readIdentity(name string) (Identity, error) {
+	var id Identity
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return id, err
+	}
+	if err := json.Unmarshal(data, &id); err != nil || id.Tree == "" {
+		return id, fmt.Errorf("tree: read %s: %w", name, fault.Corrupt)
+	}
+	return id, nil
+}
+
+// identify returns the identity that tree and state agree on.
+func identify(cfg Config) (Identity, error) {
+	inTree, err := readIdentity(filepath.Join(cfg.Dir, private, idFile))
+	if err != nil {
+		return inTree, wrong(cfg.Dir, err.Error(), "mount the right storage, or run starter setup for a new mirror")
+	}
+	inState, err := readIdentity(filepath.Join(cfg.State, idFile))
+	if err != nil {
+		return inTree, wrong(cfg.State, err.Error(), "mount the right state, or run starter setup for a new mirror")
+	}
+	if inTree.Tree != inState.Tree {
+		return inTree, wrong(cfg.Dir, fmt.Sprintf("the tree is %s, its state is of %s", inTree.Tree, inState.Tree),
+			"mount the tree and the state that belong together")
+	}
+	return inTree, nil
+}
+
+func wrong(subject, why, advice string) error {
+	return &fault.Error{Kind: fault.WrongStorage, Op: "tree: identify", Subject: subject, Err: errors.New(why), Advice: advice}
+}

@@ -1,0 +1,171 @@
+package tree
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"mirrorcycle/internal/manifest"
+)
+
+// writeDurable writes data to temp, syncs it, renames it to name and syncs the directory.
+func writeDurable(temp, name string, data []byte) error {
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, name); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (t *Tree) tempName() string {
+	return filepath.Join(t.tmpDir(), strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
+}
+
+// writeState replaces a file of the state durably; a fenced run cannot.
+func (t *Tree) writeState(data []byte, elem ...string) error {
+	name := t.statePath(elem...)
+	t.cfg.Crash("state/" + elem[0])
+	if err := t.stateDir(filepath.Dir(name)); err != nil {
+		return err
+	}
+	return t.explain("tree: write", name, writeDurable(t.tempName(), name, data))
+}
+
+func (t *Tree) stateDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return t.explain("tree: make", dir, err)
+	}
+	return nil
+}
+
+// dropState takes a file out of the state by renaming it into tmp.<epoch>: a fenced run cannot.
+func (t *Tree) dropState(elem ...string) error {
+	name := t.statePath(elem...)
+	t.cfg.Crash("drop-state/" + elem[0])
+	err := os.Rename(name, t.tempName())
+	if errors.Is(err, fs.ErrNotExist) && !t.isFenced() {
+		return nil
+	}
+	return t.explain("tree: remove", name, err)
+}
+
+// putBlob stores data under dir/<xx>/<digest>. It is durable after the next Sync.
+func (t *Tree) putBlob(kind string, d manifest.Digest, data []byte) error {
+	name := t.blobPath(kind, d)
+	if st, err := os.Stat(name); err == nil && st.Size() == int64(len(data)) {
+		return nil
+	}
+	if err := t.stateDir(filepath.Dir(name)); err != nil {
+		return err
+	}
+	temp := t.tempName()
+	if err := os.WriteFile(temp, data, 0o644); err != nil {
+		return t.explain("tree: write", name, err)
+	}
+	return t.explain("tree: write", name, os.Rename(temp, name))
+}
+
+func (t *Tree) blobPath(kind string, d manifest.Digest) string {
+	s := d.String()
+	return t.statePath(kind, s[:2], s)
+}
+
+// ReadSegment implements manifest.Store.
+func (t *Tree) ReadSegment(d manifest.Digest) ([]byte, error) {
+	return os.ReadFile(t.blobPath("segments", d))
+}
+
+// WriteSegment implements manifest.Store.
+func (t *Tree) WriteSegment(d manifest.Digest, data []byte) error {
+	return t.putBlob("segments", d, data)
+}
+
+// PutIndex keeps the content of an index file for a later Commit, and for as
+// long as a generation that names it is kept.
+func (t *Tree) PutIndex(data []byte) (manifest.Digest, error) {
+	d := manifest.Digest(sha256.Sum256(data))
+	return d, t.putBlob("index", d, data)
+}
+
+// PutIndexFile keeps a staged file as the content of an index; it is discarded from the stage.
+func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
+	name := t.blobPath("index", d)
+	if err := t.stateDir(filepath.Dir(name)); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	err := os.Rename(f.Name(), name)
+	if errors.Is(err, unix.EXDEV) {
+		temp := t.tempName()
+		if err = copyFile(f.Name(), temp); err == nil {
+			err = errors.Join(os.Rename(temp, name), os.Remove(f.Name()))
+		}
+	}
+	return t.explain("tree: keep index", name, err)
+}
+
+// OpenIndex opens the content of an index file by its digest.
+func (t *Tree) OpenIndex(d manifest.Digest) (*os.File, error) {
+	f, err := os.Open(t.blobPath("index", d))
+	if err != nil {
+		return nil, fmt.Errorf("tree: index content %s: %w", d, err)
+	}
+	return f, nil
+}
+
+// LandIndex places kept content at p at once: for immutable files whose content is an index (by-hash).
+func (t *Tree) LandIndex(d manifest.Digest, p string) error {
+	staged := filepath.Join(t.stageDir(), "i"+strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
+	blob := t.blobPath("index", d)
+	err := os.Link(blob, staged)
+	if errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ENOTSUP) {
+		err = copyFile(blob, staged)
+	}
+	if err != nil {
+		return t.explain("tree: stage index", p, err)
+	}
+	if err := t.land(staged, p); err != nil {
+		return err
+	}
+	// Renaming one link of a file onto another does nothing and leaves both.
+	os.Remove(staged)
+	return nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}

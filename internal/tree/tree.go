@@ -1,0 +1,245 @@
+// Package tree keeps the files of one mirror safely: identity, lease, staging, generations and delayed removal.
+//
+// A tree is two directories: the tree itself, laid out as clients see it, and
+// the state beside it, which clients never see. Exactly one run at a time may
+// write, the holder of the highest lease; its number is the epoch. Everything
+// lands by a rename out of stage/<epoch> and goes by a rename into
+// trash/<epoch>, and whoever takes over removes those directories of older
+// epochs first: a run that wakes up late then fails with fault.Fenced instead
+// of changing anything.
+//
+// The layout:
+//
+//	<dir>/.mirror/id                identity, made by Setup only
+//	<dir>/.mirror/generation.json   what the tree serves (see Generation)
+//	<dir>/.mirror/stage/<epoch>/    files on their way in
+//	<dir>/.mirror/trash/<epoch>/    files on their way out
+//	<state>/id  lease.<epoch>  tmp.<epoch>/
+//	<state>/intent.<n>              a commit that is under way
+//	<state>/gen/<n>                 committed generations
+//	<state>/segments/<digest>       manifests;  <state>/index/<digest>  contents of index files
+//	<state>/drops/<n>               objects that generation n no longer names
+//	<state>/plan/<digest>/          plans
+package tree
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mirrorcycle/internal/fault"
+)
+
+// Config says where a tree is and who opens it.
+type Config struct {
+	Dir   string // the tree
+	State string // its state
+	// Holder is written into the lease: cluster, namespace, workflow, run, host.
+	Holder string
+	// Crash is called with the name of every write boundary. Tests stop there.
+	Crash func(point string)
+	// Now is the clock, time.Now if nil.
+	Now func() time.Time
+}
+
+// Tree is an opened tree. Its methods may be called from several goroutines,
+// except that one of Commit, Reap and Expire runs at a time.
+type Tree struct {
+	cfg   Config
+	id    Identity
+	root  *os.Root
+	epoch int64 // 0 for a reader
+	seq   atomic.Int64
+	nonce string // keeps the temporary names of several processes of one epoch apart
+
+	mu   sync.Mutex
+	dirs map[string]bool // directories known to be real ones
+}
+
+// Open checks the identity, takes the lease, fences older epochs and rolls an
+// open intent forward. The error is fault.WrongStorage where the tree or its
+// state is not the expected one.
+func Open(cfg Config) (*Tree, error) {
+	t, err := Read(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err = t.takeLease(); err == nil {
+		err = t.fence()
+	}
+	if err == nil {
+		err = t.rollForward()
+	}
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Resume goes on as the holder of epoch, which Open returned earlier, perhaps
+// in another process. The error is fault.Fenced if a newer lease exists.
+func Resume(cfg Config, epoch int64) (*Tree, error) {
+	t, err := Read(cfg)
+	if err != nil {
+		return nil, err
+	}
+	top, err := t.topLease()
+	if err == nil && top != epoch {
+		err = t.fenced()
+	}
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
+	t.epoch = epoch
+	return t, nil
+}
+
+// Read opens the tree without a lease: nothing can be written through it.
+func Read(cfg Config) (*Tree, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Crash == nil {
+		cfg.Crash = func(string) {}
+	}
+	id, err := identify(cfg)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("tree: open %s: %w", cfg.Dir, err)
+	}
+	return &Tree{cfg: cfg, id: id, root: root, nonce: rand.Text()[:10], dirs: map[string]bool{".": true}}, nil
+}
+
+// Close releases the directory handle; the lease stays until somebody takes over.
+func (t *Tree) Close() error { return t.root.Close() }
+
+// ID returns the tree's identity.
+func (t *Tree) ID() Identity { return t.id }
+
+// Epoch returns the lease's number, 0 for a reader.
+func (t *Tree) Epoch() int64 { return t.epoch }
+
+// Dir returns the tree's directory and State its state directory.
+func (t *Tree) Dir() string { return t.cfg.Dir }
+
+// State returns the directory of the tree's state.
+func (t *Tree) State() string { return t.cfg.State }
+
+func (t *Tree) statePath(elem ...string) string {
+	return filepath.Join(append([]string{t.cfg.State}, elem...)...)
+}
+
+func (t *Tree) fenced() error {
+	return &fault.Error{Kind: fault.Fenced, Op: "tree: write", Subject: t.cfg.Dir,
+		Err:    fmt.Errorf("epoch %d has been taken over", t.epoch),
+		Advice: "nothing to do: the newer run goes on"}
+}
+
+// explain turns the ENOENT of a fenced run into fault.Fenced, and a full disk into fault.NoSpace.
+func (t *Tree) explain(op, subject string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist) && t.isFenced():
+		return t.fenced()
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		return &fault.Error{Kind: fault.NoSpace, Op: op, Subject: subject, Err: err, Advice: "free space or raise the quota"}
+	}
+	return fmt.Errorf("%s %s: %w", op, subject, err)
+}
+
+func (t *Tree) isFenced() bool {
+	if t.epoch == 0 {
+		return true
+	}
+	_, err := os.Lstat(t.stageDir())
+	if err == nil {
+		_, err = os.Lstat(t.tmpDir())
+	}
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// Free returns the bytes that an ordinary user may still write to the tree's file system.
+func (t *Tree) Free() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(t.cfg.Dir, &st); err != nil {
+		return 0, fmt.Errorf("tree: free space of %s: %w", t.cfg.Dir, err)
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// Sync makes everything written so far durable: one syncfs for each file system.
+func (t *Tree) Sync() error {
+	for _, dir := range []string{t.cfg.State, t.cfg.Dir} {
+		if err := syncfs(dir); err != nil {
+			return fmt.Errorf("tree: sync %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+func syncfs(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}
+
+// realDir makes dir and its parents in the tree and refuses links among them:
+// os.Root follows links that stay inside, and a link would let one path name two places.
+func (t *Tree) realDir(dir string) error {
+	t.mu.Lock()
+	known := t.dirs[dir]
+	t.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := t.realDir(path.Dir(dir)); err != nil {
+		return err
+	}
+	err := t.root.Mkdir(dir, 0o755)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return t.explain("tree: make directory", dir, err)
+	}
+	if err := t.checkDir(dir); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.dirs[dir] = true
+	t.mu.Unlock()
+	return nil
+}
+
+func (t *Tree) checkDir(dir string) error {
+	st, err := t.root.Lstat(dir)
+	if err != nil {
+		return fmt.Errorf("tree: %s: %w", dir, err)
+	}
+	if !st.IsDir() {
+		return &fault.Error{Kind: fault.Hostile, Op: "tree: use directory", Subject: filepath.Join(t.cfg.Dir, dir),
+			Err: fmt.Errorf("it is a %s", st.Mode().Type()), Advice: "remove it: a mirror's tree holds no links"}
+	}
+	return nil
+}
+
+func (t *Tree) forgetDir(dir string) {
+	t.mu.Lock()
+	delete(t.dirs, dir)
+	t.mu.Unlock()
+}
