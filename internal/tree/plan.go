@@ -88,6 +88,9 @@ type PlanWriter struct {
 	info  PlanInfo
 	files map[string]*planOutput
 	shard struct{ objects, bytes int64 }
+
+	base     *manifest.Manifest // read when first asked for
+	retained map[string]manifest.Entry
 }
 
 type planOutput struct {
@@ -141,6 +144,49 @@ func (w *PlanWriter) Fetch(it Item) error {
 	w.info.Objects++
 	w.info.Bytes += max(it.Size, 0)
 	return writeJSON(out, it)
+}
+
+// Want makes sure that the next generation has the object it: it is added to
+// the fetch list unless the tree holds it already, named or still retained.
+// The error wraps fault.Conflict if the path holds other bytes, which an index
+// that clients may still have promises to them.
+func (w *PlanWriter) Want(it Item) error {
+	held, ok, err := w.held(it.Path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !ok, it.SHA256 == "":
+		return w.Fetch(it)
+	case held.Digest.String() == it.SHA256 && (it.Size < 0 || held.Size == it.Size):
+		return nil
+	}
+	return &fault.Error{Kind: fault.Conflict, Op: "tree: plan", Subject: it.Path,
+		Err:    fmt.Errorf("the tree holds %s (%d bytes), upstream now names %s (%d bytes)", held.Digest, held.Size, it.SHA256, it.Size),
+		Advice: "upstream changed a file under its name; see on-conflict in the spec"}
+}
+
+// Held returns the entry of an object that the base names or that is still retained.
+func (w *PlanWriter) Held(path string) (manifest.Entry, bool, error) { return w.held(path) }
+
+func (w *PlanWriter) held(path string) (manifest.Entry, bool, error) {
+	if w.base == nil {
+		g, err := w.t.Committed()
+		if err != nil {
+			return manifest.Entry{}, false, err
+		}
+		if w.base, err = w.t.ManifestOf(g); err != nil {
+			return manifest.Entry{}, false, err
+		}
+		if w.retained, err = w.t.Retained(); err != nil {
+			return manifest.Entry{}, false, err
+		}
+	}
+	if e, ok, err := w.base.Lookup(path); ok || err != nil {
+		return e, ok, err
+	}
+	e, ok := w.retained[path]
+	return e, ok, nil
 }
 
 func shardName(n int) string { return "fetch." + strconv.Itoa(n) }

@@ -1,0 +1,115 @@
+// Package journal appends checksummed records to a file and reads back the whole ones.
+//
+// A record is one line: the CRC-32C of its text in hexadecimal, a space, the
+// text. Append returns after the record is durable. A torn line, left by a
+// crash, is skipped; a file that is mostly damage is an error.
+package journal
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"mirrorcycle/internal/fault"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Append adds one record. The text must not contain a newline.
+func Append(name, text string) error {
+	if strings.Contains(text, "\n") {
+		return fmt.Errorf("journal: append to %s: newline in %q", name, text)
+	}
+	_, err := os.Stat(name)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("journal: append: %w", err)
+	}
+	// A torn line before us must not swallow this record.
+	lead := ""
+	if st, err := f.Stat(); err == nil && st.Size() > 0 {
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, st.Size()-1); err == nil && last[0] != '\n' {
+			lead = "\n"
+		}
+	}
+	_, err = f.WriteString(lead + line(text))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("journal: append to %s: %w", name, err)
+	}
+	if fresh {
+		return syncDir(filepath.Dir(name))
+	}
+	return nil
+}
+
+func line(text string) string {
+	return fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(text), castagnoli), text)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Read returns the records' texts, oldest first. A missing file has none.
+func Read(name string) ([]string, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: read: %w", err)
+	}
+	defer f.Close()
+	var out []string
+	torn := 0
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		sum, text, ok := strings.Cut(lines.Text(), " ")
+		if !ok || sum != fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli)) {
+			torn++ // a crash tears the line it was writing; what follows stands on its own
+			continue
+		}
+		out = append(out, text)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("journal: read %s: %w", name, err)
+	}
+	if torn > 0 && torn > len(out) {
+		return nil, &fault.Error{Kind: fault.Corrupt, Op: "journal: read", Subject: name,
+			Err: fmt.Errorf("%d of %d records are damaged", torn, torn+len(out)), Advice: "restore the file"}
+	}
+	return out, nil
+}
+
+// Rewrite replaces the whole journal by the given records, atomically.
+func Rewrite(name string, texts []string) error {
+	var b strings.Builder
+	for _, t := range texts {
+		b.WriteString(line(t))
+	}
+	temp := name + ".new"
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return fmt.Errorf("journal: rewrite: %w", err)
+	}
+	_, err = f.WriteString(b.String())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("journal: rewrite %s: %w", name, err)
+	}
+	if err := os.Rename(temp, name); err != nil {
+		return fmt.Errorf("journal: rewrite: %w", err)
+	}
+	return syncDir(filepath.Dir(name))
+}
