@@ -249,11 +249,13 @@ func TestZombieAtEveryBoundary(t *testing.T) {
 func TestWrongStorage(t *testing.T) {
 	other := setup(t)
 	cases := map[string]func(dir string) error{
-		"tree not mounted":       func(dir string) error { return os.RemoveAll(filepath.Join(dir, "tree")) },
-		"state not mounted":      func(dir string) error { return os.RemoveAll(filepath.Join(dir, "state")) },
-		"empty tree mounted":     func(dir string) error { return os.Remove(filepath.Join(dir, "tree/.mirror/id")) },
-		"state of another tree":  func(dir string) error { return copyOver(other, dir, "state/id") },
-		"generation of another":  func(dir string) error { return os.WriteFile(filepath.Join(dir, "tree/.mirror/generation.json"), []byte(`{"tree":"x","number":3}`), 0o644) },
+		"tree not mounted":      func(dir string) error { return os.RemoveAll(filepath.Join(dir, "tree")) },
+		"state not mounted":     func(dir string) error { return os.RemoveAll(filepath.Join(dir, "state")) },
+		"empty tree mounted":    func(dir string) error { return os.Remove(filepath.Join(dir, "tree/.mirror/id")) },
+		"state of another tree": func(dir string) error { return copyOver(other, dir, "state/id") },
+		"generation of another": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "tree/.mirror/generation.json"), []byte(`{"tree":"x","number":3}`), 0o644)
+		},
 		"manifest not the state": func(dir string) error { return swapManifest(dir) },
 	}
 	for name, spoil := range cases {

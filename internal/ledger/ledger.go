@@ -1,0 +1,150 @@
+// Package ledger decides when a dropped object may be deleted: promise 1 as pure functions.
+//
+// Each site (a place that clients read from) has a log: "intent G" is written
+// before generation G is made visible, "serves G" after a probe confirmed it.
+// Between the two the site may serve either. An object dropped by generation D
+// is due in a store when every site that answers from that store has, without
+// a break, served D or later for the grace plus the time that clients may keep
+// an index, and no readable snapshot older than D remains.
+package ledger
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/fault"
+)
+
+// Event is what a record of a site's log says.
+type Event string
+
+// The events.
+const (
+	Intent Event = "intent" // generation Gen is about to be made visible
+	Serves Event = "serves" // a probe saw generation Gen
+)
+
+// Record is one entry of a site's log.
+type Record struct {
+	Time  time.Time
+	Event Event
+	Gen   int64
+}
+
+// String renders "2026-01-02T03:04:05Z serves 7".
+func (r Record) String() string {
+	return fmt.Sprintf("%s %s %d", r.Time.UTC().Format(time.RFC3339Nano), r.Event, r.Gen)
+}
+
+// ParseRecord reads what String wrote.
+func ParseRecord(text string) (Record, error) {
+	f := strings.Fields(text)
+	if len(f) == 3 && (f[1] == string(Intent) || f[1] == string(Serves)) {
+		at, err := time.Parse(time.RFC3339Nano, f[0])
+		gen, err2 := strconv.ParseInt(f[2], 10, 64)
+		if err == nil && err2 == nil && gen > 0 {
+			return Record{Time: at, Event: Event(f[1]), Gen: gen}, nil
+		}
+	}
+	return Record{}, fmt.Errorf("ledger: record %.80q: %w", text, fault.Malformed)
+}
+
+// Proved returns for how long, up to now, log proves that the site served no
+// generation below gen. A gap between two records of more than three periods,
+// or one that ends in the future, counts as one period at most: a clock that
+// jumps, or a site that nobody looked at, hurries nothing.
+func Proved(log []Record, gen int64, now time.Time, every time.Duration) time.Duration {
+	var (
+		elapsed  time.Duration
+		floor    int64 // lowest generation the site may serve
+		last     time.Time
+		confirms bool // last is set
+	)
+	for _, r := range log {
+		if confirms && floor >= gen {
+			elapsed += credit(r.Time.Sub(last), every)
+		}
+		switch r.Event {
+		case Serves:
+			floor = r.Gen
+		case Intent:
+			floor = min(floor, r.Gen)
+		}
+		if floor < gen {
+			elapsed = 0
+		}
+		last, confirms = r.Time, true
+	}
+	if !confirms || floor < gen {
+		return 0
+	}
+	return elapsed + credit(now.Sub(last), every)
+}
+
+// credit is what a gap between two looks at a clock is worth.
+func credit(gap, every time.Duration) time.Duration {
+	switch {
+	case gap < 0:
+		return 0
+	case gap > 3*every:
+		return every
+	}
+	return gap
+}
+
+// Generation says since when and until when a store's generation was the newest one there.
+type Generation struct {
+	Number     int64
+	Superseded time.Time // zero while it is the newest
+}
+
+// Readable reports whether clients may still read g as a snapshot.
+func (g Generation) Readable(now time.Time, keep time.Duration) bool {
+	return g.Superseded.IsZero() || now.Sub(g.Superseded) < keep
+}
+
+// Store is what answers from one set of files: its sites' logs and its snapshots.
+type Store struct {
+	Sites     map[string][]Record
+	Snapshots []Generation
+}
+
+// Policy is how long a store waits.
+type Policy struct {
+	Wait  time.Duration // the grace plus the index max-age
+	Keep  time.Duration // how long superseded generations stay readable
+	Every time.Duration // the cycle's period
+}
+
+// Due reports whether what generation drop no longer names may be deleted from
+// the store at now. If not, because names what it waits for. A store without
+// any site is never due: nobody could say what clients see there.
+func (s Store) Due(drop int64, now time.Time, p Policy) (due bool, because string) {
+	if len(s.Sites) == 0 {
+		return false, "no site has a log"
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Sites)) {
+		if got := Proved(s.Sites[name], drop, now, p.Every); got < p.Wait {
+			return false, fmt.Sprintf("site %s has served generation %d for %s of %s", name, drop, got.Round(time.Second), p.Wait)
+		}
+	}
+	for _, g := range s.Snapshots {
+		if g.Number < drop && g.Readable(now, p.Keep) {
+			return false, fmt.Sprintf("snapshot %d is readable for %s more", g.Number, (p.Keep - now.Sub(g.Superseded)).Round(time.Second))
+		}
+	}
+	return true, ""
+}
+
+// Compact drops the oldest records of a log that has grown beyond limit. The
+// rest proves at most what the whole proved, so nothing is hurried.
+func Compact(log []Record, limit int) []Record {
+	if len(log) <= limit {
+		return log
+	}
+	return log[len(log)-limit/2:]
+}
