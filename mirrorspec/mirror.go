@@ -1,0 +1,246 @@
+package mirrorspec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+var defaultGrace = map[Kind]Duration{
+	Apt:    Duration(72 * time.Hour),
+	Yum:    Duration(96 * time.Hour),
+	PyPI:   Duration(24 * time.Hour),
+	Wheels: Duration(24 * time.Hour),
+}
+
+var defaultGuard = Guard{Share: 20 * 100, Count: 100}
+
+var kinds = []Kind{Apt, Yum, PyPI, Wheels}
+
+func (k Kind) known() bool { return slices.Contains(kinds, k) }
+
+func readMirror(s *section) Mirror {
+	m := Mirror{
+		Name:    s.name("ubuntu"),
+		Kind:    Kind(s.checked("kind", string(Apt), oneOf(words(kinds)...))),
+		Regions: s.list("regions", "dfw", nil),
+	}
+	s.require("kind", `kind = "apt", "yum", "pypi" or "wheels"`)
+	m.Grace = s.duration("grace", defaultGrace[m.Kind])
+	m.Guard = readGuard(s.sub("guard", `guard = { share = "20%", count = 100 }`))
+	if m.Kind.known() {
+		readKind(s, &m)
+	} else { // reported already; keys of a kind cannot be judged
+		for _, k := range kinds {
+			s.known = append(s.known, keysOf(k)...)
+		}
+	}
+	s.done(func(key string) (problem, advice string) {
+		var others []Kind
+		for _, k := range kinds {
+			if slices.Contains(keysOf(k), key) {
+				others = append(others, k)
+			}
+		}
+		if len(others) == 0 {
+			return "", ""
+		}
+		return fmt.Sprintf("has no meaning for kind %q, only for %s", m.Kind, strings.Join(words(others), ", ")), "remove it"
+	})
+	return m
+}
+
+// readKind reads the keys that not all kinds have.
+func readKind(s *section, m *Mirror) {
+	if m.Kind != Wheels {
+		readUpstream(s, m)
+	}
+	switch m.Kind {
+	case Apt:
+		readApt(s, m)
+	case Yum:
+		readYum(s, m)
+	case PyPI:
+		readPyPI(s, m)
+	case Wheels:
+		readWheels(s, m)
+	}
+}
+
+// keysOf returns the keys that readKind asks for.
+func keysOf(k Kind) []string {
+	nobody := &reader{places: map[string]place{}, broken: map[string]bool{}}
+	s := nobody.section("", newTable(place{1, 1}))
+	readKind(s, &Mirror{Kind: k})
+	return s.known
+}
+
+func words(kinds []Kind) []string {
+	all := make([]string, len(kinds))
+	for i, k := range kinds {
+		all[i] = string(k)
+	}
+	return all
+}
+
+func readGuard(s *section) Guard {
+	defer s.done(nil)
+	return Guard{
+		Share: s.share("share", defaultGuard.Share),
+		Count: s.count("count", 0, defaultGuard.Count),
+	}
+}
+
+// readUpstream reads what every kind that downloads from an upstream has.
+func readUpstream(s *section, m *Mirror) {
+	s.require("upstream", `upstream = ["https://upstream.example.org/path"]`)
+	m.Upstream = s.urls("upstream", "https://upstream.example.org/path")
+	m.MaxIndexAge = s.duration("max-index-age", 0)
+	m.Netrc = s.checked("netrc", "/etc/mirror/netrc", checkDir)
+	m.ClientCert = s.checked("client-cert", "/etc/mirror/client.pem", checkDir)
+	m.ClientKey = s.checked("client-key", "/etc/mirror/client.key", checkDir)
+	m.CAFile = s.checked("ca-file", "/etc/mirror/ca.pem", checkDir)
+	if s.has("client-cert") != s.has("client-key") {
+		s.require("client-cert", `client-cert = "/etc/mirror/client.pem" beside client-key`)
+		s.require("client-key", `client-key = "/etc/mirror/client.key" beside client-cert`)
+	}
+}
+
+// readSigned reads what the two signed formats have in common.
+func readSigned(s *section, m *Mirror) {
+	s.require("keyring", `keyring = "/usr/share/keyrings/example.gpg"`)
+	m.Keyring = s.checked("keyring", "/usr/share/keyrings/example.gpg", checkDir)
+	m.OnConflict = s.checked("on-conflict", Refuse, oneOf(Refuse, Replace))
+	if m.OnConflict == "" {
+		m.OnConflict = Refuse
+	}
+	m.Architectures = s.list("architectures", "amd64", matches(wordPattern, "an architecture", "amd64"))
+}
+
+func readApt(s *section, m *Mirror) {
+	readSigned(s, m)
+	s.require("suites", `suites = ["noble", "noble-updates"]`)
+	s.require("architectures", `architectures = ["amd64"]`)
+	m.Suites = s.list("suites", "noble", checkRelative)
+	m.Components = s.list("components", "main", checkRelative)
+	if slices.ContainsFunc(m.Suites, func(suite string) bool { return !strings.HasSuffix(suite, "/") }) {
+		s.require("components", `components = ["main"]`)
+	}
+	m.Translations = s.list("translations", "en", matches(wordPattern, "a language", "en"))
+	if !s.has("translations") {
+		m.Translations = []string{"en"}
+	}
+	m.ByHash = s.boolean("by-hash", true)
+}
+
+func readYum(s *section, m *Mirror) {
+	readSigned(s, m)
+	m.Repos = s.list("repos", "9/BaseOS/x86_64/os", checkRelative)
+	if !s.has("repos") {
+		m.Repos = []string{"."}
+	}
+}
+
+func readPyPI(s *section, m *Mirror) {
+	m.Projects = s.projects("projects", "nova")
+	m.Exclude = s.projects("exclude", "nova-*")
+	m.Requirements = s.list("requirements", "/etc/mirror/requirements.txt", nil)
+	m.KeepLatest = s.count("keep-latest", 1, 0)
+	if !s.has("projects") && !s.has("requirements") {
+		s.require("projects", `projects = ["nova", "oslo-*"], or ["*"] for all, or requirements`)
+	}
+}
+
+// projects reads names and globs and normalises them (PEP 503).
+func (s *section) projects(key, example string) []string {
+	all := s.list(key, example, checkProject)
+	seen := map[string]string{}
+	for i, name := range all {
+		all[i] = normalizeProject(name)
+		if first, ok := seen[all[i]]; ok && first != name {
+			s.r.fault(fmt.Sprintf("%s[%d]", s.at(key), i), fmt.Sprintf("%q is the same project as %q", name, first), "remove one of the two")
+		}
+		seen[all[i]] = name
+	}
+	return all
+}
+
+func readWheels(s *section, m *Mirror) {
+	s.require("index", `index = "pypi", the name of a pypi mirror`)
+	s.require("platforms", `platforms = [{ name = "debian-12-x86_64", root = "/srv/roots/debian-12", python = "3.11" }]`)
+	m.Index = s.str("index", "pypi")
+	m.GitHub = s.checked("github", "openstack/requirements", matches(githubPattern, "a GitHub repository", "openstack/requirements"))
+	m.File = s.checked("file", "/etc/mirror/requirements.txt", checkDir)
+	m.URL = s.checked("url", "https://example.org/requirements.txt", checkURL)
+	readSource(s, m)
+	platforms := s.subs("platforms", `platforms = [{ name = …, root = …, python = … }]`)
+	if v, ok := s.get("platforms", isArray, "a list"); ok && len(v.items) == 0 {
+		s.fault("platforms", "is empty", `write platforms = [{ name = …, root = …, python = … }]`)
+	}
+	for _, p := range platforms {
+		m.Platforms = append(m.Platforms, readPlatform(p))
+	}
+}
+
+// readSource reads where the requirements of a wheels mirror come from: exactly
+// one of a repository, a file and a URL.
+func readSource(s *section, m *Mirror) {
+	var given []string
+	for _, key := range []string{"github", "file", "url"} {
+		if s.has(key) {
+			given = append(given, key)
+		}
+	}
+	switch {
+	case len(given) == 0:
+		s.fault("github", "is missing", `write github = "openstack/requirements", or file, or url`)
+	case len(given) > 1:
+		s.fault(given[1], "stands beside "+given[0], "write one of the two")
+	}
+	m.Refs = s.list("refs", "master", matches(refPattern, "a branch or tag", "stable/2026.1"))
+	if m.GitHub == "" {
+		for _, key := range []string{"refs", "requirements"} {
+			if s.has(key) && len(given) > 0 && given[0] != "github" {
+				s.fault(key, "has no meaning without github", "remove it")
+			}
+		}
+		s.known = append(s.known, "requirements")
+		m.Constraints = s.checked("constraints", "/etc/mirror/constraints.txt", checkDirOrURL)
+		return
+	}
+	s.require("refs", `refs = ["master"]`)
+	s.require("requirements", `requirements = "global-requirements.txt"`)
+	if file := s.checked("requirements", "global-requirements.txt", checkRelative); file != "" {
+		m.Requirements = []string{file}
+	}
+	m.Constraints = s.checked("constraints", "upper-constraints.txt", checkRelative)
+}
+
+func checkDirOrURL(s string) (problem, advice string) {
+	if strings.HasPrefix(s, "/") {
+		return checkDir(s)
+	}
+	return checkURL(s)
+}
+
+func readPlatform(s *section) Platform {
+	p := Platform{
+		Name:   s.checked("name", "debian-12-x86-64", checkPlatform),
+		Root:   s.checked("root", "/srv/roots/debian-12", checkDir),
+		Python: s.checked("python", "3.11", matches(pythonPattern, "a Python version", "3.11")),
+	}
+	s.require("name", `name = "debian-12-x86_64"`)
+	s.require("root", `root = "/srv/roots/debian-12"`)
+	s.require("python", `python = "3.11"`)
+	s.done(nil)
+	return p
+}
+
+// checkPlatform is checkName, but machine names such as x86_64 hold underscores.
+func checkPlatform(s string) (problem, advice string) {
+	if problem, _ := checkName(strings.ReplaceAll(s, "_", "-")); problem != "" {
+		return fmt.Sprintf("%q is not a platform name", s), `write lower-case letters, digits, '.', '-' and '_', such as "debian-12-x86_64"`
+	}
+	return "", ""
+}

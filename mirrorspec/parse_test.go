@@ -1,0 +1,328 @@
+package mirrorspec_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/mirrorspec"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", path, diff)
+	}
+}
+
+// The golden JSON is what recorded histories hold: a field that vanishes from it
+// or changes its name breaks running workflows.
+func TestSpecsAsWorkflowInput(t *testing.T) {
+	for _, name := range []string{"design", "everything", "least"} {
+		t.Run(name, func(t *testing.T) {
+			spec, err := mirrorspec.Load(filepath.Join("testdata", name+".toml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.MarshalIndent(spec, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".json", append(got, '\n'))
+			var again mirrorspec.Spec
+			if err := json.Unmarshal(got, &again); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(*spec, again); diff != "" {
+				t.Errorf("JSON loses something (-parsed +read back):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAllFaultsComeInOneGo(t *testing.T) {
+	_, err := mirrorspec.Load(filepath.Join("testdata", "faults.toml"))
+	if err == nil {
+		t.Fatal("no faults")
+	}
+	if !errors.Is(err, fault.Config) {
+		t.Errorf("%T is not of kind config", err)
+	}
+	if n := len(strings.Split(err.Error(), "\n")); n != 12 {
+		t.Errorf("%d lines, want 12", n)
+	}
+	golden(t, "faults.txt", []byte(err.Error()+"\n"))
+}
+
+func TestMissingFileIsAConfigError(t *testing.T) {
+	_, err := mirrorspec.Load(filepath.Join(t.TempDir(), "mirrors.toml"))
+	if !errors.Is(err, fault.Config) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+// valid is a small right spec that single lines are changed in.
+const valid = `[cycle]
+name = "openstack"
+[storage]
+name = "main"
+root = "/srv/trees"
+[[region]]
+name = "dfw"
+dir = "/srv/dfw"
+url = "http://mirror.dfw.example.org"
+[[mirror]]
+name = "ubuntu"
+kind = "apt"
+upstream = ["http://archive.example.org/ubuntu"]
+suites = ["noble"]
+components = ["main"]
+architectures = ["amd64"]
+keyring = "/usr/share/keyrings/example.gpg"
+[[mirror]]
+name = "rocky"
+kind = "yum"
+upstream = ["http://rocky.example.org/"]
+keyring = "/usr/share/keyrings/rocky.asc"
+[[mirror]]
+name = "pypi"
+kind = "pypi"
+upstream = ["https://index.example.org"]
+projects = ["nova"]
+[[mirror]]
+name = "wheels"
+kind = "wheels"
+index = "pypi"
+file = "/etc/requirements.txt"
+platforms = [{ name = "debian", root = "/srv/roots/debian", python = "3.11" }]
+`
+
+// change replaces the first occurrence of old; "" appends.
+func change(t *testing.T, old, with string) string {
+	t.Helper()
+	if old == "" {
+		return valid + with
+	}
+	if !strings.Contains(valid, old) {
+		t.Fatalf("the valid spec does not hold %q", old)
+	}
+	return strings.Replace(valid, old, with, 1)
+}
+
+func TestSingleFaults(t *testing.T) {
+	const longName = "a23456789012345678901234567890123456789012345678901234567890abcd" // 64
+	afs := `afs = { server = "fs1.example.org", partition = "a" }`
+	cell := "[afs]\ncell = \"example.org\"\nwrite-principal = \"service/mirror\"\nwrite-keytab = \"/etc/k\"\n"
+	for _, c := range []struct{ name, old, with, want string }{
+		{"syntax", `name = "openstack"`, `name = openstack`, `2:8: not TOML: unexpected character U+006F 'o' at start of value`},
+		{"syntax at the end", "", "x = ", `34:4: not TOML: expected value, not end of input`},
+		{"value the decoder refuses", "", "[limits]\ndownloads = 99999999999999999999\n", ``},
+		{"key twice", `name = "main"`, "name = \"main\"\nname = \"other\"", `5:1: name: already defined as a string on line 4, remove one of the two`},
+		{"table twice", "[[region]]", "[storage]\n[[region]]", `6:2: storage: already defined as a table on line 3, remove one of the two`},
+		{"single brackets", "[[region]]", "[region]", `6:2: region: is a table, not a list, write [[region]]`},
+		{"double brackets", "[storage]", "[[storage]]", `3:3: storage: is a list, not a table, write [storage]`},
+		{"unknown table", "[[region]]", "[[regions]]", `6:3: regions: unknown key, did you mean "region"?`},
+		{"no cycle", "[cycle]\nname = \"openstack\"\n", "", `1:1: cycle: is missing, write a [cycle] table with its name`},
+		{"no name", `name = "openstack"`, "", `1:2: cycle.name: is missing, write name = "openstack"`},
+		{"empty string", `name = "openstack"`, `name = ""`, `2:8: cycle.name: is empty, write name = "openstack" or leave the key out`},
+		{"capitals in a name", `name = "main"`, `name = "Main"`, `4:8: storage.name: "Main" is not a name, write lower-case letters, digits, '.' and '-', beginning with a letter or digit`},
+		{"dots as a name", `name = "ubuntu"`, `name = ".."`, `11:8: mirror.name: ".." is not a name, write lower-case letters, digits, '.' and '-', beginning with a letter or digit`},
+		{"slash in a name", `name = "ubuntu"`, `name = "a/b"`, `11:8: mirror.name: "a/b" is not a name, write lower-case letters, digits, '.' and '-', beginning with a letter or digit`},
+		{"long name", `name = "ubuntu"`, `name = "` + longName + `"`, `11:8: mirror.name: "` + longName + `" is longer than 63 characters, write a shorter name`},
+		{"name of an AFS snapshot", `name = "ubuntu"`, `name = "u.readonly"`, `11:8: mirror.name: "u.readonly" ends like an AFS snapshot, write a name without .readonly or .backup`},
+		{"platform name", `name = "debian"`, `name = "Debian"`, `33:23: mirror.platforms.name: "Debian" is not a platform name, write lower-case letters, digits, '.', '-' and '_', such as "debian-12-x86_64"`},
+		{"mirror twice", `name = "rocky"`, `name = "ubuntu"`, `19:8: mirror.name: "ubuntu" is taken on line 11, write another name`},
+		{"cron and every", "[storage]", "every = \"2h\"\ncron = \"0 * * * *\"\n[storage]", `4:8: cycle.cron: stands beside every, write one of the two`},
+		{"cron of four fields", "[storage]", "cron = \"0 * * *\"\n[storage]", `3:8: cycle.cron: "0 * * *" is not a cron expression, write five fields such as "0 */2 * * *"`},
+		{"unknown time zone", "[storage]", "cron = \"@daily\"\ntime-zone = \"Mars\"\n[storage]", `4:13: cycle.time-zone: "Mars" is not a time zone, write one like "Europe/Berlin" or "UTC"`},
+		{"jitter above every", "[storage]", "jitter = \"3h\"\n[storage]", `3:10: cycle.jitter: 3h is not below every (2h), write a shorter one`},
+		{"catch-up below the minimum", "[storage]", "catch-up = \"5s\"\n[storage]", `3:12: cycle.catch-up: 5s is below the server's minimum, write at least "10s"`},
+		{"duration without unit", "[storage]", "mirror-wait = \"5\"\n[storage]", `3:15: cycle.mirror-wait: "5" is not a duration, write a duration such as "90m", "72h" or "3d"`},
+		{"size without unit", "[[region]]", "min-free = \"10\"\n[[region]]", `6:12: storage.min-free: "10" is not a size, write a size such as "10GB" or "512MiB"`},
+		{"rate without time", "[[region]]", "[limits]\nrate = \"10MB\"\n[[region]]", `7:8: limits.rate: "10MB" is not a rate, write a rate such as "50MB/s"`},
+		{"count out of range", "[[region]]", "[limits]\ndownloads = 0\n[[region]]", `7:13: limits.downloads: 0 is out of range, write a number from 1 to 1000000000`},
+		{"share above the whole", `kind = "apt"`, "kind = \"apt\"\nguard.share = \"101%\"", `13:15: mirror.guard.share: share "101%" is above 100%, write a share from "0%" to "100%"`},
+		{"unknown key of a guard", `kind = "apt"`, "kind = \"apt\"\nguard = { cuont = 7 }", `13:11: mirror.guard.cuont: unknown key, did you mean "count"?`},
+		{"relative directory", `root = "/srv/trees"`, `root = "trees"`, `5:8: storage.root: "trees" is not absolute, write a path that begins with "/"`},
+		{"unclean directory", `root = "/srv/trees"`, `root = "/srv/../trees"`, `5:8: storage.root: "/srv/../trees" is not a clean path, write "/trees"`},
+		{"region inside the trees", `dir = "/srv/dfw"`, `dir = "/srv/trees/dfw"`, `8:7: region.dir: "/srv/trees/dfw" and storage.root "/srv/trees" are inside one another, write a directory beside it`},
+		{"state inside the trees", "[[region]]", "state = \"/srv/trees/state\"\n[[region]]", `6:9: storage.state: "/srv/trees/state" and storage.root "/srv/trees" are inside one another, write a directory beside it`},
+		{"no place for a region", `dir = "/srv/dfw"`, "", `6:3: region.dir: is missing, write dir = "/srv/mirror/dfw" or afs = { server = …, partition = … }`},
+		{"two places for a region", `dir = "/srv/dfw"`, "dir = \"/srv/dfw\"\n" + afs, `9:7: region.afs: stands beside dir, write one of the two`},
+		{"AFS region without a cell", `dir = "/srv/dfw"`, afs, `8:7: region.afs: needs the cell, write an [afs] table with cell = "example.org"`},
+		{"pull without origin", `dir = "/srv/dfw"`, "dir = \"/srv/dfw\"\npull = true", `9:8: region.pull: there is nothing to pull from, write url = "http://origin.example.org" in [storage]`},
+		{"other scheme", `url = "http://mirror.dfw.example.org"`, `url = "ftp://mirror.dfw.example.org"`, `9:7: region.url: "ftp://mirror.dfw.example.org" is not an absolute http or https URL, write one like "https://mirror.example.org/path"`},
+		{"URL with query", `url = "http://mirror.dfw.example.org"`, `url = "http://mirror.dfw.example.org/?a"`, `9:7: region.url: "http://mirror.dfw.example.org/?a" has a query or fragment, write the URL without it`},
+		{"URL with password", `["https://index.example.org"]`, `["https://u:hunter2@index.example.org"]`, `26:13: mirror.upstream: holds credentials, and no secret stands in a spec, put them into a netrc file and write netrc = its path`},
+		{"unreadable URL with password", `["https://index.example.org"]`, `["https://u:hunter2@index.example.org:port"]`, `26:13: mirror.upstream: is not a URL, write one like "https://mirror.example.org/path"`},
+		{"unknown kind", `kind = "yum"`, `kind = "rpm"`, `20:8: mirror.kind: unknown value "rpm", did you mean "apt"? (one of: apt, yum, pypi, wheels)`},
+		{"key of another kind", `projects = ["nova"]`, "projects = [\"nova\"]\nsuites = [\"noble\"]", `28:1: mirror.suites: has no meaning for kind "pypi", only for apt, remove it`},
+		{"no upstream", `upstream = ["https://index.example.org"]`, "", `23:3: mirror.upstream: is missing, write upstream = ["https://upstream.example.org/path"]`},
+		{"no keyring for apt", `keyring = "/usr/share/keyrings/example.gpg"`, "", `10:3: mirror.keyring: is missing, write keyring = "/usr/share/keyrings/example.gpg"`},
+		{"no keyring for yum", `keyring = "/usr/share/keyrings/rocky.asc"`, "", `18:3: mirror.keyring: is missing, write keyring = "/usr/share/keyrings/example.gpg"`},
+		{"relative keyring", `"/usr/share/keyrings/rocky.asc"`, `"rocky.asc"`, `22:11: mirror.keyring: "rocky.asc" is not absolute, write a path that begins with "/"`},
+		{"suite out of the tree", `["noble"]`, `["../noble"]`, `14:11: mirror.suites: "../noble" is not a plain relative path, write one like "noble" or "dists/main", without ".." and spaces`},
+		{"suite of ours", `["noble"]`, `[".mirror/x"]`, `14:11: mirror.suites: ".mirror" belongs to MirrorCycle, write another path`},
+		{"suite twice", `["noble"]`, `["noble", "noble"]`, `14:20: mirror.suites: "noble" is listed twice, remove one of the two`},
+		{"list of numbers", `["noble"]`, `[7]`, `14:11: mirror.suites: holds an integer, not a string, write "noble"`},
+		{"empty list", `["noble"]`, `[]`, `14:10: mirror.suites: is empty, write suites = ["noble"] or leave the key out`},
+		{"string for a list", `["noble"]`, `"noble"`, `14:10: mirror.suites: is a string, not a list, write suites = ["noble"]`},
+		{"no components", `components = ["main"]`, "", `10:3: mirror.components: is missing, write components = ["main"]`},
+		{"conflict policy", `kind = "apt"`, "kind = \"apt\"\non-conflict = \"replce\"", `13:15: mirror.on-conflict: unknown value "replce", did you mean "replace"? (one of: refuse, replace)`},
+		{"unknown region", `kind = "apt"`, "kind = \"apt\"\nregions = [\"dfv\"]", `13:12: mirror.regions: there is no region "dfv", did you mean "dfw"?`},
+		{"grace too short", `kind = "apt"`, "kind = \"apt\"\ngrace = \"9m\"", `13:9: mirror.grace: 9m is shorter than index-max-age 10m of region "dfw", write at least "10m"`},
+		{"default grace too short", `dir = "/srv/dfw"`, "dir = \"/srv/dfw\"\nindex-max-age = \"80h\"", ``},
+		{"project with version", `["nova"]`, `["nova==1.0"]`, `27:13: mirror.projects: "nova==1.0" is not a project name or glob, write one like "nova" or "oslo-*"; versions belong in a requirements file`},
+		{"project twice", `["nova"]`, `["oslo.db", "Oslo_DB"]`, `27:24: mirror.projects: "Oslo_DB" is the same project as "oslo.db", remove one of the two`},
+		{"no projects", `projects = ["nova"]`, "", `23:3: mirror.projects: is missing, write projects = ["nova", "oslo-*"], or ["*"] for all, or requirements`},
+		{"requirements from nowhere", `projects = ["nova"]`, `requirements = ["weels"]`, `27:17: mirror.requirements: "weels" is neither an absolute path nor a wheels mirror of this spec, write one like "/etc/mirror/requirements.txt"`},
+		{"unknown index", `index = "pypi"`, `index = "pipy"`, `31:9: mirror.index: there is no pypi mirror "pipy", did you mean "pypi"?`},
+		{"index of another kind", `index = "pypi"`, `index = "rocky"`, `31:9: mirror.index: there is no pypi mirror "rocky", did you mean "pypi"?`},
+		{"no requirements", `file = "/etc/requirements.txt"`, "", `28:3: mirror.github: is missing, write github = "openstack/requirements", or file, or url`},
+		{"two requirements", `file = "/etc/requirements.txt"`, "file = \"/etc/r\"\nurl = \"http://example.org/r\"", `33:7: mirror.url: stands beside file, write one of the two`},
+		{"refs without github", `file = "/etc/requirements.txt"`, "file = \"/etc/r\"\nrefs = [\"master\"]", `33:8: mirror.refs: has no meaning without github, remove it`},
+		{"no platforms", `platforms = [{ name = "debian", root = "/srv/roots/debian", python = "3.11" }]`, "", `28:3: mirror.platforms: is missing, write platforms = [{ name = "debian-12-x86_64", root = "/srv/roots/debian-12", python = "3.11" }]`},
+		{"python version", `python = "3.11"`, `python = "3"`, `33:70: mirror.platforms.python: "3" is not a Python version, write one like "3.11"`},
+		{"number for a string", `python = "3.11"`, `python = 3.11`, `33:70: mirror.platforms.python: is a number or date, not a string, write python = "3.11"`},
+		{"cell without keytab", `dir = "/srv/dfw"`, afs, ``},
+		{"certificate without key", `kind = "yum"`, "kind = \"yum\"\nclient-cert = \"/etc/c.pem\"", `18:3: mirror.client-key: is missing, write client-key = "/etc/mirror/client.key" beside client-cert`},
+		{"long volume", "", "[[region]]\nname = \"afs\"\nurl = \"http://afs.example.org\"\n" + afs + "\n" + cell + "volume-prefix = \"openstack.mirror.\"\n", ``},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, faults := mirrorspec.Parse("f", []byte(change(t, c.old, c.with)))
+			if c.want == "" {
+				if len(faults) == 0 {
+					t.Error("no fault")
+				}
+				t.Log(faults)
+				return
+			}
+			if diff := cmp.Diff("f:"+c.want, faults.Error()); diff != "" {
+				t.Errorf("faults (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestAFSVolumeNamesFit(t *testing.T) {
+	spec := func(mirror string) []byte {
+		return fmt.Appendf(nil, `[cycle]
+name = "c"
+[storage]
+name = "main"
+root = "/afs/.example.org/mirror"
+[[region]]
+name = "dfw"
+afs = { server = "afs01.example.org", partition = "a" }
+url = "http://mirror.example.org"
+[[mirror]]
+name = %q
+kind = "pypi"
+upstream = ["https://index.example.org"]
+projects = ["*"]
+[afs]
+cell = "example.org"
+auth = "localauth"
+`, mirror)
+	}
+	if _, faults := mirrorspec.Parse("f", spec("fifteen-letters")); faults != nil {
+		t.Errorf("22 characters with the prefix: %v", faults)
+	}
+	_, faults := mirrorspec.Parse("f", spec("sixteen-letters."))
+	want := `f:11:8: mirror.name: volume "mirror.sixteen-letters." is longer than the 22 characters of AFS, write at most 15 characters or a shorter afs.volume-prefix`
+	if diff := cmp.Diff(want, faults.Error()); diff != "" {
+		t.Errorf("23 characters (-want +got):\n%s", diff)
+	}
+}
+
+func TestRegionsAndDirectoriesOfMirrors(t *testing.T) {
+	text := strings.Replace(valid, "[[mirror]]", `[[region]]
+name = "iad"
+dir = "/srv/iad"
+url = "http://mirror.iad.example.org/"
+[[mirror]]`, 1)
+	text = strings.Replace(text, `kind = "yum"`, "kind = \"yum\"\nregions = [\"iad\"]", 1)
+	spec, faults := mirrorspec.Parse("f", []byte(text))
+	if faults != nil {
+		t.Fatal(faults)
+	}
+	var names []string
+	for _, mirror := range []string{"ubuntu", "rocky", "nothing"} {
+		for _, region := range spec.RegionsOf(mirror) {
+			names = append(names, mirror+" "+region.Name+" "+region.URL)
+		}
+	}
+	want := []string{
+		"ubuntu dfw http://mirror.dfw.example.org", "ubuntu iad http://mirror.iad.example.org",
+		"rocky iad http://mirror.iad.example.org",
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("regions (-want +got):\n%s", diff)
+	}
+	rocky, ok := spec.Mirror("rocky")
+	if !ok || rocky.GoesTo("dfw") || !rocky.GoesTo("iad") {
+		t.Errorf("rocky = %+v, %v", rocky, ok)
+	}
+	if _, ok := spec.Mirror("nothing"); ok {
+		t.Error("found a mirror that is not there")
+	}
+	if tree, state := spec.TreeDir("rocky"), spec.StateDir("rocky"); tree != "/srv/trees/rocky" || state != "/srv/trees/.state/rocky" {
+		t.Errorf("tree %s, state %s", tree, state)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"design", "everything", "least", "faults"} {
+		data, err := os.ReadFile(filepath.Join("testdata", name+".toml"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte("a.b = 1\n[a]\n[[a.c]]\n[a.c.d]\n[[a]]\nx = {y = [[{}]]}"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		spec, faults := mirrorspec.Parse("f", data)
+		if (spec == nil) == (len(faults) == 0) {
+			t.Fatalf("spec %v with faults %v", spec, faults)
+		}
+		for _, fault := range faults {
+			if fault.Line < 1 || fault.Column < 1 || fault.Problem == "" || strings.Contains(fault.Error(), "\n") {
+				t.Errorf("fault %q", fault.Error())
+			}
+		}
+		if spec == nil {
+			return
+		}
+		text, err := json.Marshal(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again mirrorspec.Spec
+		if err := json.Unmarshal(text, &again); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(*spec, again); diff != "" {
+			t.Errorf("JSON loses something:\n%s", diff)
+		}
+	})
+}

@@ -1,0 +1,213 @@
+// Package mirrorspec says what a mirror is: it reads the TOML spec, with every
+// fault and its position in one go, into values that are also workflow inputs.
+//
+// A Spec is validated before anything starts. As JSON it is the input of Temporal
+// workflows, so its fields and their tags are only ever added to, never renamed
+// or removed; durations, sizes, rates and shares stand there as strings. Parse
+// applies every default, so that readers of a Spec never need to know one and a
+// recorded history shows what really ran.
+//
+// No secret stands in a spec: upstream credentials come from netrc or client
+// certificate files, which a spec names by path only.
+package mirrorspec
+
+import (
+	"path"
+	"slices"
+)
+
+// Spec is a whole spec file.
+type Spec struct {
+	Cycle   Cycle    `json:"cycle"`
+	Storage Storage  `json:"storage"`
+	Limits  Limits   `json:"limits"`
+	Regions []Region `json:"regions,omitempty"`
+	Mirrors []Mirror `json:"mirrors"`
+	AFS     *AFS     `json:"afs,omitempty"` // present if a region is an AFS site
+}
+
+// Cycle says when and how patiently the spec is passed over.
+type Cycle struct {
+	Name        string   `json:"name"`                // part of workflow and schedule IDs
+	Every       Duration `json:"every,omitempty"`     // default 2h, zero only if Cron is set
+	Cron        string   `json:"cron,omitempty"`      // instead of Every
+	Jitter      Duration `json:"jitter,omitempty"`    // default none; below Every
+	TimeZone    string   `json:"time_zone,omitempty"` // IANA name for Cron; default UTC
+	CatchUp     Duration `json:"catch_up"`            // how late a missed cycle still starts; default 1d, at least 10s (the server's minimum)
+	MirrorWait  Duration `json:"mirror_wait"`         // how long a cycle waits for a mirror before it calls it late; default 6h
+	ReleaseWait Duration `json:"release_wait"`        // the same for a release; default 30m
+}
+
+// Storage is where the trees and their state live.
+type Storage struct {
+	Name         string   `json:"name"`          // its task queue is sync-<name>
+	Root         string   `json:"root"`          // directory of the trees
+	State        string   `json:"state"`         // default <root>/.state
+	URL          string   `json:"url,omitempty"` // where regions pull from; no trailing slash
+	MinFree      Size     `json:"min_free"`      // default 1GB
+	RollbackKeep Duration `json:"rollback_keep"` // how long old generations stay for rollback; default 7d
+}
+
+// Limits bound what the mirrors ask of upstreams and of the network.
+type Limits struct {
+	Downloads int  `json:"downloads"`      // at once in all; default 16
+	PerHost   int  `json:"per_host"`       // at once per upstream host; default 8
+	Rate      Rate `json:"rate,omitempty"` // of all downloads together; zero for unlimited
+}
+
+// Region is a place that clients read from: a directory or an AFS site.
+type Region struct {
+	Name        string   `json:"name"`
+	Dir         string   `json:"dir,omitempty"`   // directory region
+	AFS         *Site    `json:"afs,omitempty"`   // AFS region
+	URL         string   `json:"url"`             // what clients use; no trailing slash
+	Probe       []string `json:"probe"`           // URLs of its front ends; default the URL alone
+	Keep        Duration `json:"keep"`            // how long old generations stay as snapshots; default 3d
+	IndexMaxAge Duration `json:"index_max_age"`   // how long clients and caches may use an index; default 10m
+	Pull        bool     `json:"pull,omitempty"`  // the region's own host pulls from Storage.URL
+	State       string   `json:"state,omitempty"` // state of a directory region, on its host; default <dir>/.state
+}
+
+// Site is the read-only site of an AFS region.
+type Site struct {
+	Server    string `json:"server"`    // host name or address of the file server
+	Partition string `json:"partition"` // "a" to "iv", as vos writes it without /vicep
+}
+
+// Kind is the kind of a mirror's upstream.
+type Kind string
+
+// The kinds of mirrors.
+const (
+	Apt    Kind = "apt"
+	Yum    Kind = "yum"
+	PyPI   Kind = "pypi"
+	Wheels Kind = "wheels"
+)
+
+// What to do when upstream serves other bytes under a known path.
+const (
+	Refuse  = "refuse"
+	Replace = "replace"
+)
+
+// Mirror is one upstream of one kind, kept in one tree. Fields after Regions are
+// empty except for the kinds that their comments name.
+type Mirror struct {
+	Name        string   `json:"name"`
+	Kind        Kind     `json:"kind"`
+	Upstream    []string `json:"upstream,omitempty"`      // apt, yum, pypi; in order of failover, no trailing slash
+	Grace       Duration `json:"grace"`                   // how long a dropped object stays after its index is superseded; default apt 72h, yum 96h, pypi and wheels 24h
+	Guard       Guard    `json:"guard"`                   // default 20% and 100
+	MaxIndexAge Duration `json:"max_index_age,omitempty"` // older upstream indexes are reported as stale; default never
+	Regions     []string `json:"regions,omitempty"`       // default all of the spec
+	Netrc       string   `json:"netrc,omitempty"`         // path of a netrc file with upstream's credentials
+	ClientCert  string   `json:"client_cert,omitempty"`   // path of a PEM certificate for upstream
+	ClientKey   string   `json:"client_key,omitempty"`    // path of its PEM key
+	CAFile      string   `json:"ca_file,omitempty"`       // path of PEM authorities to trust instead of the system's
+
+	Keyring       string   `json:"keyring,omitempty"`       // apt, yum; path of the OpenPGP keys that may sign
+	Architectures []string `json:"architectures,omitempty"` // apt (required), yum (default all)
+	OnConflict    string   `json:"on_conflict,omitempty"`   // apt, yum; Refuse (default) or Replace
+
+	Suites       []string `json:"suites,omitempty"`       // apt; one that ends in "/" is a flat repository
+	Components   []string `json:"components,omitempty"`   // apt; may be empty if all suites are flat
+	Translations []string `json:"translations,omitempty"` // apt; languages, default ["en"]
+	ByHash       bool     `json:"by_hash,omitempty"`      // apt; keep by-hash files, default true
+
+	Repos []string `json:"repos,omitempty"` // yum; directories below upstream that hold repodata, default ["."]
+
+	Projects   []string `json:"projects,omitempty"`    // pypi; normalised names and globs
+	Exclude    []string `json:"exclude,omitempty"`     // pypi; the same
+	KeepLatest int      `json:"keep_latest,omitempty"` // pypi; newest versions per project, zero for all
+
+	// Requirements are, for pypi, absolute paths of requirements files or names of
+	// wheels mirrors; for wheels with GitHub, the one path inside the repository.
+	Requirements []string `json:"requirements,omitempty"`
+
+	Index       string     `json:"index,omitempty"`       // wheels; name of the pypi mirror to build from
+	GitHub      string     `json:"github,omitempty"`      // wheels; "owner/repository" of the requirements
+	File        string     `json:"file,omitempty"`        // wheels; or the path of a requirements file
+	URL         string     `json:"url,omitempty"`         // wheels; or the URL of one
+	Refs        []string   `json:"refs,omitempty"`        // wheels with GitHub; branches or tags
+	Constraints string     `json:"constraints,omitempty"` // wheels; like Requirements: in the repository, a path, or a URL
+	Platforms   []Platform `json:"platforms,omitempty"`   // wheels
+}
+
+// Guard is the size of a removal that needs a person: more than Share and Count.
+type Guard struct {
+	Share Share `json:"share"`
+	Count int   `json:"count"`
+}
+
+// Platform is a system that wheels are built for.
+type Platform struct {
+	Name   string `json:"name"`   // its task queue is wheels-<name>
+	Root   string `json:"root"`   // root file system to build in
+	Python string `json:"python"` // "3.11"
+}
+
+// How a worker authenticates to AFS.
+const (
+	AuthKeytab    = "keytab"    // principals with keytabs, on any host
+	AuthLocalauth = "localauth" // the cell's key, on a server host only
+)
+
+// AFS is the cell that AFS regions belong to.
+type AFS struct {
+	Cell             string `json:"cell"`
+	Auth             string `json:"auth"`                        // AuthKeytab (default) or AuthLocalauth
+	WritePrincipal   string `json:"write_principal,omitempty"`   // who writes trees; required with AuthKeytab
+	WriteKeytab      string `json:"write_keytab,omitempty"`      // path; required with AuthKeytab
+	ReleasePrincipal string `json:"release_principal,omitempty"` // who releases; default WritePrincipal
+	ReleaseKeytab    string `json:"release_keytab,omitempty"`    // path; default WriteKeytab
+	VolumePrefix     string `json:"volume_prefix"`               // default "mirror."
+}
+
+// Volume returns the name of the volume that holds a mirror's tree.
+func (a AFS) Volume(mirror string) string { return a.VolumePrefix + mirror }
+
+// Mirror returns the mirror of that name.
+func (s Spec) Mirror(name string) (*Mirror, bool) {
+	for i := range s.Mirrors {
+		if s.Mirrors[i].Name == name {
+			return &s.Mirrors[i], true
+		}
+	}
+	return nil, false
+}
+
+// Region returns the region of that name.
+func (s Spec) Region(name string) (*Region, bool) {
+	for i := range s.Regions {
+		if s.Regions[i].Name == name {
+			return &s.Regions[i], true
+		}
+	}
+	return nil, false
+}
+
+// GoesTo tells whether the mirror is released to that region.
+func (m Mirror) GoesTo(region string) bool { return slices.Contains(m.Regions, region) }
+
+// RegionsOf returns the regions that a mirror is released to, in the spec's order;
+// none for an unknown mirror.
+func (s Spec) RegionsOf(mirror string) []Region {
+	m, ok := s.Mirror(mirror)
+	if !ok {
+		return nil
+	}
+	var regions []Region
+	for _, r := range s.Regions {
+		if m.GoesTo(r.Name) {
+			regions = append(regions, r)
+		}
+	}
+	return regions
+}
+
+// TreeDir returns the directory of a mirror's tree.
+func (s Spec) TreeDir(mirror string) string { return path.Join(s.Storage.Root, mirror) }
+
+// StateDir returns the directory of a mirror's state.
+func (s Spec) StateDir(mirror string) string { return path.Join(s.Storage.State, mirror) }
