@@ -1,0 +1,199 @@
+package debrepo_test
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"mirrorcycle/internal/debrepo"
+	"mirrorcycle/internal/debrepo/debrepotest"
+	"mirrorcycle/internal/fault"
+)
+
+const releaseText = "Origin: Test\nSuite: stable\nDate: Fri, 01 Jan 2021 00:00:00 UTC\n- dash: yes\nSHA256:\n"
+
+var signedAt = debrepotest.Epoch.Add(365 * 24 * time.Hour)
+
+func clearsign(t testing.TB, text string, at time.Time, keys ...*openpgp.Entity) []byte {
+	t.Helper()
+	b, err := debrepo.Clearsign([]byte(text), at, keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestVerify(t *testing.T) {
+	ours, next, stranger := debrepotest.NewKey("ours"), debrepotest.NewKey("next"), debrepotest.NewKey("stranger")
+	shortLived := debrepotest.NewExpiringKey("short", 30*24*time.Hour)
+	revoked := debrepotest.NewKey("revoked")
+	good := clearsign(t, releaseText, signedAt, ours)
+	byRevoked := clearsign(t, releaseText, signedAt, revoked)
+	if err := revoked.RevokeKey(packet.KeySuperseded, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	compromised := debrepotest.NewKey("compromised")
+	byCompromised := clearsign(t, releaseText, signedAt, compromised)
+	if err := compromised.RevokeKey(packet.KeyCompromised, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	keyring := debrepo.NewKeyring(ours, next, shortLived, revoked, compromised)
+
+	tests := []struct {
+		name string
+		data []byte
+		ok   bool
+	}{
+		{"one good signature", good, true},
+		{"trailing white space", append(bytes.Clone(good), " \r\n\t\n"...), true},
+		{"carriage returns", bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), true},
+		{"a stranger's signature beside ours", clearsign(t, releaseText, signedAt, stranger, ours), true},
+		{"our old key while it was valid", clearsign(t, releaseText, debrepotest.Epoch.Add(time.Hour), shortLived), true},
+		{"superseded after the signature", byRevoked, true},
+		{"compromised at any time", byCompromised, false},
+		{"stranger only", clearsign(t, releaseText, signedAt, stranger), false},
+		{"empty", nil, false},
+		{"unsigned", []byte(releaseText), false},
+		{"text before the block", append([]byte("Suite: evil\n"), good...), false},
+		{"blank line before the block", append([]byte("\n"), good...), false},
+		{"text after the block", append(bytes.Clone(good), "Suite: evil\n"...), false},
+		{"second block", append(bytes.Clone(good), good...), false},
+		{"block of a stranger first", append(clearsign(t, "Suite: evil\n", signedAt, stranger), good...), false},
+		{"changed text", bytes.Replace(good, []byte("stable"), []byte("sneaky"), 1), false},
+		{"cut short", good[:len(good)-20], false},
+		{"portal page", []byte("<html><body>Please log in</body></html>"), false},
+		{"unescaped dash line", bytes.Replace(good, []byte("- - dash"), []byte("- dash"), 1), false},
+		{"another armor header", bytes.Replace(good, []byte("Hash: "), []byte("Comment: "), 1), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			signed, signer, err := debrepo.Verify(keyring, tt.data)
+			if !tt.ok {
+				if !errors.Is(err, fault.Unproved) || signed != nil {
+					t.Fatalf("Verify = %q, %v; want an unproved failure", signed, err)
+				}
+				return
+			}
+			if err != nil || string(signed) != releaseText || len(signer) != 40 {
+				t.Fatalf("Verify = %q, %q, %v", signed, signer, err)
+			}
+		})
+	}
+}
+
+func TestVerifyRefusesKeyExpiredAtSigning(t *testing.T) {
+	key := debrepotest.NewExpiringKey("short", 30*24*time.Hour)
+	if _, err := debrepo.Clearsign([]byte(releaseText), signedAt, key); !errors.Is(err, fault.Config) {
+		t.Fatalf("signing with an expired key: %v", err)
+	}
+	// The same secret key, its self-signature saying that it never expires, signs;
+	// the keyring holds the key that expires.
+	data := clearsign(t, releaseText, debrepotest.Epoch.Add(time.Hour), key)
+	if _, _, err := debrepo.Verify(debrepo.NewKeyring(key), data); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range key.Identities {
+		old := *id.SelfSignature.KeyLifetimeSecs
+		*id.SelfSignature.KeyLifetimeSecs = 0
+		data = clearsign(t, releaseText, signedAt, key)
+		*id.SelfSignature.KeyLifetimeSecs = old
+	}
+	if _, _, err := debrepo.Verify(debrepo.NewKeyring(key), data); !errors.Is(err, fault.Unproved) {
+		t.Fatalf("signature after the key's expiry: %v", err)
+	}
+}
+
+func TestVerifyDetached(t *testing.T) {
+	ours, stranger := debrepotest.NewKey("ours"), debrepotest.NewKey("stranger")
+	keyring := debrepo.NewKeyring(ours)
+	sign := func(k *openpgp.Entity) []byte {
+		b, err := debrepo.SignDetached([]byte(releaseText), signedAt, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	var binary bytes.Buffer
+	if err := openpgp.DetachSign(&binary, ours, strings.NewReader(releaseText), nil); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		text string
+		sig  []byte
+		ok   bool
+	}{
+		{"armored", releaseText, sign(ours), true},
+		{"binary", releaseText, binary.Bytes(), true},
+		{"stranger", releaseText, sign(stranger), false},
+		{"changed text", releaseText + "x", sign(ours), false},
+		{"empty signature", releaseText, nil, false},
+		{"a key instead", releaseText, debrepotest.PublicKeys(ours), false},
+		{"page instead", releaseText, []byte("<html>"), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := debrepo.VerifyDetached(keyring, []byte(tt.text), tt.sig)
+			if tt.ok != (err == nil) || err != nil && !errors.Is(err, fault.Unproved) {
+				t.Fatalf("err = %v, want ok %v", err, tt.ok)
+			}
+		})
+	}
+}
+
+func TestReadKeyring(t *testing.T) {
+	a, b := debrepotest.NewKey("a"), debrepotest.NewKey("b")
+	tests := []struct {
+		name string
+		data []byte
+		keys int // 0: an error
+	}{
+		{"binary", debrepotest.PublicKeys(a, b), 2},
+		{"armored blocks in a row", debrepotest.ArmoredKeys(a, b), 2},
+		{"armored with a remark before", append([]byte("archive key\n\n"), debrepotest.ArmoredKeys(a)...), 1},
+		{"empty", nil, 0},
+		{"not a keyring", []byte("deb http://archive.example.org stable main\n"), 0},
+		{"a signature", clearsign(t, releaseText, signedAt, a), 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k, err := debrepo.ReadKeyring(bytes.NewReader(tt.data))
+			if tt.keys == 0 {
+				if !errors.Is(err, fault.Config) {
+					t.Fatalf("err = %v, want config", err)
+				}
+				return
+			}
+			if err != nil || len(k.Fingerprints()) != tt.keys {
+				t.Fatalf("ReadKeyring = %v, %v", k, err)
+			}
+			if _, _, err := debrepo.Verify(k, clearsign(t, releaseText, signedAt, a)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	key := debrepotest.NewKey("fuzz")
+	good := clearsign(f, releaseText, signedAt, key)
+	f.Add(good)
+	f.Add(append(bytes.Clone(good), "x"...))
+	f.Add([]byte("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n\n-----BEGIN PGP SIGNATURE-----\n\n-----END PGP SIGNATURE-----\n"))
+	keyring := debrepo.NewKeyring(key)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		signed, _, err := debrepo.Verify(keyring, data)
+		if err == nil && string(signed) != releaseText {
+			t.Fatalf("accepted another text: %q", signed)
+		}
+		if err != nil && !errors.Is(err, fault.Unproved) {
+			t.Fatalf("err = %v", err)
+		}
+		_, _ = debrepo.VerifyDetached(keyring, []byte(releaseText), data)
+	})
+}
