@@ -124,7 +124,7 @@ func (r *reader) checkAFS(s *Spec) {
 		return
 	}
 	if s.AFS.Auth == AuthKeytab {
-		r.checkKeytabs(s.AFS)
+		r.checkKeytabs()
 	}
 	for i, m := range s.Mirrors {
 		onAFS := slices.ContainsFunc(s.RegionsOf(m.Name), func(g Region) bool { return g.AFS != nil })
@@ -136,17 +136,20 @@ func (r *reader) checkAFS(s *Spec) {
 	}
 }
 
-func (r *reader) checkKeytabs(a *AFS) {
-	for _, key := range []struct{ name, value, example string }{
-		{"write-principal", a.WritePrincipal, "service/mirror"},
-		{"write-keytab", a.WriteKeytab, "/etc/mirror.keytab"},
-		{"release-principal", a.ReleasePrincipal, "service/release"},
-		{"release-keytab", a.ReleaseKeytab, "/etc/release.keytab"},
-	} {
-		inherits := strings.HasPrefix(key.name, "release-") && a.ReleasePrincipal == "" && a.ReleaseKeytab == ""
-		if key.value == "" && !inherits {
-			r.fault("afs."+key.name, `is missing with auth = "keytab"`, fmt.Sprintf("write %s = %q", key.name, key.example))
+// checkKeytabs wants a principal with its keytab for writing, and both or none
+// for releasing.
+func (r *reader) checkKeytabs() {
+	given := func(key string) bool { _, ok := r.places["afs."+key]; return ok }
+	need := func(key, example string) {
+		if !given(key) {
+			r.fault("afs."+key, `is missing with auth = "keytab"`, fmt.Sprintf("write %s = %q", key, example))
 		}
+	}
+	need("write-principal", "service/mirror")
+	need("write-keytab", "/etc/mirror.keytab")
+	if given("release-principal") || given("release-keytab") {
+		need("release-principal", "service/release")
+		need("release-keytab", "/etc/release.keytab")
 	}
 }
 

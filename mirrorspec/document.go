@@ -264,7 +264,7 @@ func (d *document) value(node *unstable.Node, at place) *value {
 // twice reports a key that is there already; it returns nil for its callers to hand on.
 func (d *document) twice(name string, at place, first *entry) *table {
 	d.faults = append(d.faults, Fault{
-		File: d.file, Line: at.line, Column: at.column, Key: name,
+		File: d.file, Line: at.line, Column: at.column, Key: quoteKey(name),
 		Problem: fmt.Sprintf("already defined as %s on line %d", first.value.kind, first.line),
 		Advice:  "remove one of the two",
 	})

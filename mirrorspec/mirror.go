@@ -127,7 +127,7 @@ func readApt(s *section, m *Mirror) {
 	if slices.ContainsFunc(m.Suites, func(suite string) bool { return !strings.HasSuffix(suite, "/") }) {
 		s.require("components", `components = ["main"]`)
 	}
-	m.Translations = s.list("translations", "en", matches(wordPattern, "a language", "en"))
+	m.Translations = s.listOrNone("translations", "en", matches(wordPattern, "a language", "en"))
 	if !s.has("translations") {
 		m.Translations = []string{"en"}
 	}

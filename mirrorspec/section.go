@@ -2,7 +2,9 @@ package mirrorspec
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -65,8 +67,19 @@ func (r *reader) section(path string, t *table) *section {
 	return &section{r: r, path: path, table: t}
 }
 
+var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+
+// quoteKey renders a key that TOML would have to quote on one line.
+func quoteKey(key string) string {
+	if bareKey.MatchString(key) {
+		return key
+	}
+	return strconv.Quote(key)
+}
+
 // at is the path of a key of this section.
 func (s *section) at(key string) string {
+	key = quoteKey(key)
 	if s.path == "" {
 		return key
 	}
@@ -183,13 +196,19 @@ func (s *section) share(key string, otherwise Share) Share {
 
 // list reads a list of different strings that each pass check, which may be nil.
 // A list that is given may not be empty.
-func (s *section) list(key, example string, check func(string) (problem, advice string)) []string {
+func (s *section) list(key, example string, check rule) []string {
+	all := s.listOrNone(key, example, check)
+	if v, ok := s.get(key, isArray, ""); ok && len(v.items) == 0 {
+		s.fault(key, "is empty", fmt.Sprintf("write %s = [%q] or leave the key out", key, example))
+	}
+	return all
+}
+
+// listOrNone is list for keys where an empty list has a meaning.
+func (s *section) listOrNone(key, example string, check rule) []string {
 	v, ok := s.get(key, isArray, fmt.Sprintf("%s = [%q]", key, example))
 	if !ok {
 		return nil
-	}
-	if len(v.items) == 0 {
-		s.fault(key, "is empty", fmt.Sprintf("write %s = [%q] or leave the key out", key, example))
 	}
 	var all []string
 	for i, item := range v.items {
@@ -206,7 +225,7 @@ func (s *section) list(key, example string, check func(string) (problem, advice 
 }
 
 // item checks one string of a list against the rule and the ones before.
-func (s *section) item(path, text string, before []string, check func(string) (problem, advice string)) {
+func (s *section) item(path, text string, before []string, check rule) {
 	if check != nil {
 		if problem, advice := check(text); problem != "" {
 			s.r.fault(path, problem, advice)

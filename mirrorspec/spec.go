@@ -112,7 +112,7 @@ type Mirror struct {
 
 	Suites       []string `json:"suites,omitempty"`       // apt; one that ends in "/" is a flat repository
 	Components   []string `json:"components,omitempty"`   // apt; may be empty if all suites are flat
-	Translations []string `json:"translations,omitempty"` // apt; languages, default ["en"]
+	Translations []string `json:"translations,omitempty"` // apt; languages, default ["en"], [] for none
 	ByHash       bool     `json:"by_hash,omitempty"`      // apt; keep by-hash files, default true
 
 	Repos []string `json:"repos,omitempty"` // yum; directories below upstream that hold repodata, default ["."]
