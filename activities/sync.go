@@ -1,0 +1,289 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"mirrorcycle/internal/apt"
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/pypi"
+	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/transfer"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/mirrorspec"
+)
+
+// Sync holds the activities of the role sync:<storage>: everything that touches a tree.
+type Sync struct {
+	// Clients are shared by all activities of a worker, so that its limits hold.
+	clients clients
+	// Crash is handed to every tree; tests stop the process there.
+	Crash func(point string)
+}
+
+// config locates the tree of target; holder names the run in the lease.
+func (s *Sync) config(ctx context.Context, t Target) tree.Config {
+	info := activity.GetInfo(ctx)
+	host, _ := os.Hostname()
+	return tree.Config{
+		Dir: treeDir(t), State: stateDir(t), Crash: s.Crash,
+		Holder: fmt.Sprintf("namespace %s workflow %s run %s host %s pid %d", info.Namespace,
+			info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid()),
+	}
+}
+
+func treeDir(t Target) string {
+	return mirrorspec.Spec{Storage: t.Storage}.TreeDir(t.Mirror.Name)
+}
+
+func stateDir(t Target) string {
+	return mirrorspec.Spec{Storage: t.Storage}.StateDir(t.Mirror.Name)
+}
+
+// Identify reads the identities of several mirrors' trees; one that has none does not hinder the others.
+func (s *Sync) Identify(ctx context.Context, targets []Target) ([]Identified, error) {
+	out := make([]Identified, len(targets))
+	for i, target := range targets {
+		out[i].Mirror = target.Mirror.Name
+		t, err := tree.Read(s.config(ctx, target))
+		if err != nil {
+			out[i].Kind, out[i].Error = string(fault.KindOf(err)), err.Error()
+			continue
+		}
+		out[i].Tree = t.ID().Tree
+		t.Close()
+	}
+	return out, nil
+}
+
+// Open takes the lease, rolls an open intent forward and reads where the tree stands.
+func (s *Sync) Open(ctx context.Context, in OpenInput) (Opened, error) {
+	t, err := tree.Open(s.config(ctx, in.Target))
+	if err != nil {
+		return Opened{}, translate(err)
+	}
+	defer t.Close()
+	out := Opened{Tree: t.ID().Tree, Epoch: t.Epoch()}
+	g, err := t.Committed()
+	if err != nil {
+		return out, translate(err)
+	}
+	if g != nil {
+		out.Committed = g.Number
+	}
+	sealed, err := t.Sealed()
+	if err != nil {
+		return out, translate(err)
+	}
+	if sealed != nil {
+		out.Sealed = sealed.Number
+	}
+	if out.Hold, err = t.Hold(); err != nil {
+		return out, translate(err)
+	}
+	out.Above, err = release.Newest(t.ID().Tree, in.Target.Mirror.Name, in.Regions)
+	if err == nil && out.Above > out.Committed {
+		err = &fault.Error{Kind: fault.Stale, Op: "tree: open", Subject: t.Dir(),
+			Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", out.Above, out.Committed),
+			Advice: "restore the newer tree, or use starter adopt"}
+	}
+	return out, translate(err)
+}
+
+// Plan asks upstream what changed.
+func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
+	var out Planned
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) (err error) {
+		engine, err := s.engine(in.Target)
+		if err != nil {
+			return err
+		}
+		if out.Digest, out.Info, err = engine.Plan(ctx, t); err != nil || out.Digest == "" {
+			return err
+		}
+		if err := precheck(t, in.Target.Storage, out.Info); err != nil {
+			return err
+		}
+		p, err := t.OpenPlan(out.Digest)
+		if err != nil {
+			return err
+		}
+		if in.Approved != "" {
+			out.Approved, err = t.Approves(in.Approved, p)
+		}
+		return errors.Join(err, p.Redo())
+	})
+	return out, err
+}
+
+// precheck refuses a plan that would fill the disk, before its first byte.
+func precheck(t *tree.Tree, st mirrorspec.Storage, info tree.PlanInfo) error {
+	free, err := t.Free()
+	if err != nil {
+		return err
+	}
+	if need := info.Bytes + int64(st.MinFree); free < need {
+		return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: t.Dir(),
+			Err:    fmt.Errorf("%d bytes to fetch and %d to keep free, %d are free", info.Bytes, st.MinFree, free),
+			Advice: "free space, mirror less, or lower storage.min-free"}
+	}
+	return nil
+}
+
+// Fetch brings one shard of a plan into the tree.
+func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
+	var out Fetched
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, beat *pulse) error {
+		client, err := s.clients.of(in.Target)
+		if err != nil {
+			return err
+		}
+		p, err := t.OpenPlan(in.Plan)
+		if err != nil {
+			return err
+		}
+		results, err := transfer.Run(ctx, t, p, in.Shard, transfer.Options{Client: client, Upstreams: in.Target.Mirror.Upstream,
+			Workers: in.Target.Limits.Downloads, Progress: beat.progress})
+		for _, r := range results {
+			out.Objects++
+			out.Downloaded += r.Bytes
+			if r.Error != "" {
+				out.Failed++
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
+// Commit makes a fetched plan the next generation.
+func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
+	var out Committed
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) error {
+		if g, err := t.Committed(); err != nil || (g != nil && g.Plan == in.Plan) {
+			if g != nil { // an earlier attempt of this very activity came to the end
+				out.Number, out.Changes = g.Number, g.Changes
+			}
+			return err
+		}
+		engine, err := s.engine(in.Target)
+		if err != nil {
+			return err
+		}
+		p, err := t.OpenPlan(in.Plan)
+		if err != nil {
+			return err
+		}
+		req, notes, err := engine.Settle(ctx, t, p)
+		out.Deferred = notes
+		if err != nil || req.Manifest == nil {
+			return err
+		}
+		req.Plan, req.Above = in.Plan, in.Above
+		g, err := t.Commit(ctx, req)
+		if err == nil {
+			out.Number, out.Changes = g.Number, g.Changes
+		}
+		return err
+	})
+	return out, err
+}
+
+// Rollback makes an old generation's content the next generation and puts the mirror on hold.
+func (s *Sync) Rollback(ctx context.Context, in RollbackInput) (Committed, error) {
+	var out Committed
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) error {
+		g, err := t.Rollback(ctx, in.To, in.Above)
+		if err != nil {
+			return err
+		}
+		out.Number, out.Changes = g.Number, g.Changes
+		return t.SetHold(fmt.Sprintf("rolled back to generation %d", in.To))
+	})
+	return out, err
+}
+
+// Tend deletes what is due in the tree: expired generations, dropped objects, old plans.
+func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
+	var out Tended
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) (err error) {
+		now, err := clock(ctx)
+		if err != nil {
+			return err
+		}
+		keep := time.Duration(in.Target.Storage.RollbackKeep)
+		if out.Reaped, out.Expired, err = t.Tend(ctx, now, keep); err != nil {
+			return err
+		}
+		drops, err := t.Drops()
+		out.Waiting = len(drops)
+		return errors.Join(err, t.PurgePlans(ctx, in.Plan))
+	})
+	return out, err
+}
+
+// step is one activity's work on a tree.
+type step func(ctx context.Context, t *tree.Tree, beat *pulse) error
+
+// with runs f on the tree as the holder of epoch, with a heartbeat that tells a live run from a dead one.
+func (s *Sync) with(ctx context.Context, target Target, epoch int64, f step) error {
+	ctx, p, stop := alive(ctx)
+	defer stop()
+	t, err := tree.Resume(s.config(ctx, target), epoch)
+	if err != nil {
+		return translate(err)
+	}
+	defer t.Close()
+	return translate(f(ctx, t, p))
+}
+
+// engine builds the engine of target's kind.
+func (s *Sync) engine(target Target) (Engine, error) {
+	client, err := s.clients.of(target)
+	if err != nil {
+		return nil, err
+	}
+	m := target.Mirror
+	switch m.Kind {
+	case mirrorspec.Apt:
+		return apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
+			Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace, ByHash: m.ByHash}, client), nil
+	case mirrorspec.PyPI:
+		return pypi.New(pypi.Config{Upstreams: m.Upstream, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest,
+			Workers: target.Limits.Downloads}, client), nil
+	}
+	return nil, &fault.Error{Kind: fault.Config, Op: "activities: run mirror", Subject: m.Name,
+		Err: fmt.Errorf("this version has no engine for kind %q", m.Kind), Advice: "remove the mirror from the spec"}
+}
+
+// clients keeps one download client per set of limits and credentials.
+type clients struct {
+	mu  sync.Mutex
+	all map[fetch.Options]*fetch.Client
+}
+
+func (c *clients) of(t Target) (*fetch.Client, error) {
+	o := fetch.Options{Downloads: t.Limits.Downloads, PerHost: t.Limits.PerHost, Rate: int64(t.Limits.Rate),
+		Netrc: t.Mirror.Netrc, ClientCert: t.Mirror.ClientCert, ClientKey: t.Mirror.ClientKey, CAFile: t.Mirror.CAFile}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have := c.all[o]; have != nil {
+		return have, nil
+	}
+	made, err := fetch.New(o)
+	if err != nil {
+		return nil, err
+	}
+	if c.all == nil {
+		c.all = map[fetch.Options]*fetch.Client{}
+	}
+	c.all[o] = made
+	return made, nil
+}

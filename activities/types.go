@@ -1,0 +1,158 @@
+// Package activities hands each step of a cycle to one engine and translates its answer for Temporal.
+//
+// Only names, counts and digests cross Temporal; lists of packages stay in
+// files under the state. Every activity may run twice, or beside a late
+// attempt of itself: whoever writes holds a lease and is fenced by the tree.
+package activities
+
+import (
+	"time"
+
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/mirrorspec"
+)
+
+// Target names one mirror and the storage that holds its tree.
+type Target struct {
+	Storage mirrorspec.Storage  `json:"storage"`
+	Limits  mirrorspec.Limits   `json:"limits"`
+	Every   mirrorspec.Duration `json:"every"`
+	Mirror  mirrorspec.Mirror   `json:"mirror"`
+}
+
+// Identified says which tree a mirror has, or why none can be used.
+type Identified struct {
+	Mirror string `json:"mirror"`
+	Tree   string `json:"tree,omitempty"`
+	Kind   string `json:"kind,omitempty"` // of the fault
+	Error  string `json:"error,omitempty"`
+}
+
+// OpenInput opens a tree for one run of its mirror.
+type OpenInput struct {
+	Target  Target              `json:"target"`
+	Regions []mirrorspec.Region `json:"regions,omitempty"` // whose generations the next one must be above
+}
+
+// Opened is the lease that the run holds.
+type Opened struct {
+	Tree      string `json:"tree"`
+	Epoch     int64  `json:"epoch"`
+	Committed int64  `json:"committed"` // 0 for none
+	Sealed    int64  `json:"sealed"`    // newest verified generation, 0 for none
+	Above     int64  `json:"above"`     // the next number must be above this
+	Hold      string `json:"hold,omitempty"`
+}
+
+// PlanInput asks upstream what changed.
+type PlanInput struct {
+	Target   Target `json:"target"`
+	Epoch    int64  `json:"epoch"`
+	Approved string `json:"approved,omitempty"` // digest of a plan whose removals a person approved
+}
+
+// Planned is a stored plan. Digest is empty if nothing changed.
+type Planned struct {
+	Digest   string        `json:"digest,omitempty"`
+	Info     tree.PlanInfo `json:"info"`
+	Approved bool          `json:"approved,omitempty"` // every removal is among the approved ones
+}
+
+// FetchInput brings one shard of a plan into the tree.
+type FetchInput struct {
+	Target Target `json:"target"`
+	Epoch  int64  `json:"epoch"`
+	Plan   string `json:"plan"`
+	Shard  int    `json:"shard"`
+}
+
+// Fetched counts what became of a shard.
+type Fetched struct {
+	Objects    int64 `json:"objects"`
+	Downloaded int64 `json:"downloaded"` // bytes
+	Failed     int64 `json:"failed"`
+}
+
+// Progress is an activity's heartbeat: objects and bytes done of its share.
+type Progress struct {
+	Objects int64 `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+}
+
+// CommitInput makes a fetched plan the next generation.
+type CommitInput struct {
+	Target Target `json:"target"`
+	Epoch  int64  `json:"epoch"`
+	Plan   string `json:"plan"`
+	Above  int64  `json:"above"`
+}
+
+// Committed is the new generation, with the units that stayed as they were.
+type Committed struct {
+	Number   int64        `json:"number"`
+	Changes  tree.Changes `json:"changes"`
+	Deferred []tree.Note  `json:"deferred,omitempty"`
+}
+
+// RollbackInput makes an old generation's content the next generation.
+type RollbackInput struct {
+	Target Target `json:"target"`
+	Epoch  int64  `json:"epoch"`
+	To     int64  `json:"to"`
+	Above  int64  `json:"above"`
+}
+
+// VerifyInput doubts a generation of the tree; 0 means the committed one.
+type VerifyInput struct {
+	Target Target `json:"target"`
+	Epoch  int64  `json:"epoch,omitempty"` // 0: look only, do not seal
+	Number int64  `json:"number,omitempty"`
+	Full   bool   `json:"full,omitempty"` // every entry, not only what changed
+	Deep   bool   `json:"deep,omitempty"` // hash every file
+}
+
+// Verified counts what was looked at and what was wrong.
+type Verified struct {
+	Number   int64    `json:"number"`
+	Indexes  int64    `json:"indexes"`
+	Objects  int64    `json:"objects"`
+	Hashed   int64    `json:"hashed"` // bytes
+	Problems []string `json:"problems,omitempty"`
+	Sealed   bool     `json:"sealed"`
+}
+
+// TendInput deletes what is due in the tree.
+type TendInput struct {
+	Target Target `json:"target"`
+	Epoch  int64  `json:"epoch"`
+	Plan   string `json:"plan,omitempty"` // kept, the other plans are purged
+}
+
+// Tended counts it.
+type Tended struct {
+	Reaped  tree.Reaped `json:"reaped"`
+	Expired int         `json:"expired"` // generations
+	Waiting int         `json:"waiting"` // generations whose drops are still kept
+}
+
+// RegionInput works on one mirror in one region.
+type RegionInput struct {
+	Target Target            `json:"target"`
+	Region mirrorspec.Region `json:"region"`
+	Tree   string            `json:"tree"`
+	Number int64             `json:"number,omitempty"` // for Probe: what the region should serve
+}
+
+// Probed is what a region's URLs were seen to serve.
+type Probed struct {
+	Serves int64     `json:"serves"` // the lowest of all front ends, 0 if none answers
+	At     time.Time `json:"at"`
+	Error  string    `json:"error,omitempty"`
+}
+
+// Outcome and Reaped of a region, as the backend says.
+type (
+	Outcome = backend.Outcome
+	Reaped  = backend.Reaped
+)

@@ -1,0 +1,189 @@
+// Package transfer brings one shard of a plan into the tree: what is there is proved, the rest downloaded.
+//
+// It knows no format but one detail of wheels: the METADATA that PEP 658 lays
+// beside a wheel is taken out of the proved wheel itself, so it needs no digest
+// of upstream's.
+package transfer
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// Options says where objects come from.
+type Options struct {
+	Client    *fetch.Client
+	Upstreams []string // base URLs, in order of failover
+	Workers   int      // objects at once
+	// Progress is called after each object with the totals so far.
+	Progress func(objects, bytes int64)
+}
+
+// Run fetches a shard of p into t and records what became of each object. An
+// object that cannot be had is a failed Result, not an error; errors are what
+// stops the whole: a cancelled context, a full disk, a fenced run.
+func Run(ctx context.Context, t *tree.Tree, p *tree.Plan, shard int, o Options) ([]tree.Result, error) {
+	if p.IsDone(shard) {
+		return collect(p, shard)
+	}
+	var items []tree.Item
+	for it, err := range p.Items(shard) {
+		if err != nil {
+			return nil, fmt.Errorf("transfer: read shard %d: %w", shard, err)
+		}
+		items = append(items, it)
+	}
+	r := runner{t: t, o: o}
+	results := make([][]tree.Result, len(items))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(o.Workers, 1))
+	for i, it := range items {
+		g.Go(func() (err error) {
+			results[i], err = r.item(ctx, it)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	var all []tree.Result
+	for _, rs := range results {
+		all = append(all, rs...)
+	}
+	return all, p.Done(shard, all)
+}
+
+func collect(p *tree.Plan, shard int) ([]tree.Result, error) {
+	var all []tree.Result
+	for r, err := range p.Results(shard) {
+		if err != nil {
+			return nil, fmt.Errorf("transfer: read results of shard %d: %w", shard, err)
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+type runner struct {
+	t              *tree.Tree
+	o              Options
+	objects, bytes atomic.Int64
+}
+
+// item has one object, or says why not.
+func (r *runner) item(ctx context.Context, it tree.Item) ([]tree.Result, error) {
+	res, err := r.have(ctx, it)
+	if err == nil && it.Metadata {
+		var more []tree.Result
+		if more, err = r.metadata(it); err == nil {
+			r.progress(res.Size)
+			return append([]tree.Result{res}, more...), nil
+		}
+	}
+	if err != nil && fatal(ctx, err) {
+		return nil, err
+	}
+	r.progress(max(it.Size, res.Size))
+	if err != nil {
+		res = tree.Result{Path: it.Path, Unit: it.Unit, Kind: string(fault.KindOf(err)), Error: err.Error()}
+	}
+	return []tree.Result{res}, nil
+}
+
+func (r *runner) progress(size int64) {
+	n, b := r.objects.Add(1), r.bytes.Add(max(size, 0))
+	if r.o.Progress != nil {
+		r.o.Progress(n, b)
+	}
+}
+
+// fatal tells what stops everything from what only concerns one object.
+func fatal(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, fault.Fenced) || errors.Is(err, fault.NoSpace) || errors.Is(err, fault.WrongStorage)
+}
+
+func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
+	if e, ok, err := r.present(it); ok || err != nil {
+		return result(it, e, 0), err
+	}
+	if it.Kept {
+		return r.place(it)
+	}
+	f, err := r.t.Create()
+	if err != nil {
+		return tree.Result{}, err
+	}
+	got, err := r.o.Client.Get(ctx, fetch.Request{Upstreams: r.o.Upstreams, Path: source(it), Size: it.Size,
+		SHA256: it.SHA256, SHA512: it.SHA512}, f)
+	if err != nil {
+		return tree.Result{}, errors.Join(err, f.Discard())
+	}
+	if err := f.Land(it.Path); err != nil {
+		return tree.Result{}, err
+	}
+	d, err := manifest.ParseDigest(got.SHA256)
+	return result(it, manifest.Entry{Size: got.Size, Digest: d}, got.Size), err
+}
+
+func source(it tree.Item) string {
+	if it.Source != "" {
+		return it.Source
+	}
+	return it.Path
+}
+
+func result(it tree.Item, e manifest.Entry, downloaded int64) tree.Result {
+	return tree.Result{Path: it.Path, Size: e.Size, SHA256: e.Digest.String(), Unit: it.Unit, Bytes: downloaded}
+}
+
+// place lands content that the plan keeps in state.
+func (r *runner) place(it tree.Item) (tree.Result, error) {
+	d, err := manifest.ParseDigest(it.SHA256)
+	if err != nil {
+		return tree.Result{}, err
+	}
+	return result(it, manifest.Entry{Size: it.Size, Digest: d}, 0), r.t.LandIndex(d, it.Path)
+}
+
+// present proves a file that an earlier attempt left at the item's path.
+func (r *runner) present(it tree.Item) (manifest.Entry, bool, error) {
+	size, there, err := r.t.Stat(it.Path)
+	if err != nil || !there || (it.Size >= 0 && size != it.Size) {
+		return manifest.Entry{}, false, err
+	}
+	f, err := r.t.OpenFile(it.Path)
+	if err != nil {
+		return manifest.Entry{}, false, fmt.Errorf("transfer: open %s: %w", it.Path, err)
+	}
+	defer f.Close()
+	h256, h512 := sha256.New(), sha512.New()
+	var sum io.Writer = h256
+	if it.SHA512 != "" {
+		sum = io.MultiWriter(h256, h512)
+	}
+	n, err := io.Copy(sum, f)
+	if err != nil {
+		return manifest.Entry{}, false, fmt.Errorf("transfer: read %s: %w", it.Path, err)
+	}
+	proved := matches(h256, it.SHA256) && (it.SHA512 == "" || matches(h512, it.SHA512)) && it.SHA256+it.SHA512 != ""
+	return manifest.Entry{Path: it.Path, Size: n, Digest: manifest.Digest(h256.Sum(nil))}, proved, nil
+}
+
+func matches(h hash.Hash, want string) bool {
+	return want == "" || strings.EqualFold(hex.EncodeToString(h.Sum(nil)), want)
+}

@@ -1,0 +1,166 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+)
+
+// Tend deletes what a tree that no client reads no longer needs: objects that
+// were dropped, and generations that were superseded, at least keep ago.
+func (t *Tree) Tend(ctx context.Context, now time.Time, keep time.Duration) (Reaped, int, error) {
+	superseded, err := t.superseded()
+	if err != nil {
+		return Reaped{}, 0, err
+	}
+	old := func(at time.Time, ok bool) bool { return ok && now.Sub(at) >= keep }
+	expired, err := t.Expire(ctx, func(g *Generation) bool {
+		at, ok := superseded[g.Number]
+		return !old(at, ok)
+	})
+	if err != nil {
+		return Reaped{}, expired, err
+	}
+	// What generation n dropped is named by older ones only, and those have
+	// been superseded at the latest when n was committed.
+	reaped, err := t.Reap(ctx, func(n int64) bool {
+		g, err := t.Generation(n)
+		if errors.Is(err, fault.Gone) {
+			return true // n itself has expired
+		}
+		return err == nil && old(g.Time, true)
+	})
+	return reaped, expired, err
+}
+
+// superseded says when each generation but the newest gave way to the next.
+func (t *Tree) superseded() (map[int64]time.Time, error) {
+	all, err := t.Generations()
+	if err != nil {
+		return nil, err
+	}
+	out := map[int64]time.Time{}
+	for i := 1; i < len(all); i++ {
+		g, err := t.Generation(all[i])
+		if err != nil {
+			return nil, err
+		}
+		out[all[i-1]] = g.Time
+	}
+	return out, nil
+}
+
+const holdFile = "hold"
+
+// Hold returns why the mirror is on hold, or "".
+func (t *Tree) Hold() (string, error) {
+	data, err := os.ReadFile(t.statePath(holdFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(data)), err
+}
+
+// SetHold puts the mirror on hold: until it is resumed no new plan is made.
+// An empty reason resumes it. Both survive a loss of Temporal's database.
+func (t *Tree) SetHold(reason string) error {
+	if reason == "" {
+		return t.dropState(holdFile)
+	}
+	return t.writeState([]byte(reason+"\n"), holdFile)
+}
+
+// Approves reports whether every removal of p is also one of the plan approved.
+func (t *Tree) Approves(approved string, p *Plan) (bool, error) {
+	old, err := t.OpenPlan(approved)
+	if err != nil {
+		return false, err
+	}
+	allowed := map[string]bool{}
+	for path, err := range old.Drops() {
+		if err != nil {
+			return false, err
+		}
+		allowed[path] = true
+	}
+	for path, err := range p.Drops() {
+		if err != nil || !allowed[path] {
+			return false, err
+		}
+	}
+	emptied := " " + strings.Join(old.Info.Emptied, " ") + " "
+	for _, unit := range p.Info.Emptied {
+		if !strings.Contains(emptied, " "+unit+" ") {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// Rollback makes the content of generation to the next generation. It is
+// refused, with a list of up to ten paths, if objects of it are gone.
+func (t *Tree) Rollback(ctx context.Context, to, above int64) (*Generation, error) {
+	g, err := t.Committed()
+	if err != nil {
+		return nil, err
+	}
+	old, err := t.Generation(to)
+	if err != nil {
+		return nil, err
+	}
+	now, err := t.ManifestOf(g)
+	if err != nil {
+		return nil, err
+	}
+	then, err := t.ManifestOf(old)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.present(manifest.Diff(now, then), to); err != nil {
+		return nil, err
+	}
+	aux := map[string]manifest.ID{}
+	for name, id := range old.Aux {
+		if aux[name], err = manifest.ParseDigest(id); err != nil {
+			return nil, err
+		}
+	}
+	return t.Commit(ctx, CommitRequest{Above: above, Manifest: then, Aux: aux, Engine: old.Engine, Upstream: old.Upstream,
+		Plan: "rollback-" + strconv.FormatInt(to, 10)})
+}
+
+func (t *Tree) present(deltas func(func(manifest.Delta, error) bool), to int64) error {
+	var missing []string
+	n := 0
+	for d, err := range deltas {
+		if err != nil {
+			return err
+		}
+		if d.New == nil || d.New.Kind.IsIndex() {
+			continue
+		}
+		size, there, err := t.Stat(d.New.Path)
+		if err != nil {
+			return err
+		}
+		if !there || size != d.New.Size {
+			if n++; len(missing) < 10 {
+				missing = append(missing, d.New.Path)
+			}
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Gone, Op: "tree: roll back to generation", Subject: strconv.FormatInt(to, 10),
+		Err:    fmt.Errorf("%d of its objects are gone: %s", n, strings.Join(missing, ", ")),
+		Advice: "choose a newer generation; storage.rollback-keep says how long objects stay"}
+}
