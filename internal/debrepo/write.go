@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	"github.com/ProtonMail/go-crypto/openpgp/clearsign"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
@@ -113,8 +114,30 @@ func Clearsign(release []byte, at time.Time, keys ...*openpgp.Entity) ([]byte, e
 	if err := w.Close(); err != nil {
 		return nil, signError(err)
 	}
-	b.WriteByte('\n')
-	return b.Bytes(), nil
+	return withChecksum(b.Bytes())
+}
+
+// withChecksum armors the signature again: clearsign leaves the checksum line
+// out, which RFC 9580 allows and GnuPG of Debian 12 complains about.
+func withChecksum(signed []byte) ([]byte, error) {
+	i := bytes.LastIndex(signed, beginSignature)
+	block, err := armor.Decode(bytes.NewReader(signed[i:]))
+	if err != nil {
+		return nil, signError(err)
+	}
+	out := bytes.NewBuffer(bytes.Clone(signed[:i]))
+	w, err := armor.Encode(out, openpgp.SignatureType, nil)
+	if err != nil {
+		return nil, signError(err)
+	}
+	if _, err := io.Copy(w, block.Body); err != nil {
+		return nil, signError(err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, signError(err)
+	}
+	out.WriteByte('\n')
+	return out.Bytes(), nil
 }
 
 // SignDetached makes the armored Release.gpg of a Release file.
