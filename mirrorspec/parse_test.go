@@ -167,6 +167,7 @@ func TestSingleFaults(t *testing.T) {
 		{"relative directory", `root = "/srv/trees"`, `root = "trees"`, `5:8: storage.root: "trees" is not absolute, write a path that begins with "/"`},
 		{"unclean directory", `root = "/srv/trees"`, `root = "/srv/../trees"`, `5:8: storage.root: "/srv/../trees" is not a clean path, write "/trees"`},
 		{"region inside the trees", `dir = "/srv/dfw"`, `dir = "/srv/trees/dfw"`, `8:7: region.dir: "/srv/trees/dfw" and storage.root "/srv/trees" are inside one another, write a directory beside it`},
+		{"trees inside a region", `dir = "/srv/dfw"`, `dir = "/srv"`, `8:7: region.dir: "/srv" and storage.root "/srv/trees" are inside one another, write a directory beside it`},
 		{"state inside the trees", "[[region]]", "state = \"/srv/trees/state\"\n[[region]]", `6:9: storage.state: "/srv/trees/state" and storage.root "/srv/trees" are inside one another, write a directory beside it`},
 		{"no place for a region", `dir = "/srv/dfw"`, "", `6:3: region.dir: is missing, write dir = "/srv/mirror/dfw" or afs = { server = …, partition = … }`},
 		{"two places for a region", `dir = "/srv/dfw"`, "dir = \"/srv/dfw\"\n" + afs, `9:7: region.afs: stands beside dir, write one of the two`},
@@ -214,6 +215,28 @@ func TestSingleFaults(t *testing.T) {
 			_, faults := mirrorspec.Parse("f", []byte(change(t, c.old, c.with)))
 			if diff := cmp.Diff("f:"+c.want, faults.Error()); diff != "" {
 				t.Errorf("faults (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWhatIsJustRight(t *testing.T) {
+	pulling := func(name string) string {
+		return fmt.Sprintf("[[region]]\nname = %q\nurl = \"http://a.example.org\"\ndir = \"/srv/trees\"\npull = true\n", name)
+	}
+	for _, c := range []struct{ name, old, with string }{
+		{"grace as long as the index lives", `kind = "apt"`, "kind = \"apt\"\ngrace = \"10m\""},
+		{"pulling regions have hosts of their own", "[[region]]",
+			"url = \"http://origin.example.org\"\n" + pulling("a") + pulling("b") + "[[region]]"},
+		{"directories beside one another", `dir = "/srv/dfw"`, `dir = "/srv/trees-dfw"`},
+		{"flat suites need no components", "suites = [\"noble\"]\ncomponents = [\"main\"]", `suites = ["./", "flat/"]`},
+		{"all projects", `["nova"]`, `["*"]`},
+		{"a wheels mirror as requirements", `projects = ["nova"]`, `requirements = ["wheels"]`},
+		{"dotted keys", `kind = "apt"`, "kind = \"apt\"\nguard.count = 7\nguard.share = \"1%\""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, faults := mirrorspec.Parse("f", []byte(change(t, c.old, c.with))); faults != nil {
+				t.Error(faults)
 			}
 		})
 	}
