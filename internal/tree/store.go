@@ -128,6 +128,12 @@ func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
 	return t.explain("tree: keep index", name, err)
 }
 
+// HasIndex reports whether content of that digest and size in bytes is kept.
+func (t *Tree) HasIndex(d manifest.Digest, size int64) bool {
+	st, err := os.Stat(t.blobPath("index", d))
+	return err == nil && st.Size() == size
+}
+
 // OpenIndex opens the content of an index file by its digest.
 func (t *Tree) OpenIndex(d manifest.Digest) (*os.File, error) {
 	f, err := os.Open(t.blobPath("index", d))

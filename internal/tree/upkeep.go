@@ -78,6 +78,18 @@ func (t *Tree) SetHold(reason string) error {
 	return t.writeState([]byte(reason+"\n"), holdFile)
 }
 
+// Memo returns what an engine noted under name outside any generation, nil if nothing.
+func (t *Tree) Memo(name string) ([]byte, error) {
+	data, err := os.ReadFile(t.statePath("memo", name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// SetMemo notes data under name. It may be lost without harm.
+func (t *Tree) SetMemo(name string, data []byte) error { return t.writeState(data, "memo", name) }
+
 // Approves reports whether every removal of p is also one of the plan approved.
 func (t *Tree) Approves(approved string, p *Plan) (bool, error) {
 	old, err := t.OpenPlan(approved)

@@ -1,0 +1,99 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/release"
+)
+
+// Regions holds the activities of the role release:<region>, and of sync:<storage>
+// for regions that share the storage's file system.
+type Regions struct {
+	// Crash is handed to every backend; tests stop the process there.
+	Crash func(point string)
+}
+
+// backendOf builds the backend of one mirror in one region.
+func (r *Regions) backendOf(ctx context.Context, in RegionInput) (backend.Backend, error) {
+	info := activity.GetInfo(ctx)
+	host, _ := os.Hostname()
+	m, region := in.Target.Mirror, in.Region
+	return release.For(release.Options{Region: region, Mirror: m.Name, Tree: in.Tree, Crash: r.Crash,
+		Policy: backend.Policy{Grace: time.Duration(m.Grace) + time.Duration(region.IndexMaxAge),
+			Keep: time.Duration(region.Keep), Every: time.Duration(in.Target.Every)},
+		Holder: fmt.Sprintf("workflow %s run %s host %s pid %d", info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid())})
+}
+
+// Publish makes the newest sealed generation visible in the region.
+func (r *Regions) Publish(ctx context.Context, in RegionInput) (Outcome, error) {
+	ctx, _, stop := alive(ctx)
+	defer stop()
+	src, done, err := release.From(release.Origin{Region: in.Region, Storage: in.Target.Storage, Mirror: in.Target.Mirror.Name})
+	if err != nil {
+		return Outcome{}, translate(err)
+	}
+	defer done()
+	b, err := r.backendOf(ctx, in)
+	if err != nil {
+		return Outcome{}, translate(err)
+	}
+	outcomes, err := b.Publish(ctx, src)
+	if err != nil || len(outcomes) == 0 {
+		return Outcome{Region: in.Region.Name}, translate(err)
+	}
+	return outcomes[0], nil
+}
+
+// Probe reads generation.json through every front end of the region until all
+// of them serve in.Number, or the attempt's time is up.
+func (r *Regions) Probe(ctx context.Context, in RegionInput) (Probed, error) {
+	ctx, _, stop := alive(ctx)
+	defer stop()
+	wait := 50 * time.Millisecond
+	deadline := activity.GetInfo(ctx).Deadline.Add(-2 * time.Second)
+	for {
+		seen := release.Probe(ctx, in.Region.Probe, in.Target.Mirror.Name, in.Tree)
+		if seen.Serves >= in.Number || time.Now().Add(wait).After(deadline) {
+			return Probed{Serves: seen.Serves, At: seen.At, Error: seen.Error}, nil
+		}
+		select {
+		case <-ctx.Done():
+			return Probed{}, translate(context.Cause(ctx))
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 2*time.Second)
+	}
+}
+
+// Confirm records that a probe saw the region serve generation in.Number.
+func (r *Regions) Confirm(ctx context.Context, in RegionInput) error {
+	if _, err := clock(ctx); err != nil {
+		return translate(err)
+	}
+	b, err := r.backendOf(ctx, in)
+	if err != nil {
+		return translate(err)
+	}
+	return translate(b.Confirm(ctx, in.Region.Name, in.Number))
+}
+
+// Reap deletes what promise 1 allows in the region.
+func (r *Regions) Reap(ctx context.Context, in RegionInput) (Reaped, error) {
+	if _, err := clock(ctx); err != nil {
+		return Reaped{}, translate(err)
+	}
+	ctx, _, stop := alive(ctx)
+	defer stop()
+	b, err := r.backendOf(ctx, in)
+	if err != nil {
+		return Reaped{}, translate(err)
+	}
+	out, err := b.Reap(ctx)
+	return out, translate(err)
+}

@@ -1,0 +1,166 @@
+package apt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"mirrorcycle/internal/debrepo"
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// maxPlain bounds the content of an index whose plain size Release does not tell.
+const maxPlain = 4 << 30
+
+// wantedIndex is an index with the component it belongs to.
+type wantedIndex struct {
+	debrepo.Index
+	component string
+}
+
+// selects lists the indexes of r that cfg wants. A component or architecture
+// that the suite does not have is a mistake in the spec.
+func (e *Engine) selects(suite string, r *debrepo.Release) ([]wantedIndex, error) {
+	if strings.HasSuffix(suite, "/") {
+		return e.packages(suite, r, "", "")
+	}
+	var out []wantedIndex
+	architectures := e.cfg.Architectures
+	if r.SeparateAll() && !slices.Contains(architectures, "all") {
+		architectures = append(slices.Clip(architectures), "all")
+	}
+	for _, component := range e.cfg.Components {
+		for _, arch := range architectures {
+			found, err := e.packages(suite, r, component, arch)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, found...)
+		}
+		for _, index := range r.Indexes(component, "") {
+			if index.Kind == debrepo.KindTranslations && slices.Contains(e.cfg.Translations, language(index.Path)) {
+				out = append(out, wantedIndex{index, component})
+			}
+		}
+	}
+	return out, nil
+}
+
+func (e *Engine) packages(suite string, r *debrepo.Release, component, arch string) ([]wantedIndex, error) {
+	var out []wantedIndex
+	for _, index := range r.Indexes(component, arch) {
+		if index.Kind == debrepo.KindPackages {
+			out = append(out, wantedIndex{index, component})
+		}
+	}
+	if len(out) == 0 && arch != "all" {
+		return nil, &fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: suite,
+			Err: fmt.Errorf("Release lists no Packages for component %q and architecture %q", component, arch),
+			Advice: fmt.Sprintf("the suite has components %s and architectures %s",
+				strings.Join(r.Components, " "), strings.Join(r.Architectures, " "))}
+	}
+	return out, nil
+}
+
+// language returns "en" for i18n/Translation-en.
+func language(p string) string { return strings.TrimPrefix(path.Base(p), "Translation-") }
+
+// form is one compression of an index, with its content kept in the state.
+type form struct {
+	debrepo.File
+	digest manifest.Digest
+}
+
+// keep brings every form of an index that upstream serves into the state.
+// Archives list forms that they do not serve; one is enough.
+func (e *Engine) keep(ctx context.Context, t *tree.Tree, dir string, index debrepo.Index, byHash bool) ([]form, error) {
+	var out []form
+	var missing error
+	for _, f := range index.Forms {
+		if !f.Hashes.Proves() {
+			continue
+		}
+		d, err := e.keepForm(ctx, t, dir, f, byHash)
+		switch {
+		case errors.Is(err, fault.Gone):
+			missing = err
+		case err != nil:
+			return nil, err
+		default:
+			out = append(out, form{f, d})
+		}
+	}
+	if len(out) == 0 && index.Kind == debrepo.KindPackages {
+		if missing == nil {
+			missing = &fault.Error{Kind: fault.Unproved, Op: "apt: plan index", Subject: index.Path,
+				Err: errors.New("Release gives neither SHA256 nor SHA512"), Advice: "upstream's Release is too old a format to be proved"}
+		}
+		return nil, missing
+	}
+	return out, nil
+}
+
+func (e *Engine) keepForm(ctx context.Context, t *tree.Tree, dir string, f debrepo.File, byHash bool) (manifest.Digest, error) {
+	if d, err := manifest.ParseDigest(f.Hashes.SHA256); err == nil && t.HasIndex(d, f.Size) {
+		return d, nil
+	}
+	req := fetch.Request{Upstreams: e.cfg.Upstreams, Path: join(dir, f.Path), Size: f.Size, SHA256: f.Hashes.SHA256, SHA512: f.Hashes.SHA512}
+	if byHash {
+		alg, hex := f.Hashes.Strongest()
+		req.Path = join(dir, debrepo.ByHashPath(f.Path, alg, hex))
+	}
+	sink, err := t.Create()
+	if err != nil {
+		return manifest.Digest{}, err
+	}
+	res, err := e.client.Get(ctx, req, sink)
+	if byHash && errors.Is(err, fault.Gone) {
+		// Some archives announce by-hash and lay only a part of the indexes down.
+		req.Path = join(dir, f.Path)
+		if err = sink.Reset(); err == nil {
+			res, err = e.client.Get(ctx, req, sink)
+		}
+	}
+	if err != nil {
+		return manifest.Digest{}, errors.Join(err, sink.Discard())
+	}
+	d, err := manifest.ParseDigest(res.SHA256)
+	if err != nil {
+		return d, err
+	}
+	return d, t.PutIndexFile(sink, d)
+}
+
+// read yields the packages of an index from its smallest form.
+func read(t *tree.Tree, index debrepo.Index, forms []form, each func(debrepo.Package) error) error {
+	f := forms[0]
+	limit := int64(maxPlain)
+	if plain, ok := index.Plain(); ok {
+		limit = plain.Size
+	}
+	in, err := t.OpenIndex(f.digest)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	plain, err := debrepo.Decompress(f.Path, in, limit)
+	if err != nil {
+		return subject(err, f.Path)
+	}
+	defer plain.Close()
+	for p, err := range debrepo.ReadPackages(plain) {
+		if err == nil {
+			err = each(p)
+		}
+		if err != nil {
+			return subject(err, f.Path)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,304 @@
+package pypi
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/simpleindex"
+	"mirrorcycle/internal/tree"
+)
+
+// Settle renders the pages of the changed projects and makes the next
+// generation of a fetched plan. A file that could not be had is left off its
+// page, noted, and asked for again by the next plan.
+func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
+	s := settler{t: t, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
+	if err := s.open(p); err != nil {
+		return tree.CommitRequest{}, nil, err
+	}
+	for c, err := range changes(p) {
+		if err == nil {
+			err = errors.Join(ctx.Err(), s.project(c))
+		}
+		if err != nil {
+			return tree.CommitRequest{}, s.notes, err
+		}
+	}
+	req, err := s.request(p)
+	return req, s.notes, err
+}
+
+// settler collects the changes of the manifest and of the two tables.
+type settler struct {
+	t                    *tree.Tree
+	base                 *tree.Generation
+	was                  *manifest.Manifest
+	wasRows, wasObjects  *manifest.Manifest
+	landed               map[string]tree.Result
+	files, rows, objects map[string]manifest.Change
+	notes                []tree.Note
+}
+
+func (s *settler) open(p *tree.Plan) (err error) {
+	if s.base, err = s.t.Committed(); err != nil {
+		return err
+	}
+	if s.was, err = s.t.ManifestOf(s.base); err != nil {
+		return err
+	}
+	if s.wasRows, err = s.t.Table(s.base, projectsTable); err != nil {
+		return err
+	}
+	if s.wasObjects, err = s.t.Table(s.base, objectsTable); err != nil {
+		return err
+	}
+	s.landed = map[string]tree.Result{}
+	for shard := range p.Info.Shards {
+		for r, err := range p.Results(shard) {
+			if err != nil {
+				return err
+			}
+			s.landed[r.Path] = r
+		}
+	}
+	return nil
+}
+
+func changes(p *tree.Plan) iter.Seq2[change, error] {
+	return func(yield func(change, error) bool) {
+		f, err := p.Open(changesFile)
+		if err != nil {
+			yield(change{}, err)
+			return
+		}
+		defer f.Close()
+		dec := json.NewDecoder(bufio.NewReader(f))
+		for {
+			var c change
+			err := dec.Decode(&c)
+			if errors.Is(err, io.EOF) || !yield(c, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// project settles one project.
+func (s *settler) project(c change) error {
+	had, err := objectsOf(s.wasObjects, c.Name)
+	if err != nil {
+		return err
+	}
+	for _, e := range had {
+		s.drop(c.Name, e)
+	}
+	if c.Gone {
+		s.rows[c.Name] = manifest.Change{Entry: manifest.Entry{Path: c.Name}, Remove: true}
+		return s.unpage(c.Name)
+	}
+	missing := 0
+	var files []simpleindex.File
+	for _, f := range c.Project.Files {
+		entries, err := s.entries(c.Name, f, had)
+		if err != nil {
+			return err
+		}
+		if entries == nil {
+			missing++
+			continue
+		}
+		f.CoreMetadata = simpleindex.CoreMetadata{}
+		for _, e := range entries {
+			s.name(c.Name, e)
+			if e.Path != objectPath(f) {
+				f.CoreMetadata = simpleindex.CoreMetadata{Available: true, SHA256: e.Digest.String()}
+			}
+		}
+		files = append(files, f)
+	}
+	c.Project.Files = files
+	c.Project.LastSerial = c.Serial
+	return errors.Join(s.row(c, missing > 0), s.page(c.Project))
+}
+
+// entries returns the object of a file and its metadata, nil if it is not there.
+func (s *settler) entries(project string, f simpleindex.File, had map[string]manifest.Entry) ([]manifest.Entry, error) {
+	object := objectPath(f)
+	main, ok, err := s.entry(object, had)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		r := s.landed[object]
+		s.notes = append(s.notes, tree.Note{Unit: project, Kind: r.Kind, Error: r.Error})
+		return nil, nil
+	}
+	out := []manifest.Entry{main}
+	if meta, ok, err := s.entry(object+".metadata", had); err != nil {
+		return nil, err
+	} else if ok {
+		out = append(out, meta)
+	}
+	return out, nil
+}
+
+// entry finds an object that was fetched now, was named before, or is retained.
+func (s *settler) entry(path string, had map[string]manifest.Entry) (manifest.Entry, bool, error) {
+	if r, ok := s.landed[path]; ok {
+		if r.Error != "" {
+			return manifest.Entry{}, false, nil
+		}
+		d, err := manifest.ParseDigest(r.SHA256)
+		return manifest.Entry{Path: path, Kind: manifest.Object, Size: r.Size, Digest: d}, err == nil, err
+	}
+	if e, ok := had[path]; ok {
+		return e, true, nil
+	}
+	if e, ok, err := s.was.Lookup(path); ok || err != nil {
+		return e, ok, err
+	}
+	retained, err := s.t.Retained()
+	if err != nil {
+		return manifest.Entry{}, false, err
+	}
+	e, ok := retained[path]
+	return e, ok, nil
+}
+
+func (s *settler) drop(project string, e manifest.Entry) {
+	s.files[e.Path] = manifest.Change{Entry: e, Remove: true}
+	row := e
+	row.Path = project + "/" + e.Path
+	s.objects[row.Path] = manifest.Change{Entry: row, Remove: true}
+}
+
+func (s *settler) name(project string, e manifest.Entry) {
+	s.files[e.Path] = manifest.Change{Entry: e}
+	row := e
+	row.Path = project + "/" + e.Path
+	s.objects[row.Path] = manifest.Change{Entry: row}
+}
+
+func (s *settler) row(c change, retry bool) error {
+	d, err := manifest.ParseDigest(c.Digest)
+	if err != nil {
+		return err
+	}
+	note := rowNote{ETag: c.ETag, Retry: retry}
+	if c.Display != c.Name {
+		note.Name = c.Display
+	}
+	if c.Project.Status != simpleindex.Active {
+		note.State = c.Project.Status
+	}
+	s.rows[c.Name] = manifest.Change{Entry: manifest.Entry{Path: c.Name, Kind: manifest.Row, Size: c.Serial, Digest: d, Note: note.String()}}
+	return nil
+}
+
+// page renders a project's page in its three forms.
+func (s *settler) page(p *simpleindex.Project) error {
+	html := p.RenderHTML(simpleindex.RenderOptions{})
+	dir := simpleindex.ProjectPath(p.Name)
+	return errors.Join(
+		s.index(dir, simpleindex.HTMLName, html, manifest.Index2),
+		s.index(dir, simpleindex.V1HTMLName, html, manifest.Index2),
+		s.index(dir, simpleindex.V1JSONName, p.RenderJSON(simpleindex.RenderOptions{}), manifest.Index2))
+}
+
+func (s *settler) index(dir, name string, data []byte, kind manifest.Kind) error {
+	d, err := s.t.PutIndex(data)
+	e := manifest.Entry{Path: dir + "/" + name, Kind: kind, Size: int64(len(data)), Digest: d}
+	s.files[e.Path] = manifest.Change{Entry: e}
+	return err
+}
+
+func (s *settler) unpage(project string) error {
+	for _, name := range []string{simpleindex.HTMLName, simpleindex.V1HTMLName, simpleindex.V1JSONName} {
+		path := simpleindex.ProjectPath(project) + "/" + name
+		e, ok, err := s.was.Lookup(path)
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.files[path] = manifest.Change{Entry: e, Remove: true}
+		}
+	}
+	return nil
+}
+
+// request edits the tables and the manifest, the root pages last.
+func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
+	rows, err := manifest.Edit(s.wasRows, sorted(s.rows))
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	objects, err := manifest.Edit(s.wasObjects, sorted(s.objects))
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	if err := s.root(rows); err != nil {
+		return tree.CommitRequest{}, err
+	}
+	next, err := manifest.Edit(s.was, sorted(s.files))
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	f, err := p.Open(stateFile)
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	defer f.Close()
+	engine, err := io.ReadAll(f)
+	return tree.CommitRequest{Manifest: next, Engine: bytes.TrimSpace(engine), Upstream: p.Info.Upstream,
+		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, err
+}
+
+func sorted(m map[string]manifest.Change) iter.Seq2[manifest.Change, error] {
+	return func(yield func(manifest.Change, error) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(m[k], nil) {
+				return
+			}
+		}
+	}
+}
+
+// root renders the root page from the table of projects. Quarantined projects are not listed.
+func (s *settler) root(rows *manifest.Manifest) error {
+	var serial int64
+	var failure error
+	list := func(yield func(simpleindex.RootProject) bool) {
+		for row, err := range rows.All() {
+			if err != nil {
+				failure = err
+				return
+			}
+			if readNote(row).State == simpleindex.Quarantined {
+				continue
+			}
+			if !yield(simpleindex.RootProject{Name: display(row), LastSerial: row.Size}) {
+				return
+			}
+		}
+	}
+	for p := range list {
+		serial = max(serial, p.LastSerial)
+	}
+	var html, asJSON bytes.Buffer
+	if err := errors.Join(simpleindex.RenderRootHTML(&html, serial, list), simpleindex.RenderRootJSON(&asJSON, serial, list), failure); err != nil {
+		return fmt.Errorf("pypi: render root: %w", err)
+	}
+	return errors.Join(
+		s.index("simple", simpleindex.HTMLName, html.Bytes(), manifest.Pointer),
+		s.index("simple", simpleindex.V1HTMLName, html.Bytes(), manifest.Pointer),
+		s.index("simple", simpleindex.V1JSONName, asJSON.Bytes(), manifest.Pointer))
+}

@@ -1,0 +1,220 @@
+package pypi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/simpleindex"
+	"mirrorcycle/internal/tree"
+)
+
+const (
+	maxRoot   = 512 << 20 // bytes of a root page; the largest index has some 50 MB
+	maxListed = 16        // up to so many named projects are asked one by one, without the root
+	sweepTime = 7 * 24 * time.Hour
+)
+
+// candidate is a project to ask upstream about.
+type candidate struct {
+	name    string // normalised
+	display string
+	serial  int64 // at least this one is expected, 0 if unknown
+	row     manifest.Entry
+	known   bool // row is set
+	force   bool // ask unconditionally
+}
+
+// survey is what the root page, or the lack of need for one, tells.
+type survey struct {
+	state      state
+	candidates []candidate
+	lost       []candidate // mirrored, but no longer selected by the spec
+	selected   int
+}
+
+// survey lists the projects that may have changed.
+func (e *Engine) survey(ctx context.Context, t *tree.Tree, old state, rows *manifest.Manifest) (survey, error) {
+	s := survey{state: old}
+	s.state.Config = e.cfg.fingerprint()
+	known := map[string]manifest.Entry{}
+	for row, err := range rows.All() {
+		if err != nil {
+			return s, err
+		}
+		known[row.Path] = row
+	}
+	if names, ok := e.cfg.listed(); ok && len(names) <= maxListed {
+		for _, name := range names {
+			s.add(known, candidate{name: name, display: name, force: old.Config != s.state.Config})
+		}
+	} else if err := e.root(ctx, t, &s, old, known); err != nil {
+		return s, err
+	}
+	for name, row := range known {
+		if !e.cfg.wants(name) {
+			s.lost = append(s.lost, candidate{name: name, row: row, known: true})
+		}
+	}
+	return s, nil
+}
+
+func (s *survey) add(known map[string]manifest.Entry, c candidate) {
+	c.row, c.known = known[c.name], false
+	if c.row.Path != "" {
+		c.known = true
+	}
+	s.selected++
+	s.candidates = append(s.candidates, c)
+}
+
+// root reads upstream's root page and keeps the projects whose serial moved.
+func (e *Engine) root(ctx context.Context, t *tree.Tree, s *survey, old state, known map[string]manifest.Entry) error {
+	force := old.Config != s.state.Config
+	req := fetch.Request{Path: "simple/", Size: -1, Max: maxRoot, Header: accept()}
+	if !force {
+		req.ETag, req.LastModified = old.ETag, old.LastModified
+	}
+	data, res, err := e.get(ctx, req)
+	if err != nil {
+		return err
+	}
+	sweep, err := e.sweep(t, known)
+	if err != nil {
+		return err
+	}
+	if res.NotModified {
+		for name, row := range known {
+			if e.cfg.wants(name) && (sweep[name] || readNote(row).Retry) {
+				s.add(known, candidate{name: name, display: display(row), serial: row.Size, force: readNote(row).Retry})
+			}
+		}
+		return nil
+	}
+	if err := isJSON(res, "the root page"); err != nil {
+		return err
+	}
+	return e.compare(s, data, res, known, sweep, force)
+}
+
+func (e *Engine) compare(s *survey, data []byte, res fetch.Result, known map[string]manifest.Entry, sweep map[string]bool, force bool) error {
+	r := simpleindex.ReadRoot(bytes.NewReader(data))
+	seen := map[string]bool{}
+	for p, err := range r.Projects() {
+		if err != nil {
+			return subject(err, res.URL)
+		}
+		name := simpleindex.Normalize(p.Name)
+		if !e.cfg.wants(name) || seen[name] {
+			continue
+		}
+		seen[name] = true
+		row, ok := known[name]
+		retry := ok && readNote(row).Retry
+		if ok && p.LastSerial > 0 && row.Size == p.LastSerial && !force && !retry && !sweep[name] {
+			s.selected++
+			continue
+		}
+		s.add(known, candidate{name: name, display: p.Name, serial: p.LastSerial, force: force || retry})
+	}
+	missing := 0
+	for name, row := range known {
+		if e.cfg.wants(name) && !seen[name] && readNote(row).State != simpleindex.Quarantined {
+			missing++
+			s.add(known, candidate{name: name, display: display(row)})
+		}
+	}
+	if r.LastSerial() > 0 && r.LastSerial() < s.state.Serial {
+		return stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", r.LastSerial(), s.state.Serial))
+	}
+	if len(known) > 0 && missing > 10 && missing > len(known)/2 {
+		return stale(res.URL, fmt.Errorf("it lacks %d of %d mirrored projects", missing, len(known)))
+	}
+	s.state.ETag, s.state.LastModified, s.state.Serial = res.ETag, res.LastModified, r.LastSerial()
+	return nil
+}
+
+func display(row manifest.Entry) string {
+	if n := readNote(row).Name; n != "" {
+		return n
+	}
+	return row.Path
+}
+
+// sweep picks the projects whose turn it is to be asked although their serial
+// stands still: some changes move none. Every project has its turn within 7 days.
+func (e *Engine) sweep(t *tree.Tree, known map[string]manifest.Entry) (map[string]bool, error) {
+	memo := struct {
+		Slice int64 `json:"slice"` // slices of time that were swept
+	}{}
+	data, err := t.Memo("sweep")
+	if err != nil {
+		return nil, err
+	}
+	_ = json.Unmarshal(data, &memo) // unreadable means: from now on
+	const slices = 84               // two hours each
+	now := e.cfg.Now().Unix() / int64(sweepTime/time.Second/slices)
+	if memo.Slice == 0 || now-memo.Slice > slices {
+		memo.Slice = max(now-1, 0)
+	}
+	due := map[string]bool{}
+	for name := range known {
+		turn := int64(boundaryHash(name) % slices)
+		// The project's turn comes in every slice that is congruent to it.
+		if n := now - memo.Slice; n > 0 && (now-turn)%slices < n {
+			due[name] = true
+		}
+	}
+	if memo.Slice == now {
+		return due, nil
+	}
+	memo.Slice = now
+	data, err = json.Marshal(memo)
+	if err != nil {
+		return nil, err
+	}
+	return due, t.SetMemo("sweep", data)
+}
+
+// boundaryHash spreads names evenly (FNV-1a).
+func boundaryHash(name string) uint32 {
+	h := uint32(2166136261)
+	for i := range len(name) {
+		h = (h ^ uint32(name[i])) * 16777619
+	}
+	return h % math.MaxInt32
+}
+
+func accept() http.Header {
+	return http.Header{"Accept": {simpleindex.MediaV1JSON}}
+}
+
+// isJSON refuses what is not the JSON form, such as a captive portal's page.
+func isJSON(res fetch.Result, what string) error {
+	media, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	if media = strings.TrimSpace(media); media == simpleindex.MediaV1JSON || media == "application/json" || media == "" {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Malformed, Op: "pypi: read", Subject: res.URL, Err: fmt.Errorf("%s came as %s", what, media),
+		Advice: "upstream must serve the JSON form (PEP 691); is there a captive portal or a proxy in between?"}
+}
+
+func subject(err error, url string) error {
+	return &fault.Error{Kind: fault.KindOf(err), Op: "pypi: read", Subject: url, Err: err, Advice: "the project keeps its page; tell upstream"}
+}
+
+func stale(url string, err error) error {
+	return &fault.Error{Kind: fault.Stale, Op: "pypi: read", Subject: url, Err: err,
+		Advice: "nothing was published or removed; upstream, or a cache in between, is behind"}
+}
+
+var errSerial = errors.New("the page's serial is below the one expected")

@@ -1,0 +1,69 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"mirrorcycle/activities"
+)
+
+// The activities by the names under which they are registered. A nil receiver
+// is enough: only the method's name is taken from it.
+var (
+	syncs   *activities.Sync
+	regions *activities.Regions
+)
+
+// call runs one activity and returns its typed result.
+func call[Out any](ctx workflow.Context, activity, input any) (Out, error) {
+	var out Out
+	err := workflow.ExecuteActivity(ctx, activity, input).Get(ctx, &out)
+	return out, err
+}
+
+func identify(ctx workflow.Context, queue string, in []activities.Target) ([]activities.Identified, error) {
+	return call[[]activities.Identified](options(ctx, "Identify", queue, "read the trees' identities"), syncs.Identify, in)
+}
+
+func open(ctx workflow.Context, queue string, in activities.OpenInput) (activities.Opened, error) {
+	return call[activities.Opened](options(ctx, "Open", queue, "take the lease"), syncs.Open, in)
+}
+
+func plan(ctx workflow.Context, queue string, in activities.PlanInput) (activities.Planned, error) {
+	return call[activities.Planned](options(ctx, "Plan", queue, "ask upstream what changed"), syncs.Plan, in)
+}
+
+func fetchShard(ctx workflow.Context, queue, summary string, in activities.FetchInput) workflow.Future {
+	return workflow.ExecuteActivity(options(ctx, "Fetch", queue, summary), syncs.Fetch, in)
+}
+
+func commit(ctx workflow.Context, queue string, in activities.CommitInput) (activities.Committed, error) {
+	return call[activities.Committed](options(ctx, "Commit", queue, "commit the generation"), syncs.Commit, in)
+}
+
+func rollback(ctx workflow.Context, queue string, in activities.RollbackInput) (activities.Committed, error) {
+	return call[activities.Committed](options(ctx, "Rollback", queue, "commit an old generation anew"), syncs.Rollback, in)
+}
+
+func verify(ctx workflow.Context, queue string, in activities.VerifyInput) (activities.Verified, error) {
+	return call[activities.Verified](options(ctx, "Verify", queue, "doubt the tree as a stranger"), syncs.Verify, in)
+}
+
+func tend(ctx workflow.Context, queue string, in activities.TendInput) (activities.Tended, error) {
+	return call[activities.Tended](options(ctx, "Tend", queue, "delete what is due in the tree"), syncs.Tend, in)
+}
+
+func publish(ctx workflow.Context, queue string, in activities.RegionInput) (activities.Outcome, error) {
+	return call[activities.Outcome](options(ctx, "Publish", queue, "publish to "+in.Region.Name), regions.Publish, in)
+}
+
+func probe(ctx workflow.Context, queue string, in activities.RegionInput) (activities.Probed, error) {
+	return call[activities.Probed](options(ctx, "Probe", queue, "read back through "+in.Region.URL), regions.Probe, in)
+}
+
+func confirm(ctx workflow.Context, queue string, in activities.RegionInput) error {
+	return workflow.ExecuteActivity(options(ctx, "Confirm", queue, "record what "+in.Region.Name+" serves"), regions.Confirm, in).Get(ctx, nil)
+}
+
+func reapRegion(ctx workflow.Context, queue string, in activities.RegionInput) (activities.Reaped, error) {
+	return call[activities.Reaped](options(ctx, "Reap", queue, "delete what is due in "+in.Region.Name), regions.Reap, in)
+}

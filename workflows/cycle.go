@@ -1,0 +1,99 @@
+package workflows
+
+import (
+	"slices"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/workflow"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/mirrorspec"
+)
+
+// MirrorCycle makes one pass over a spec: every mirror in parallel, none
+// waiting for another, a person, or a late region.
+func MirrorCycle(ctx workflow.Context, in CycleInput) (CycleResult, error) {
+	c := cycle{in: in, result: CycleResult{Cycle: in.Spec.Cycle.Name}}
+	if err := workflow.SetQueryHandler(ctx, "progress", func() (CycleResult, error) { return c.result, nil }); err != nil {
+		return c.result, err
+	}
+	c.run(ctx)
+	return c.result, nil
+}
+
+type cycle struct {
+	in      CycleInput
+	result  CycleResult
+	pending int
+}
+
+func (c *cycle) run(ctx workflow.Context) {
+	targets := Targets(c.in.Spec, c.in.Only)
+	for _, t := range targets {
+		c.result.Mirrors = append(c.result.Mirrors, MirrorResult{Mirror: t.Mirror.Name, Kind: t.Mirror.Kind, Outcome: Late})
+	}
+	ids, err := identify(ctx, SyncQueue(c.in.Spec.Storage.Name), targets)
+	for i, t := range targets {
+		switch {
+		case err != nil:
+			c.fail(i, err)
+		case ids[i].Error != "":
+			r := &c.result.Mirrors[i]
+			r.Outcome, r.FaultKind, r.Error = Failed, ids[i].Kind, ids[i].Error
+		default:
+			c.start(ctx, i, t, ids[i].Tree)
+		}
+	}
+	c.show(ctx)
+	_, _ = workflow.AwaitWithTimeout(ctx, time.Duration(c.in.Spec.Cycle.MirrorWait), func() bool { return c.pending == 0 })
+	c.result.Outcome = Unchanged
+	for _, m := range c.result.Mirrors {
+		c.result.Outcome = worse(c.result.Outcome, m.Outcome)
+		c.result.Outcome = worse(c.result.Outcome, worst(m.Regions))
+	}
+	c.show(ctx)
+	mark(ctx, attrOutcome.ValueSet(string(c.result.Outcome)))
+}
+
+func (c *cycle) start(ctx workflow.Context, i int, t activities.Target, tree string) {
+	c.pending++
+	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: MirrorID(tree), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		StaticSummary: string(t.Mirror.Kind) + " mirror " + t.Mirror.Name,
+	})
+	f := workflow.ExecuteChildWorkflow(child, Mirror, MirrorInput{Target: t, Tree: tree, Regions: c.in.Spec.RegionsOf(t.Mirror.Name),
+		ReleaseWait: c.in.Spec.Cycle.ReleaseWait, DryRun: c.in.DryRun})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		defer func() { c.pending-- }()
+		var got MirrorResult
+		switch err := f.Get(ctx, &got); {
+		case alreadyRunning(err):
+			c.result.Mirrors[i].Outcome = Busy
+		case err != nil:
+			c.fail(i, err)
+		default:
+			c.result.Mirrors[i] = got
+		}
+		c.show(ctx)
+	})
+}
+
+func (c *cycle) fail(i int, err error) {
+	r := &c.result.Mirrors[i]
+	r.Outcome = Failed
+	r.FaultKind, r.Error = activities.FaultOf(err)
+}
+
+func (c *cycle) show(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, cycleDetails(c.result)) }
+
+// Targets lists what a cycle over spec works on.
+func Targets(spec mirrorspec.Spec, only []string) []activities.Target {
+	var out []activities.Target
+	for _, m := range spec.Mirrors {
+		if len(only) == 0 || slices.Contains(only, m.Name) {
+			out = append(out, activities.Target{Storage: spec.Storage, Limits: spec.Limits, Every: spec.Cycle.Every, Mirror: m})
+		}
+	}
+	return out
+}

@@ -1,0 +1,29 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/mirrorspec"
+)
+
+// Guard says why a plan needs a person's approval, in no words if it does not:
+// it removes more than the share and the count together, or it empties a unit,
+// or it removes more than half of a mirror of any size.
+func Guard(g mirrorspec.Guard, info tree.PlanInfo) (reasons []string) {
+	share := 0.0
+	if info.BaseObjects > 0 {
+		share = float64(info.Drops) / float64(info.BaseObjects)
+	}
+	switch {
+	case share > 0.5:
+		reasons = append(reasons, fmt.Sprintf("removes %d of %d objects, more than half", info.Drops, info.BaseObjects))
+	case share > float64(g.Share) && info.Drops > int64(g.Count):
+		reasons = append(reasons, fmt.Sprintf("removes %d of %d objects, more than %s and more than %d", info.Drops, info.BaseObjects, g.Share, g.Count))
+	}
+	if len(info.Emptied) > 0 {
+		reasons = append(reasons, "empties "+strings.Join(info.Emptied, ", "))
+	}
+	return reasons
+}

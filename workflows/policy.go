@@ -1,0 +1,49 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// budget is how long a step may take and how often it is tried.
+type budget struct {
+	attempt  time.Duration // one attempt, from start to close
+	queue    time.Duration // waiting for a worker with the role
+	beat     time.Duration // silence after which an attempt is given up
+	attempts int32
+}
+
+// budgets is the only table of time budgets. Steps that move bytes have long
+// attempts and short heartbeats: what tells a live one from a dead one is the
+// heartbeat, not the clock.
+var budgets = map[string]budget{
+	"Identify": {attempt: time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 3},
+	"Open":     {attempt: 10 * time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 5},
+	"Plan":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
+	"Fetch":    {attempt: 24 * time.Hour, queue: 12 * time.Hour, beat: 20 * time.Second, attempts: 10},
+	"Commit":   {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 10},
+	"Rollback": {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
+	"Verify":   {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
+	"Tend":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
+	"Publish":  {attempt: 12 * time.Hour, queue: 10 * time.Minute, beat: 20 * time.Second, attempts: 3},
+	"Probe":    {attempt: 15 * time.Second, queue: 10 * time.Minute, beat: 10 * time.Second, attempts: 2},
+	"Confirm":  {attempt: time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 3},
+	"Reap":     {attempt: 2 * time.Hour, queue: 10 * time.Minute, beat: 20 * time.Second, attempts: 2},
+	"Ask":      {attempt: 12 * time.Hour, queue: 2 * time.Minute, beat: 20 * time.Second, attempts: 2},
+}
+
+// options are the activity options of a step on a queue.
+func options(ctx workflow.Context, step, queue, summary string) workflow.Context {
+	b := budgets[step]
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              queue,
+		StartToCloseTimeout:    b.attempt,
+		ScheduleToStartTimeout: b.queue,
+		HeartbeatTimeout:       b.beat,
+		Summary:                summary,
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2,
+			MaximumInterval: time.Minute, MaximumAttempts: b.attempts},
+	})
+}

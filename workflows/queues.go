@@ -1,0 +1,30 @@
+package workflows
+
+import "mirrorcycle/mirrorspec"
+
+// Queue is the task queue of all workflows.
+const Queue = "mirrorcycle"
+
+// SyncQueue serves the activities that touch the trees of a storage.
+func SyncQueue(storage string) string { return "sync-" + storage }
+
+// RegionQueue serves the activities that touch a region: its own host's if it
+// pulls, else that of the storage whose file system it shares.
+func RegionQueue(storage string, r mirrorspec.Region) string {
+	if r.Pull {
+		return "release-" + r.Name
+	}
+	return SyncQueue(storage)
+}
+
+// CycleID is the workflow ID of an on-demand cycle.
+func CycleID(cycle string) string { return "cycle/" + cycle }
+
+// MirrorID is the workflow ID of the mirror that keeps tree.
+func MirrorID(tree string) string { return "mirror/" + tree }
+
+// ReleaseID is the workflow ID of the release of tree to a group of regions.
+func ReleaseID(tree, group string) string { return "release/" + tree + "/" + group }
+
+// AskID is the workflow ID of a question about, or a command to, a mirror.
+func AskID(mirror, unique string) string { return "ask/" + mirror + "/" + unique }

@@ -1,0 +1,98 @@
+package workflows
+
+import (
+	"mirrorcycle/activities"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/mirrorspec"
+)
+
+// Outcome is how a mirror, or a release to a region, ended.
+type Outcome string
+
+// The outcomes. A result is only as good as its worst part.
+const (
+	Unchanged Outcome = "unchanged" // upstream has nothing new
+	Done      Outcome = "done"      // a new generation, complete
+	Partial   Outcome = "partial"   // a new generation, with something left as it was
+	Planned   Outcome = "planned"   // dry run
+	Held      Outcome = "held"      // needs a person's approval
+	OnHold    Outcome = "on-hold"   // a person stopped it
+	Busy      Outcome = "busy"      // an earlier run still goes on
+	Late      Outcome = "late"      // goes on, not waited for any longer
+	Failed    Outcome = "failed"
+)
+
+// CycleInput starts one pass over a spec.
+type CycleInput struct {
+	Spec   mirrorspec.Spec `json:"spec"`
+	Only   []string        `json:"only,omitempty"` // mirrors; default all
+	DryRun bool            `json:"dry_run,omitempty"`
+}
+
+// CycleResult names every mirror × region outcome.
+type CycleResult struct {
+	Cycle   string         `json:"cycle"`
+	Outcome Outcome        `json:"outcome"`
+	Mirrors []MirrorResult `json:"mirrors"`
+}
+
+// MirrorInput runs one mirror.
+type MirrorInput struct {
+	Target      activities.Target   `json:"target"`
+	Tree        string              `json:"tree"`
+	Regions     []mirrorspec.Region `json:"regions"`
+	ReleaseWait mirrorspec.Duration `json:"release_wait"`
+	DryRun      bool                `json:"dry_run,omitempty"`
+	Approved    string              `json:"approved,omitempty"` // digest of a held plan
+	Rollback    int64               `json:"rollback,omitempty"` // instead of asking upstream
+	Scrub       bool                `json:"scrub,omitempty"`    // verify every entry
+}
+
+// MirrorResult is how the run of one mirror ended.
+type MirrorResult struct {
+	Mirror     string             `json:"mirror"`
+	Kind       mirrorspec.Kind    `json:"kind"`
+	Outcome    Outcome            `json:"outcome"`
+	Generation int64              `json:"generation,omitempty"` // newest sealed one
+	Changes    *tree.Changes      `json:"changes,omitempty"`
+	Plan       string             `json:"plan,omitempty"` // digest, if held or planned
+	Info       *tree.PlanInfo     `json:"info,omitempty"`
+	Reasons    []string           `json:"reasons,omitempty"` // why held
+	Deferred   []tree.Note        `json:"deferred,omitempty"`
+	Tended     *activities.Tended `json:"tended,omitempty"`
+	Downloaded int64              `json:"downloaded,omitempty"` // bytes
+	FaultKind  string             `json:"fault_kind,omitempty"`
+	Error      string             `json:"error,omitempty"`
+	Regions    []RegionResult     `json:"regions,omitempty"`
+}
+
+// ReleaseInput releases a tree's newest sealed generation to one group of regions.
+type ReleaseInput struct {
+	Target  activities.Target   `json:"target"`
+	Tree    string              `json:"tree"`
+	Regions []mirrorspec.Region `json:"regions"` // of the group
+	Number  int64               `json:"number"`  // at least this one
+}
+
+// RegionResult is what a region serves after a release.
+type RegionResult struct {
+	Region    string             `json:"region"`
+	Outcome   Outcome            `json:"outcome"`
+	Serves    int64              `json:"serves,omitempty"` // confirmed by a probe
+	Reaped    *activities.Reaped `json:"reaped,omitempty"`
+	FaultKind string             `json:"fault_kind,omitempty"`
+	Error     string             `json:"error,omitempty"`
+}
+
+// Progress is what the query "progress" answers while a mirror runs.
+type Progress struct {
+	Mirror      string `json:"mirror"`
+	Stage       string `json:"stage"`
+	Objects     int64  `json:"objects"`      // of the plan
+	Bytes       int64  `json:"bytes"`        // of the plan
+	DoneObjects int64  `json:"done_objects"` // in shards that are done
+	DoneBytes   int64  `json:"done_bytes"`   // in shards that are done
+	Shards      int    `json:"shards"`       // of the plan
+	DoneShards  int    `json:"done_shards"`
+	Generation  int64  `json:"generation"`
+}
