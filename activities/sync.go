@@ -263,27 +263,33 @@ func (s *Sync) engine(target Target) (Engine, error) {
 		Err: fmt.Errorf("this version has no engine for kind %q", m.Kind), Advice: "remove the mirror from the spec"}
 }
 
-// clients keeps one download client per set of limits and credentials.
+// clients keeps one download client per set of limits and credentials, so that
+// several activities of a worker share its limits.
 type clients struct {
 	mu  sync.Mutex
-	all map[fetch.Options]*fetch.Client
+	all map[clientKey]*fetch.Client
+}
+
+type clientKey struct {
+	limits                     mirrorspec.Limits
+	netrc, cert, key, rootFile string
 }
 
 func (c *clients) of(t Target) (*fetch.Client, error) {
-	o := fetch.Options{Downloads: t.Limits.Downloads, PerHost: t.Limits.PerHost, Rate: int64(t.Limits.Rate),
-		Netrc: t.Mirror.Netrc, ClientCert: t.Mirror.ClientCert, ClientKey: t.Mirror.ClientKey, CAFile: t.Mirror.CAFile}
+	k := clientKey{t.Limits, t.Mirror.Netrc, t.Mirror.ClientCert, t.Mirror.ClientKey, t.Mirror.CAFile}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if have := c.all[o]; have != nil {
+	if have := c.all[k]; have != nil {
 		return have, nil
 	}
-	made, err := fetch.New(o)
+	made, err := fetch.New(fetch.Options{Downloads: k.limits.Downloads, PerHost: k.limits.PerHost, Rate: int64(k.limits.Rate),
+		Netrc: k.netrc, ClientCert: k.cert, ClientKey: k.key, RootCAs: k.rootFile})
 	if err != nil {
 		return nil, err
 	}
 	if c.all == nil {
-		c.all = map[fetch.Options]*fetch.Client{}
+		c.all = map[clientKey]*fetch.Client{}
 	}
-	c.all[o] = made
+	c.all[k] = made
 	return made, nil
 }

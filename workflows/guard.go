@@ -19,7 +19,7 @@ func Guard(g mirrorspec.Guard, info tree.PlanInfo) (reasons []string) {
 	switch {
 	case share > 0.5:
 		reasons = append(reasons, fmt.Sprintf("removes %d of %d objects, more than half", info.Drops, info.BaseObjects))
-	case share > float64(g.Share) && info.Drops > int64(g.Count):
+	case share > g.Share.Fraction() && info.Drops > int64(g.Count):
 		reasons = append(reasons, fmt.Sprintf("removes %d of %d objects, more than %s and more than %d", info.Drops, info.BaseObjects, g.Share, g.Count))
 	}
 	if len(info.Emptied) > 0 {

@@ -36,7 +36,7 @@ func (s *signed) digest() string {
 // release fetches a suite's Release, or returns nil if old is still the newest.
 // With force it is fetched whole in any case.
 func (e *Engine) release(ctx context.Context, suite string, keys *debrepo.Keyring, old suiteState, force bool) (*signed, error) {
-	req := fetch.Request{Path: join(suiteDir(suite), "InRelease"), Size: -1, Max: maxRelease}
+	req := fetch.Request{Path: join(suiteDir(suite), "InRelease"), Index: true, Max: maxRelease}
 	if !force {
 		req.ETag, req.LastModified = old.ETag, old.LastModified
 	}
@@ -61,11 +61,11 @@ func (e *Engine) release(ctx context.Context, suite string, keys *debrepo.Keyrin
 // detached falls back to Release and Release.gpg where there is no InRelease.
 func (e *Engine) detached(ctx context.Context, suite string, keys *debrepo.Keyring) (*signed, error) {
 	dir := suiteDir(suite)
-	text, res, err := e.get(ctx, fetch.Request{Path: join(dir, "Release"), Size: -1, Max: maxRelease})
+	text, res, err := e.get(ctx, fetch.Request{Path: join(dir, "Release"), Index: true, Max: maxRelease})
 	if err != nil {
 		return nil, err
 	}
-	sig, sigRes, err := e.get(ctx, fetch.Request{Path: join(dir, "Release.gpg"), Size: -1, Max: maxRelease})
+	sig, sigRes, err := e.get(ctx, fetch.Request{Path: join(dir, "Release.gpg"), Index: true, Max: maxRelease})
 	if err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type settler struct {
 	wasRows, wasObjects  *manifest.Manifest
 	landed               map[string]tree.Result
 	files, rows, objects map[string]manifest.Change
+	retained             map[string]manifest.Entry // read when first asked for
 	notes                []tree.Note
 }
 
@@ -152,7 +153,7 @@ func (s *settler) entries(project string, f simpleindex.File, had map[string]man
 }
 
 // entry finds an object that was fetched now, was named before, or is retained.
-func (s *settler) entry(path string, had map[string]manifest.Entry) (manifest.Entry, bool, error) {
+func (s *settler) entry(path string, had map[string]manifest.Entry) (e manifest.Entry, ok bool, err error) {
 	if r, ok := s.landed[path]; ok {
 		if r.Error != "" {
 			return manifest.Entry{}, false, nil
@@ -166,11 +167,12 @@ func (s *settler) entry(path string, had map[string]manifest.Entry) (manifest.En
 	if e, ok, err := s.was.Lookup(path); ok || err != nil {
 		return e, ok, err
 	}
-	retained, err := s.t.Retained()
-	if err != nil {
-		return manifest.Entry{}, false, err
+	if s.retained == nil {
+		if s.retained, err = s.t.Retained(); err != nil {
+			return manifest.Entry{}, false, err
+		}
 	}
-	e, ok := retained[path]
+	e, ok = s.retained[path]
 	return e, ok, nil
 }
 

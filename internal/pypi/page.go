@@ -31,7 +31,7 @@ type change struct {
 
 // ask reads a candidate's page. It returns nil if nothing changed.
 func (e *Engine) ask(ctx context.Context, c candidate) (*change, error) {
-	req := fetch.Request{Path: "simple/" + c.name + "/", Size: -1, Max: maxPage, Header: accept()}
+	req := fetch.Request{Path: "simple/" + c.name + "/", Index: true, Max: maxPage, Header: accept()}
 	if c.known && !c.force {
 		req.ETag = readNote(c.row).ETag
 	}
@@ -120,7 +120,9 @@ func (e *Engine) trim(p *simpleindex.Project) {
 }
 
 // objectPath is where a file of p lies in the tree.
-func objectPath(f simpleindex.File) string { return simpleindex.ObjectPath(f.URL, f.SHA256, f.Filename) }
+func objectPath(f simpleindex.File) string {
+	return simpleindex.ObjectPath(f.URL, f.SHA256, f.Filename)
+}
 
 // owned refuses files that are not named after their project: only so do two
 // projects never share an object, and one can let go of it without asking the other.

@@ -83,8 +83,11 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		}
 		failed += n
 	}
-	if failed > 0 && failed == len(s.candidates) && failed == s.selected {
+	if s.direct && failed > 0 && failed == s.selected {
 		return p.first
+	}
+	if failed > 0 {
+		s.state.ETag, s.state.LastModified = "", "" // the next plan reads the root again and finds them
 	}
 	for _, c := range s.lost {
 		if err := p.change(change{Name: c.name, Gone: true}); err != nil {

@@ -40,6 +40,7 @@ type survey struct {
 	candidates []candidate
 	lost       []candidate // mirrored, but no longer selected by the spec
 	selected   int
+	direct     bool // the named projects are asked without the root page
 }
 
 // survey lists the projects that may have changed.
@@ -54,6 +55,7 @@ func (e *Engine) survey(ctx context.Context, t *tree.Tree, old state, rows *mani
 		known[row.Path] = row
 	}
 	if names, ok := e.cfg.listed(); ok && len(names) <= maxListed {
+		s.direct = true
 		for _, name := range names {
 			s.add(known, candidate{name: name, display: name, force: old.Config != s.state.Config})
 		}
@@ -80,7 +82,7 @@ func (s *survey) add(known map[string]manifest.Entry, c candidate) {
 // root reads upstream's root page and keeps the projects whose serial moved.
 func (e *Engine) root(ctx context.Context, t *tree.Tree, s *survey, old state, known map[string]manifest.Entry) error {
 	force := old.Config != s.state.Config
-	req := fetch.Request{Path: "simple/", Size: -1, Max: maxRoot, Header: accept()}
+	req := fetch.Request{Path: "simple/", Index: true, Max: maxRoot, Header: accept()}
 	if !force {
 		req.ETag, req.LastModified = old.ETag, old.LastModified
 	}
@@ -161,16 +163,16 @@ func (e *Engine) sweep(t *tree.Tree, known map[string]manifest.Entry) (map[strin
 		return nil, err
 	}
 	_ = json.Unmarshal(data, &memo) // unreadable means: from now on
-	const slices = 84               // two hours each
-	now := e.cfg.Now().Unix() / int64(sweepTime/time.Second/slices)
-	if memo.Slice == 0 || now-memo.Slice > slices {
+	const turns = 84                // two hours each
+	now := e.cfg.Now().Unix() / int64(sweepTime/time.Second/turns)
+	if memo.Slice == 0 || now-memo.Slice > turns {
 		memo.Slice = max(now-1, 0)
 	}
 	due := map[string]bool{}
 	for name := range known {
-		turn := int64(boundaryHash(name) % slices)
+		turn := int64(spread(name) % turns)
 		// The project's turn comes in every slice that is congruent to it.
-		if n := now - memo.Slice; n > 0 && (now-turn)%slices < n {
+		if n := now - memo.Slice; n > 0 && (now-turn)%turns < n {
 			due[name] = true
 		}
 	}
@@ -185,8 +187,8 @@ func (e *Engine) sweep(t *tree.Tree, known map[string]manifest.Entry) (map[strin
 	return due, t.SetMemo("sweep", data)
 }
 
-// boundaryHash spreads names evenly (FNV-1a).
-func boundaryHash(name string) uint32 {
+// spread spreads names evenly (FNV-1a).
+func spread(name string) uint32 {
 	h := uint32(2166136261)
 	for i := range len(name) {
 		h = (h ^ uint32(name[i])) * 16777619

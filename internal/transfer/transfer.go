@@ -128,8 +128,7 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 	if err != nil {
 		return tree.Result{}, err
 	}
-	got, err := r.o.Client.Get(ctx, fetch.Request{Upstreams: r.o.Upstreams, Path: source(it), Size: it.Size,
-		SHA256: it.SHA256, SHA512: it.SHA512}, f)
+	got, err := r.o.Client.Get(ctx, r.request(it), f)
 	if err != nil {
 		return tree.Result{}, errors.Join(err, f.Discard())
 	}
@@ -140,11 +139,15 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 	return result(it, manifest.Entry{Size: got.Size, Digest: d}, got.Size), err
 }
 
-func source(it tree.Item) string {
+func (r *runner) request(it tree.Item) fetch.Request {
+	req := fetch.Request{Upstreams: r.o.Upstreams, Path: it.Path, Size: it.Size, SHA256: it.SHA256, SHA512: it.SHA512}
 	if it.Source != "" {
-		return it.Source
+		req.Path = it.Source
 	}
-	return it.Path
+	if strings.Contains(req.Path, "://") {
+		req.Upstreams = nil
+	}
+	return req
 }
 
 func result(it tree.Item, e manifest.Entry, downloaded int64) tree.Result {
