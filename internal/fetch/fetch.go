@@ -154,7 +154,7 @@ func parseURL(raw string) (*url.URL, error) {
 		return nil, errors.New("URL is not readable")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("URL %q is neither http nor https", u.Redacted())
+		return nil, fmt.Errorf("URL %q is neither http nor https", display(u))
 	}
 	return u, nil
 }
