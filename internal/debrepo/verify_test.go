@@ -2,6 +2,7 @@ package debrepo_test
 
 import (
 	"bytes"
+	"crypto"
 	"errors"
 	"strings"
 	"testing"
@@ -143,6 +144,28 @@ func TestVerifyDetached(t *testing.T) {
 				t.Fatalf("err = %v, want ok %v", err, tt.ok)
 			}
 		})
+	}
+}
+
+func TestVerifyRefusesWeakDigest(t *testing.T) {
+	key, err := openpgp.NewEntity("old", "", "old@example.org", &packet.Config{Algorithm: packet.PubKeyAlgoRSA, RSABits: 1024, Time: func() time.Time { return debrepotest.Epoch }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for hash, ok := range map[crypto.Hash]bool{crypto.SHA1: false, crypto.SHA256: true} {
+		sig := &packet.Signature{Version: 4, SigType: packet.SigTypeBinary, PubKeyAlgo: packet.PubKeyAlgoRSA, Hash: hash, CreationTime: signedAt, IssuerKeyId: &key.PrimaryKey.KeyId}
+		h := hash.New()
+		h.Write([]byte(releaseText))
+		if err := sig.Sign(h, key.PrivateKey, &packet.Config{NonDeterministicSignaturesViaNotation: new(bool)}); err != nil {
+			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := sig.Serialize(&b); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := debrepo.VerifyDetached(debrepo.NewKeyring(key), []byte(releaseText), b.Bytes()); ok != (err == nil) {
+			t.Errorf("%v: %v", hash, err)
+		}
 	}
 }
 

@@ -267,6 +267,7 @@ func TestGetFailsOver(t *testing.T) {
 		{"the first that has it", []http.HandlerFunc{good, good}, "", []int{1, 0}},
 		{"absent at the first", []http.HandlerFunc{absent, good}, "", []int{1, 1}},
 		{"wrong digest at the first", []http.HandlerFunc{wrong, good}, "", []int{1, 1}},
+		{"too long at the first", []http.HandlerFunc{chunked(append(bytes.ToUpper(content), 'x')), good}, "", []int{1, 1}},
 		{"denied at the first", []http.HandlerFunc{denied, good}, "", []int{1, 1}},
 		{"the first is sick: no pause before the second", []http.HandlerFunc{sick, good}, "", []int{1, 1}},
 		{"cut at the first, the rest from the second", []http.HandlerFunc{cut(content, 1000, `"v1"`), good}, "", []int{1, 1}},
@@ -305,23 +306,38 @@ func TestGetFailsOver(t *testing.T) {
 	}
 }
 
-func TestGetTriesDeadUpstreamLast(t *testing.T) {
-	dead, good := serve(t, whole(content, "")), serve(t, whole(content, ""))
-	dead.Close()
+// TestGetResumesAtAnotherUpstream relies on the digest alone: a validator means
+// nothing to another server.
+func TestGetResumesAtAnotherUpstream(t *testing.T) {
+	first, second := serve(t, cut(content, 1000, `"v1"`)), serve(t, whole(content, `"other"`))
+	c, _ := newClient(t, fetch.Options{})
+	var s sink
+	if _, err := c.Get(t.Context(), request(first, second), &s); err != nil || !bytes.Equal(s.Bytes(), content) || s.resets != 0 {
+		t.Fatalf("%d bytes, %d resets, %v", s.Len(), s.resets, err)
+	}
+	if d := cmp.Diff([]string{"bytes=1000-"}, second.requests()); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestGetTriesSilentUpstreamLast(t *testing.T) {
+	silent := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	good := serve(t, whole(content, ""))
 	now := time.Unix(1000, 0)
 	c, p := newClient(t, fetch.Options{Now: func() time.Time { return now }})
-	for range 3 {
-		var s sink
-		if _, err := c.Get(t.Context(), request(dead, good), &s); err != nil {
+	for _, want := range []int{1, 1, 1, 2} {
+		if want == 2 {
+			now = now.Add(time.Hour)
+		}
+		if _, err := c.Get(t.Context(), request(silent, good), &sink{}); err != nil {
 			t.Fatal(err)
 		}
+		if n := len(silent.requests()); n != want {
+			t.Errorf("asked the silent upstream %d times, want %d", n, want)
+		}
 	}
-	if n := len(good.requests()); n != 3 || len(p.all) != 0 {
-		t.Errorf("%d requests, %d pauses", n, len(p.all))
-	}
-	_, err := c.Get(t.Context(), request(dead), &sink{})
-	if !errors.Is(err, fault.Unavailable) {
-		t.Errorf("err = %v", err)
+	if len(p.all) != 0 {
+		t.Errorf("%d pauses", len(p.all))
 	}
 }
 
