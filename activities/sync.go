@@ -17,6 +17,7 @@ import (
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/transfer"
 	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/verify"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -205,7 +206,7 @@ func (s *Sync) Rollback(ctx context.Context, in RollbackInput) (Committed, error
 			return err
 		}
 		out.Number, out.Changes = g.Number, g.Changes
-		return t.SetHold(fmt.Sprintf("rolled back to generation %d", in.To))
+		return tree.WriteHold(t.State(), fmt.Sprintf("rolled back to generation %d", in.To))
 	})
 	return out, err
 }
@@ -224,7 +225,16 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		}
 		drops, err := t.Drops()
 		out.Waiting = len(drops)
-		return errors.Join(err, t.PurgePlans(ctx, in.Plan))
+		if err := errors.Join(err, t.PurgePlans(ctx, in.Plan)); err != nil {
+			return err
+		}
+		g, err := t.Committed()
+		if err != nil || g == nil {
+			return err
+		}
+		report, err := verify.Scrub(ctx, t, g, now)
+		out.Scrubbed, out.Problems = report.Hashed, report.Problems
+		return err
 	})
 	return out, err
 }
@@ -236,12 +246,20 @@ type step func(ctx context.Context, t *tree.Tree, beat *pulse) error
 func (s *Sync) with(ctx context.Context, target Target, epoch int64, f step) error {
 	ctx, p, stop := alive(ctx)
 	defer stop()
-	t, err := tree.Resume(s.config(ctx, target), epoch)
+	t, err := s.open(ctx, target, epoch)
 	if err != nil {
 		return translate(err)
 	}
 	defer t.Close()
 	return translate(f(ctx, t, p))
+}
+
+// open goes on as the holder of epoch; epoch 0 only reads.
+func (s *Sync) open(ctx context.Context, target Target, epoch int64) (*tree.Tree, error) {
+	if epoch == 0 {
+		return tree.Read(s.config(ctx, target))
+	}
+	return tree.Resume(s.config(ctx, target), epoch)
 }
 
 // engine builds the engine of target's kind.

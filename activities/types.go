@@ -134,6 +134,9 @@ type Tended struct {
 	Reaped  tree.Reaped `json:"reaped"`
 	Expired int         `json:"expired"` // generations
 	Waiting int         `json:"waiting"` // generations whose drops are still kept
+	// Scrubbed bytes were hashed anew; Problems are files that are not what they were.
+	Scrubbed int64    `json:"scrubbed,omitempty"`
+	Problems []string `json:"problems,omitempty"`
 }
 
 // RegionInput works on one mirror in one region.

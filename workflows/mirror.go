@@ -202,7 +202,11 @@ func (m *mirror) tend(ctx workflow.Context) {
 	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan()})
 	if err == nil {
 		m.result.Tended = &t
-		return
+		if len(t.Problems) == 0 {
+			return
+		}
+		err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("verify: scrub found %d damaged files, first: %s", len(t.Problems), t.Problems[0]),
+			string(fault.Corrupt), nil)
 	}
 	if m.result.Error == "" { // what went wrong before matters more
 		m.failed(err)

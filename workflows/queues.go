@@ -28,3 +28,8 @@ func ReleaseID(tree, group string) string { return "release/" + tree + "/" + gro
 
 // AskID is the workflow ID of a question about, or a command to, a mirror.
 func AskID(mirror, unique string) string { return "ask/" + mirror + "/" + unique }
+
+// All lists the workflows with the names under which they are registered.
+func All() map[string]any {
+	return map[string]any{"MirrorCycle": MirrorCycle, "Mirror": Mirror, "Release": Release, "Ask": Ask}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -69,13 +70,20 @@ func (t *Tree) Hold() (string, error) {
 	return strings.TrimSpace(string(data)), err
 }
 
-// SetHold puts the mirror on hold: until it is resumed no new plan is made.
-// An empty reason resumes it. Both survive a loss of Temporal's database.
-func (t *Tree) SetHold(reason string) error {
+// WriteHold puts a mirror on hold, or resumes it, without a lease: a person's
+// word does not wait for a run to end. It counts from the next run on.
+func WriteHold(state, reason string) error {
+	name := filepath.Join(state, holdFile)
 	if reason == "" {
-		return t.dropState(holdFile)
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("tree: resume: %w", err)
+		}
+		return nil
 	}
-	return t.writeState([]byte(reason+"\n"), holdFile)
+	if err := writeDurable(name+".new", name, []byte(reason+"\n")); err != nil {
+		return fmt.Errorf("tree: hold: %w", err)
+	}
+	return nil
 }
 
 // Memo returns what an engine noted under name outside any generation, nil if nothing.

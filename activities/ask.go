@@ -1,0 +1,236 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/verify"
+	"mirrorcycle/mirrorspec"
+)
+
+// The verbs of a Question.
+const (
+	VerbStatus   = "status"
+	VerbHold     = "hold"
+	VerbResume   = "resume"
+	VerbWhy      = "why"
+	VerbVerify   = "verify"
+	VerbReleases = "releases"
+)
+
+// Question is what starter asks of a mirror's storage.
+type Question struct {
+	Target  Target              `json:"target"`
+	Regions []mirrorspec.Region `json:"regions,omitempty"`
+	Verb    string              `json:"verb"`
+	Path    string              `json:"path,omitempty"`   // why: relative to the tree
+	Reason  string              `json:"reason,omitempty"` // hold
+	Full    bool                `json:"full,omitempty"`   // verify
+	Deep    bool                `json:"deep,omitempty"`   // verify
+}
+
+// Answer has the part that the verb asks for.
+type Answer struct {
+	Status      *MirrorStatus       `json:"status,omitempty"`
+	Why         *Why                `json:"why,omitempty"`
+	Verified    *Verified           `json:"verified,omitempty"`
+	Generations []GenerationSummary `json:"generations,omitempty"`
+}
+
+// MirrorStatus is where a mirror stands.
+type MirrorStatus struct {
+	Mirror    string        `json:"mirror"`
+	Tree      string        `json:"tree"`
+	Committed int64         `json:"committed"`
+	Sealed    int64         `json:"sealed"`
+	Time      time.Time     `json:"time,omitzero"` // of the commit
+	Upstream  tree.Upstream `json:"upstream"`
+	Objects   int64         `json:"objects"`
+	Bytes     int64         `json:"bytes"`
+	Retained  int64         `json:"retained"` // dropped objects that the tree still has
+	Hold      string        `json:"hold,omitempty"`
+	Holder    string        `json:"holder,omitempty"` // of the newest lease
+	FreeBytes int64         `json:"free_bytes"`
+}
+
+// GenerationSummary is one kept generation.
+type GenerationSummary struct {
+	Number   int64         `json:"number"`
+	Time     time.Time     `json:"time"`
+	Sealed   bool          `json:"sealed"`
+	Objects  int64         `json:"objects"`
+	Changes  tree.Changes  `json:"changes"`
+	Upstream tree.Upstream `json:"upstream"`
+}
+
+// Why explains one path of a mirror.
+type Why struct {
+	Path      string `json:"path"`
+	Named     bool   `json:"named"`          // by the newest generation
+	Kind      string `json:"kind,omitempty"` // object or index
+	Size      int64  `json:"size,omitempty"` // bytes
+	SHA256    string `json:"sha256,omitempty"`
+	InTree    bool   `json:"in_tree"`
+	DroppedBy int64  `json:"dropped_by,omitempty"` // generation that let go of it, if it is retained
+	Since     int64  `json:"since,omitempty"`      // oldest kept generation that names it as it is
+}
+
+// Answer answers a question about, or carries out a command to, a mirror.
+func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
+	ctx, beat, stop := alive(ctx)
+	defer stop()
+	t, err := tree.Read(s.config(ctx, q.Target))
+	if err != nil {
+		return Answer{}, translate(err)
+	}
+	defer t.Close()
+	var out Answer
+	switch q.Verb {
+	case VerbStatus:
+		out.Status, err = status(t)
+	case VerbHold:
+		err = setHold(t, q.Reason)
+	case VerbResume:
+		err = setHold(t, "")
+	case VerbWhy:
+		out.Why, err = why(t, q.Path)
+	case VerbReleases:
+		out.Generations, err = generations(t)
+	case VerbVerify:
+		out.Verified, err = s.doubt(ctx, t, q, beat)
+	default:
+		err = &fault.Error{Kind: fault.Config, Op: "activities: answer", Subject: q.Verb, Err: errors.New("no such question"), Advice: "use a starter of the worker's version"}
+	}
+	return out, translate(err)
+}
+
+func setHold(t *tree.Tree, reason string) error { return tree.WriteHold(t.State(), reason) }
+
+func status(t *tree.Tree) (*MirrorStatus, error) {
+	s := &MirrorStatus{Mirror: t.ID().Mirror, Tree: t.ID().Tree}
+	g, err := t.Committed()
+	if err != nil {
+		return nil, err
+	}
+	if g != nil {
+		s.Committed, s.Time, s.Upstream = g.Number, g.Time, g.Upstream
+		s.Objects, s.Bytes = g.Totals.Objects, g.Totals.ObjectBytes
+	}
+	sealed, err := t.Sealed()
+	if err != nil {
+		return nil, err
+	}
+	if sealed != nil {
+		s.Sealed = sealed.Number
+	}
+	retained, err := t.Retained()
+	if err != nil {
+		return nil, err
+	}
+	s.Retained = int64(len(retained))
+	if s.Hold, err = t.Hold(); err != nil {
+		return nil, err
+	}
+	if s.Holder, err = t.Holder(); err != nil {
+		return nil, err
+	}
+	s.FreeBytes, err = t.Free()
+	return s, err
+}
+
+func generations(t *tree.Tree) ([]GenerationSummary, error) {
+	all, err := t.Generations()
+	if err != nil {
+		return nil, err
+	}
+	var out []GenerationSummary
+	for _, n := range all {
+		g, err := t.Generation(n)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, GenerationSummary{Number: n, Time: g.Time, Sealed: t.IsSealed(n), Objects: g.Totals.Objects, Changes: g.Changes, Upstream: g.Upstream})
+	}
+	return out, nil
+}
+
+func why(t *tree.Tree, path string) (*Why, error) {
+	w := &Why{Path: path}
+	size, there, err := t.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	w.InTree, w.Size = there, size
+	g, err := t.Committed()
+	if err != nil {
+		return nil, err
+	}
+	m, err := t.ManifestOf(g)
+	if err != nil {
+		return nil, err
+	}
+	e, named, err := m.Lookup(path)
+	if err != nil {
+		return nil, err
+	}
+	if !named {
+		drops, err := t.Drops()
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range drops {
+			for d, err := range t.DropsOf(n) {
+				if err != nil {
+					return nil, err
+				}
+				if d.Path == path {
+					w.DroppedBy, w.SHA256, w.Kind = n, d.Digest.String(), "object"
+				}
+			}
+		}
+		return w, nil
+	}
+	w.Named, w.Size, w.SHA256, w.Kind = true, e.Size, e.Digest.String(), "object"
+	if e.Kind.IsIndex() {
+		w.Kind = "index"
+	}
+	all, err := t.Generations()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range all {
+		old, err := t.Generation(n)
+		if err != nil {
+			return nil, err
+		}
+		om, err := t.ManifestOf(old)
+		if err != nil {
+			return nil, err
+		}
+		if oe, ok, err := om.Lookup(path); err != nil {
+			return nil, err
+		} else if ok && oe == e {
+			w.Since = n
+			break
+		}
+	}
+	return w, nil
+}
+
+func (s *Sync) doubt(ctx context.Context, t *tree.Tree, q Question, beat *pulse) (*Verified, error) {
+	g, err := t.Committed()
+	if err != nil {
+		return nil, err
+	}
+	if g == nil {
+		return nil, &fault.Error{Kind: fault.Gone, Op: "verify: tree", Subject: t.Dir(), Err: fmt.Errorf("it has no generation yet"), Advice: "run the mirror first"}
+	}
+	report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[q.Target.Mirror.Kind], Keyring: q.Target.Mirror.Keyring,
+		Full: q.Full || q.Deep, Deep: q.Deep, Progress: beat.progress})
+	return &Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed,
+		Problems: report.Problems, Sealed: t.IsSealed(g.Number)}, err
+}

@@ -1,0 +1,38 @@
+package activities
+
+import (
+	"context"
+
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/verify"
+	"mirrorcycle/mirrorspec"
+)
+
+// Verify doubts a generation as a stranger and, if it holds, seals it.
+func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
+	var out Verified
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, beat *pulse) error {
+		g, err := t.Committed()
+		if err != nil || g == nil {
+			return err
+		}
+		sealed, err := t.Sealed()
+		if err != nil {
+			return err
+		}
+		report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring,
+			Since: sealed, Full: in.Full, Deep: in.Deep, Progress: beat.progress})
+		out = Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed, Problems: report.Problems}
+		if err != nil || !report.OK() {
+			return err
+		}
+		out.Sealed = true
+		if t.IsSealed(g.Number) || in.Epoch == 0 {
+			return nil
+		}
+		return t.Seal(g.Number)
+	})
+	return out, err
+}
+
+var kinds = map[mirrorspec.Kind]verify.Kind{mirrorspec.Apt: verify.Apt, mirrorspec.PyPI: verify.PyPI}

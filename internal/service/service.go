@@ -1,0 +1,132 @@
+// Package service runs a worker: it registers workflows and activities for the roles it is given.
+//
+// A role names what the host can reach: sync:<storage> sees the trees,
+// release:<region> a region's own disk, cycle only runs workflows. The roles
+// decide which task queues are served, so a host is never asked for a disk
+// that it does not have.
+package service
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/workflows"
+)
+
+// Role is one thing that a worker can do.
+type Role struct {
+	Kind string // "cycle", "sync" or "release"
+	Name string // of the storage or region; empty for cycle
+}
+
+// ParseRoles reads a comma-separated list such as "cycle,sync:main,release:dfw".
+func ParseRoles(s string) ([]Role, error) {
+	var out []Role
+	for part := range strings.SplitSeq(s, ",") {
+		kind, name, _ := strings.Cut(strings.TrimSpace(part), ":")
+		if !(kind == "cycle" && name == "") && !((kind == "sync" || kind == "release") && name != "") {
+			return nil, &fault.Error{Kind: fault.Config, Op: "worker: read roles", Subject: part, Err: fmt.Errorf("no such role"),
+				Advice: "write cycle, sync:<storage> or release:<region>, separated by commas"}
+		}
+		if r := (Role{kind, name}); !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
+
+// Options configure a service.
+type Options struct {
+	Client client.Client
+	Roles  []Role
+	Logger *slog.Logger
+	// Crash is called at every write boundary of trees and regions; tests end the process there.
+	Crash func(point string)
+}
+
+// stopTime is how long running activities have to note where they are.
+const stopTime = 10 * time.Second
+
+// Service is a set of running workers.
+type Service struct{ workers []worker.Worker }
+
+// Start starts a worker per task queue.
+func Start(o Options) (*Service, error) {
+	s := new(Service)
+	// One instance serves all queues, so that download limits hold for the process.
+	syncs, regions := &activities.Sync{Crash: o.Crash}, &activities.Regions{Crash: o.Crash}
+	for _, r := range o.Roles {
+		w := worker.New(o.Client, queue(r), options(r))
+		switch r.Kind {
+		case "cycle":
+			for name, f := range workflows.All() {
+				w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+			}
+		case "sync":
+			w.RegisterActivity(syncs)
+			w.RegisterActivity(regions)
+		case "release":
+			w.RegisterActivity(regions)
+		}
+		if err := w.Start(); err != nil {
+			s.Stop()
+			return nil, fmt.Errorf("worker: start on queue %s: %w", queue(r), err)
+		}
+		s.workers = append(s.workers, w)
+	}
+	return s, nil
+}
+
+// Stop ends all workers, the newest first.
+func (s *Service) Stop() {
+	for _, w := range slices.Backward(s.workers) {
+		w.Stop()
+	}
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, o Options) error {
+	s, err := Start(o)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	s.Stop()
+	return nil
+}
+
+func queue(r Role) string {
+	switch r.Kind {
+	case "sync":
+		return workflows.SyncQueue(r.Name)
+	case "release":
+		return "release-" + r.Name
+	}
+	return workflows.Queue
+}
+
+func options(r Role) worker.Options {
+	o := worker.Options{WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
+		WorkflowPanicPolicy: worker.BlockWorkflow}
+	if r.Kind == "cycle" {
+		o.DisableRegistrationAliasing = true
+	}
+	if r.Kind == "sync" {
+		o.MaxConcurrentActivityExecutionSize = 32
+	}
+	return o
+}
+
+// Logger adapts slog to what Temporal's SDK wants.
+func Logger(l *slog.Logger) tlog.Logger { return tlog.NewStructuredLogger(l) }

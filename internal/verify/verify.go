@@ -1,0 +1,226 @@
+// Package verify doubts a finished tree as a stranger would, before any region gets it.
+//
+// It reads files and formats, and shares nothing with the engines that wrote
+// them: every file that the generation's manifest adds or changes is there
+// with its size, every changed index has its digest and leads by size and
+// digest to entries of the manifest, and every signature holds.
+package verify
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// Kind says which format the tree's indexes have.
+type Kind string
+
+// The kinds that are read. Others are checked by manifest alone.
+const (
+	Apt  Kind = "apt"
+	PyPI Kind = "pypi"
+)
+
+// Options says what to verify.
+type Options struct {
+	Kind    Kind
+	Keyring string           // apt: path of the keys
+	Since   *tree.Generation // compare with this one; nil for all of the new one
+	Full    bool             // every entry, and no file beside them
+	Deep    bool             // hash every object looked at
+	// Progress is called now and then with the entries and bytes so far.
+	Progress func(entries, bytes int64)
+}
+
+// maxProblems bounds a report; the first ones tell enough.
+const maxProblems = 50
+
+// Report counts what was looked at, and lists what was wrong.
+type Report struct {
+	Indexes  int64
+	Objects  int64
+	Hashed   int64 // bytes
+	Problems []string
+	more     int
+}
+
+// OK reports whether nothing was wrong.
+func (r *Report) OK() bool { return len(r.Problems) == 0 }
+
+func (r *Report) problem(format string, args ...any) {
+	if len(r.Problems) == maxProblems {
+		r.Problems = append(r.Problems, "…")
+	}
+	if len(r.Problems) < maxProblems {
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	}
+	r.more++
+}
+
+// Tree verifies generation g of t. The error is of reading; doubts are in the report.
+func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Report, error) {
+	c := &checker{t: t, o: o}
+	var err error
+	if c.m, err = t.ManifestOf(g); err != nil {
+		return c.report, err
+	}
+	since := o.Since
+	if o.Full {
+		since = nil
+	}
+	old, err := t.ManifestOf(since)
+	if err != nil {
+		return c.report, err
+	}
+	for d, err := range manifest.Diff(old, c.m) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return c.report, err
+		}
+		if d.New == nil {
+			c.removed(*d.Old)
+			continue
+		}
+		if err := c.entry(*d.New); err != nil {
+			return c.report, err
+		}
+	}
+	if err := c.formats(ctx); err != nil {
+		return c.report, err
+	}
+	if o.Full {
+		return c.report, c.strangers(ctx)
+	}
+	return c.report, nil
+}
+
+type checker struct {
+	t       *tree.Tree
+	m       *manifest.Manifest
+	o       Options
+	report  Report
+	entries int64
+	indexes []manifest.Entry // changed ones, for the format
+}
+
+// entry checks that a file is there as the manifest says.
+func (c *checker) entry(e manifest.Entry) error {
+	c.entries++
+	if c.o.Progress != nil && c.entries%256 == 0 {
+		c.o.Progress(c.entries, c.report.Hashed)
+	}
+	size, there, err := c.t.Stat(e.Path)
+	switch {
+	case err != nil && fault.KindOf(err) != fault.Hostile:
+		return err
+	case err != nil:
+		c.report.problem("%v", err)
+		return nil
+	case !there:
+		c.report.problem("%s is missing", e.Path)
+		return nil
+	case size != e.Size:
+		c.report.problem("%s has %d bytes, want %d", e.Path, size, e.Size)
+		return nil
+	}
+	if e.Kind.IsIndex() {
+		c.report.Indexes++
+		c.indexes = append(c.indexes, e)
+		return c.hash(e)
+	}
+	c.report.Objects++
+	if c.o.Deep {
+		return c.hash(e)
+	}
+	return nil
+}
+
+func (c *checker) hash(e manifest.Entry) error {
+	got, err := c.t.Hash(e.Path)
+	if err != nil {
+		return err
+	}
+	c.report.Hashed += got.Size
+	if got.Digest != e.Digest {
+		c.report.problem("%s has SHA-256 %s, want %s", e.Path, got.Digest, e.Digest)
+	}
+	return nil
+}
+
+// removed checks that an index that is no longer named is no longer served.
+func (c *checker) removed(e manifest.Entry) {
+	if !e.Kind.IsIndex() {
+		return
+	}
+	if _, there, err := c.t.Stat(e.Path); err != nil || there {
+		c.report.problem("%s is still there, and no longer named", e.Path)
+	}
+}
+
+func (c *checker) formats(ctx context.Context) error {
+	switch c.o.Kind {
+	case Apt:
+		return c.apt(ctx)
+	case PyPI:
+		return c.pypi(ctx)
+	}
+	return nil
+}
+
+// names checks that an index's promise of path is kept by the manifest.
+func (c *checker) names(index, path string, size int64, sha256 string) error {
+	e, ok, err := c.m.Lookup(path)
+	switch {
+	case err != nil:
+		return err
+	case !ok:
+		c.report.problem("%s names %s, which the generation lacks", index, path)
+	case size >= 0 && e.Size != size:
+		c.report.problem("%s names %s with %d bytes, the generation has %d", index, path, size, e.Size)
+	case sha256 != "" && e.Digest.String() != sha256:
+		c.report.problem("%s names %s with SHA-256 %s, the generation has %s", index, path, sha256, e.Digest)
+	}
+	return nil
+}
+
+// strangers looks for files that neither the manifest nor the list of retained objects knows.
+func (c *checker) strangers(ctx context.Context) error {
+	retained, err := c.t.Retained()
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(c.t.Dir(), func(name string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		rel, relErr := filepath.Rel(c.t.Dir(), name)
+		if err != nil || relErr != nil || rel == "." {
+			return err
+		}
+		if d.IsDir() {
+			if strings.HasPrefix(rel, ".mirror") {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if _, kept := retained[rel]; kept {
+			return nil
+		}
+		if _, named, err := c.m.Lookup(rel); err != nil || named {
+			return err
+		}
+		c.report.problem("%s is unknown (%s)", rel, d.Type())
+		return nil
+	})
+}
+
+func (c *checker) open(e manifest.Entry) (*os.File, error) { return c.t.OpenFile(e.Path) }

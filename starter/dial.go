@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	tlog "go.temporal.io/sdk/log"
+
+	"mirrorcycle/internal/fault"
+)
+
+// dial connects as Temporal's own tools do: TEMPORAL_* variables and profiles.
+func dial(ctx context.Context) (client.Client, error) {
+	o, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Config, Op: "temporal: read configuration", Err: err, Advice: "check the TEMPORAL_* variables and the profile"}
+	}
+	return dialTo(ctx, o)
+}
+
+func dialTo(ctx context.Context, o client.Options) (client.Client, error) {
+	o.Logger = tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	c, err := client.DialContext(ctx, o)
+	if err != nil {
+		address := o.HostPort
+		if address == "" {
+			address = client.DefaultHostPort
+		}
+		return nil, &fault.Error{Kind: fault.Unavailable, Op: "temporal: connect to", Subject: address, Err: err,
+			Advice: "set TEMPORAL_ADDRESS, or use starter up for an embedded server"}
+	}
+	return c, nil
+}
+
+func namespace() string {
+	o, err := envconfig.LoadDefaultClientOptions()
+	if err != nil || o.Namespace == "" {
+		return client.DefaultNamespace
+	}
+	return o.Namespace
+}
+
+func plural(n int64, one string) string {
+	if n == 1 {
+		return fmt.Sprintf("1 %s", one)
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/internal/console"
+	"mirrorcycle/workflows"
+)
+
+// refresh is how often the screen is brought up to date.
+const refresh = 500 * time.Millisecond
+
+// progressTo shows progress on w, or nothing where JSON is wanted.
+func progressTo(w io.Writer, asJSON bool) *console.Display {
+	if asJSON {
+		w = io.Discard
+	}
+	f, ok := w.(*os.File)
+	return console.New(w, console.Options{Terminal: ok && console.IsTerminal(f), Color: os.Getenv("NO_COLOR") == ""})
+}
+
+// follow shows a cycle's progress until it ends. Interrupted, it leaves the cycle running.
+func follow(ctx context.Context, t client.Client, run client.WorkflowRun, d *console.Display) (workflows.CycleResult, error) {
+	done := make(chan error, 1)
+	var result workflows.CycleResult
+	go func() { done <- run.Get(ctx, &result) }()
+	tick := time.NewTicker(refresh)
+	defer tick.Stop()
+	for {
+		d.Update(look(ctx, t, run))
+		select {
+		case err := <-done:
+			if err != nil {
+				return result, failure(err)
+			}
+			d.Finish(rows(result, nil))
+			return result, nil
+		case <-tick.C:
+		}
+	}
+}
+
+// look asks the cycle and its running mirrors how far they are. What cannot be
+// answered now is answered at the next look.
+func look(ctx context.Context, t client.Client, run client.WorkflowRun) []console.Mirror {
+	var result workflows.CycleResult
+	if v, err := t.QueryWorkflow(ctx, run.GetID(), run.GetRunID(), "progress"); err != nil || v.Get(&result) != nil {
+		return nil
+	}
+	running := map[string]workflows.Progress{}
+	d, err := t.DescribeWorkflowExecution(ctx, run.GetID(), run.GetRunID())
+	if err != nil {
+		return nil
+	}
+	for _, child := range d.PendingChildren {
+		if p, ok := lookMirror(ctx, t, child.WorkflowId); ok {
+			running[p.Mirror] = p
+		}
+	}
+	return rows(result, running)
+}
+
+// lookMirror adds the heartbeats of running shards to what the workflow knows.
+func lookMirror(ctx context.Context, t client.Client, id string) (workflows.Progress, bool) {
+	var p workflows.Progress
+	if !strings.HasPrefix(id, "mirror/") {
+		return p, false
+	}
+	if v, err := t.QueryWorkflow(ctx, id, "", "progress"); err != nil || v.Get(&p) != nil {
+		return p, false
+	}
+	d, err := t.DescribeWorkflowExecution(ctx, id, "")
+	if err != nil {
+		return p, true
+	}
+	objects, bytes := beats(d)
+	p.DoneObjects += objects
+	p.DoneBytes += bytes
+	return p, true
+}
+
+func beats(d *workflowservice.DescribeWorkflowExecutionResponse) (objects, bytes int64) {
+	for _, a := range d.PendingActivities {
+		if a.GetActivityType().GetName() != "Fetch" || a.GetHeartbeatDetails() == nil {
+			continue
+		}
+		var beat activities.Progress
+		if converter.GetDefaultDataConverter().FromPayloads(a.HeartbeatDetails, &beat) == nil {
+			objects += beat.Objects
+			bytes += beat.Bytes
+		}
+	}
+	return objects, bytes
+}
+
+// rows makes the display's rows of a result and of what still runs.
+func rows(r workflows.CycleResult, running map[string]workflows.Progress) []console.Mirror {
+	var out []console.Mirror
+	for _, m := range r.Mirrors {
+		row := console.Mirror{Name: m.Mirror, Stage: string(m.Outcome), Ended: m.Outcome != workflows.Late}
+		if p, ok := running[m.Mirror]; ok {
+			row = console.Mirror{Name: m.Mirror, Stage: p.Stage, Objects: p.Objects, Bytes: p.Bytes, DoneObjects: p.DoneObjects, DoneBytes: p.DoneBytes}
+		} else if !row.Ended {
+			row.Stage = "starting"
+		}
+		if m.Info != nil && row.Ended {
+			row.Objects, row.DoneObjects, row.Bytes, row.DoneBytes = m.Info.Objects, m.Info.Objects, m.Info.Bytes, m.Info.Bytes
+		}
+		out = append(out, row)
+	}
+	return out
+}
+

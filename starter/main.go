@@ -1,0 +1,86 @@
+// Command starter starts, inspects and steers mirror cycles.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/mirrorspec"
+)
+
+// The exit codes; others script against them.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2 // command line or spec
+	exitPartly      = 3 // some mirrors or regions; --json says which
+	exitHeld        = 4
+	exitInterrupted = 130
+)
+
+// status is an error that only carries an exit code: what there was to say has been said.
+type status int
+
+func (s status) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args)
+	return exitCode(ctx, root.ExecuteContext(ctx))
+}
+
+func exitCode(ctx context.Context, err error) int {
+	var s status
+	var faults mirrorspec.Faults
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &s):
+		return int(s)
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "starter: interrupted")
+		return exitInterrupted
+	case errors.As(err, &faults):
+		fmt.Fprintln(os.Stderr, err)
+		return exitUsage
+	}
+	fmt.Fprintln(os.Stderr, "starter:", err)
+	if errors.Is(err, errUsage) || errors.Is(err, fault.Config) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// errUsage marks mistakes on the command line.
+var errUsage = errors.New("see --help")
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "starter",
+		Short:         "Keep package mirrors that never lose a package",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%s: %w: %w %s", c.Name(), err, errUsage, "")
+	})
+	g := new(globals)
+	root.PersistentFlags().BoolVar(&g.json, "json", false, "print one JSON object instead of text")
+	root.AddCommand(validateCmd(g), setupCmd(g), upCmd(g), runCmd(g), statusCmd(g), releasesCmd(g), whyCmd(g), verifyCmd(g),
+		approveCmd(g), holdCmd(g), resumeCmd(g), rollbackCmd(g), versionCmd(g))
+	return root
+}
+
+// globals are the flags that every command has.
+type globals struct{ json bool }

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/mirrorspec"
+	"mirrorcycle/workflows"
+)
+
+func runCmd(g *globals) *cobra.Command {
+	var only []string
+	var dry, detach bool
+	c := &cobra.Command{
+		Use:   "run [FILE]",
+		Short: "Make one cycle now and follow it",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withSpec(c, specFile(args), func(ctx context.Context, t client.Client, spec *mirrorspec.Spec) error {
+				for _, m := range only {
+					if _, ok := spec.Mirror(m); !ok {
+						return fmt.Errorf("no mirror is called %q; the spec has %s: %w", m, strings.Join(names(spec), ", "), errUsage)
+					}
+				}
+				run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec, Only: only, DryRun: dry})
+				if err != nil {
+					return err
+				}
+				if detach {
+					return printStarted(c.OutOrStdout(), g.json, run)
+				}
+				result, err := follow(ctx, t, run, progressTo(c.OutOrStdout(), g.json))
+				if err != nil {
+					return err
+				}
+				return printResult(c.OutOrStdout(), g.json, result)
+			})
+		},
+	}
+	c.Flags().StringSliceVar(&only, "only", nil, "only these mirrors")
+	c.Flags().BoolVar(&dry, "dry-run", false, "plan, and change nothing")
+	c.Flags().BoolVar(&detach, "detach", false, "print the workflow's ID and return")
+	return c
+}
+
+// startCycle starts an on-demand cycle, or joins the one that is running.
+func startCycle(ctx context.Context, t client.Client, in workflows.CycleInput) (client.WorkflowRun, error) {
+	id := workflows.CycleID(in.Spec.Cycle.Name)
+	if len(in.Only) > 0 || in.DryRun {
+		id += "/partial" // must not be taken for, nor joined to, a whole one
+	}
+	return t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: workflows.Queue,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		StaticSummary:            "cycle of " + in.Spec.Cycle.Name}, "MirrorCycle", in)
+}
+
+func printStarted(w io.Writer, asJSON bool, run client.WorkflowRun) error {
+	if asJSON {
+		return printJSON(w, "started", map[string]string{"workflow": run.GetID(), "run": run.GetRunID()})
+	}
+	_, err := fmt.Fprintf(w, "started %s, run %s\n", run.GetID(), run.GetRunID())
+	return err
+}
+
+// printResult prints a cycle's result and returns its exit status.
+func printResult(w io.Writer, asJSON bool, r workflows.CycleResult) error {
+	if asJSON {
+		if err := printJSON(w, "cycle", r); err != nil {
+			return err
+		}
+	} else {
+		for _, m := range r.Mirrors {
+			fmt.Fprint(w, describe(m))
+		}
+	}
+	return outcomeStatus(r)
+}
+
+func outcomeStatus(r workflows.CycleResult) error {
+	held, bad, good := false, false, false
+	for _, m := range r.Mirrors {
+		switch m.Outcome {
+		case workflows.Held:
+			held = true
+		case workflows.Unchanged, workflows.Done, workflows.Planned:
+			good = true
+		default:
+			bad = true
+		}
+		for _, reg := range m.Regions {
+			bad = bad || reg.Outcome == workflows.Failed || reg.Outcome == workflows.Late
+		}
+	}
+	switch {
+	case bad && !good && !held:
+		return status(exitFailed)
+	case bad:
+		return status(exitPartly)
+	case held:
+		return status(exitHeld)
+	}
+	return nil
+}
+
+// describe renders a mirror's result in a few lines.
+func describe(m workflows.MirrorResult) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", m.Mirror, m.Outcome)
+	if m.Generation > 0 {
+		fmt.Fprintf(&b, ", generation %d", m.Generation)
+	}
+	if c := m.Changes; c != nil {
+		fmt.Fprintf(&b, ", %s added, %d dropped, %s changed", plural(c.Added, "object"), c.Dropped, plural(c.Indexes, "index file"))
+	}
+	if m.Outcome == workflows.Planned {
+		fmt.Fprintf(&b, ", %s (%d bytes) to fetch, %d dropped", plural(m.Info.Objects, "object"), m.Info.Bytes, m.Info.Drops)
+	}
+	b.WriteString("\n")
+	if m.Error != "" {
+		fmt.Fprintf(&b, "  %s\n", m.Error)
+	}
+	for _, reason := range m.Reasons {
+		fmt.Fprintf(&b, "  %s\n", reason)
+	}
+	if m.Outcome == workflows.Held {
+		fmt.Fprintf(&b, "  look at it, then: starter approve %s %s\n", m.Mirror, m.Plan)
+	}
+	for i, d := range m.Deferred {
+		if i == 10 {
+			fmt.Fprintf(&b, "  … and %d more\n", len(m.Deferred)-i)
+			break
+		}
+		fmt.Fprintf(&b, "  deferred %s: %s\n", d.Unit, d.Error)
+	}
+	for _, r := range m.Regions {
+		fmt.Fprintf(&b, "  region %s: %s, serves %d", r.Region, r.Outcome, r.Serves)
+		if r.Reaped != nil && r.Reaped.Objects+r.Reaped.Waiting > 0 {
+			fmt.Fprintf(&b, ", %d deleted, %d dropped and still kept", r.Reaped.Objects, r.Reaped.Waiting)
+		}
+		if r.Error != "" {
+			fmt.Fprintf(&b, ": %s", r.Error)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func approveCmd(g *globals) *cobra.Command {
+	var file string
+	var reject bool
+	c := &cobra.Command{
+		Use:   "approve MIRROR DIGEST",
+		Short: "Run a held mirror with the removals of that plan approved",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if reject {
+				q := activities.Question{Verb: activities.VerbHold, Reason: "plan " + args[1] + " was rejected"}
+				return command(c, g, file, args[0], q, "is on hold: "+q.Reason)
+			}
+			return mirrorRun(c, g, file, args[0], func(in *workflows.MirrorInput) { in.Approved = args[1] })
+		},
+	}
+	specFlag(c, &file)
+	c.Flags().BoolVar(&reject, "reject", false, "put the mirror on hold instead")
+	return c
+}
+
+func rollbackCmd(g *globals) *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "rollback MIRROR GENERATION",
+		Short: "Serve an old generation's content as a new one, and put the mirror on hold",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			var to int64
+			if _, err := fmt.Sscan(args[1], &to); err != nil || to <= 0 {
+				return fmt.Errorf("%q is no generation number; starter releases %s lists them: %w", args[1], args[0], errUsage)
+			}
+			return mirrorRun(c, g, file, args[0], func(in *workflows.MirrorInput) { in.Rollback = to })
+		},
+	}
+	specFlag(c, &file)
+	return c
+}
+
+// mirrorRun runs one mirror by itself, for what a cycle never does on its own.
+func mirrorRun(c *cobra.Command, g *globals, file, mirror string, change func(*workflows.MirrorInput)) error {
+	return withSpec(c, file, func(ctx context.Context, t client.Client, spec *mirrorspec.Spec) error {
+		a, err := ask(ctx, t, spec, mirror, activities.Question{Verb: activities.VerbStatus})
+		if err != nil {
+			return err
+		}
+		in := workflows.MirrorInput{Target: workflows.Targets(*spec, []string{mirror})[0], Tree: a.Status.Tree,
+			Regions: spec.RegionsOf(mirror), ReleaseWait: spec.Cycle.ReleaseWait}
+		change(&in)
+		run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: workflows.MirrorID(in.Tree), TaskQueue: workflows.Queue,
+			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+			WorkflowExecutionErrorWhenAlreadyStarted: true,
+			StaticSummary:                            string(in.Target.Mirror.Kind) + " mirror " + mirror}, "Mirror", in)
+		var running *serviceerror.WorkflowExecutionAlreadyStarted
+		if errors.As(err, &running) {
+			return fmt.Errorf("mirror %s is running (%s): try again when it has ended", mirror, workflows.MirrorID(in.Tree))
+		}
+		if err != nil {
+			return err
+		}
+		var m workflows.MirrorResult
+		if err := run.Get(ctx, &m); err != nil {
+			return failure(err)
+		}
+		return printResult(c.OutOrStdout(), g.json, workflows.CycleResult{Cycle: spec.Cycle.Name, Outcome: m.Outcome, Mirrors: []workflows.MirrorResult{m}})
+	})
+}
+
+// failure is a workflow's error without Temporal's wrapping.
+func failure(err error) error {
+	var app *temporal.ApplicationError
+	if errors.As(err, &app) {
+		return errors.New(app.Message())
+	}
+	return err
+}
