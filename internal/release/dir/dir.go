@@ -1,0 +1,180 @@
+// Package dir publishes a mirror to a region that is a directory on a file system.
+//
+// The region shows each mirror through one symbolic link, and flips it by
+// renaming a fresh link over it. A link leads to a view: an immutable directory
+// tree, copied on write by directory. A directory without a change is a
+// relative link to the place where it was last built, its physical directory;
+// only directories on the path of a change are built anew, from hard links.
+// So a view costs what its change costs, and old views stay readable.
+//
+// The layout, all of it on one file system:
+//
+//	<dir>/<mirror>                    link to .mirrorcycle/<mirror>/views/<n>
+//	<dir>/.releases/<mirror>/<n>      links to the views that are still readable
+//	<dir>/.mirrorcycle/id             the region's identity, made by Setup only
+//	<dir>/.mirrorcycle/<mirror>/
+//	    views/<n>/                    what generation n built itself
+//	    gens/<n>                      what n is, since when it is served, until when it was
+//	    drops/<n>                     objects that n no longer names, kept in the views
+//	    replaced/<n>                  physical directories that n replaced by its own
+//	    segments/<xx>/<digest>        manifests of the readable generations
+//	    log                           the site's ledger
+//	    fetched/<xx>/<digest>         objects pulled by an attempt that did not come to its end
+//	    lease.<epoch>  stage-<epoch>/ who writes, and where
+//
+// Everything that is written is renamed out of stage-<epoch>, everything that
+// goes is renamed into it. Whoever takes over removes the stages of older
+// epochs first, so a run that wakes up late fails with fault.Fenced. The one
+// exception is the removal of a directory that is empty already: nothing is
+// ever put into a directory of a published view, so that harms nobody.
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/tree"
+)
+
+// Options say which mirror is published where.
+type Options struct {
+	Dir    string // the region's directory
+	Region string // its name in the spec
+	Mirror string
+	Tree   string // the tree's ID: a region that serves another one is refused
+	Policy backend.Policy
+	Holder string           // written into the lease: workflow, run, host
+	Crash  func(string)     // called with the name of every write boundary; tests stop there
+	Now    func() time.Time // the clock, time.Now if nil
+}
+
+// Region is one mirror in one directory region.
+type Region struct{ Options }
+
+var _ backend.Backend = (*Region)(nil)
+
+// New returns the backend of a mirror in a region. It touches nothing yet.
+func New(o Options) *Region {
+	if o.Crash == nil {
+		o.Crash = func(string) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Region{o}
+}
+
+// Publish implements backend.Backend. The group is this one region, so what its
+// outcome says is also returned as the error.
+func (r *Region) Publish(ctx context.Context, src backend.Source) ([]backend.Outcome, error) {
+	out := backend.Outcome{Region: r.Region}
+	err := r.publish(ctx, src, &out)
+	return report(out, err)
+}
+
+// Serving implements backend.Backend.
+func (r *Region) Serving(context.Context) ([]backend.Outcome, error) {
+	out := backend.Outcome{Region: r.Region}
+	cur, err := r.current()
+	if cur != nil {
+		out.Serves = cur.Number
+	}
+	return report(out, err)
+}
+
+func report(out backend.Outcome, err error) ([]backend.Outcome, error) {
+	if err != nil {
+		out.Kind, out.Error = string(fault.KindOf(err)), err.Error()
+	}
+	return []backend.Outcome{out}, err
+}
+
+const (
+	private  = ".mirrorcycle"
+	releases = ".releases"
+	views    = "views"
+)
+
+// path returns a name in the mirror's private directory.
+func (r *Region) path(elem ...string) string {
+	return filepath.Join(append([]string{r.Dir, private, r.Mirror}, elem...)...)
+}
+
+func (r *Region) link() string { return filepath.Join(r.Dir, r.Mirror) }
+
+func (r *Region) snapshot(n int64) string {
+	return filepath.Join(r.Dir, releases, r.Mirror, strconv.FormatInt(n, 10))
+}
+
+// view returns the name of p in what generation k built itself.
+func (r *Region) view(k int64, p string) string { return r.path(views, strconv.FormatInt(k, 10), p) }
+
+func (r *Region) linkTarget(n int64) string {
+	return private + "/" + r.Mirror + "/" + views + "/" + strconv.FormatInt(n, 10)
+}
+
+// current returns what the region serves, nil if it serves nothing yet. The
+// error is fault.WrongStorage if the region or the tree is not the expected one.
+func (r *Region) current() (*tree.Served, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	target, err := os.Readlink(r.link())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, r.neverServed()
+	}
+	if err != nil {
+		return nil, wrong(r.link(), "it is not the link that a region shows a mirror through", "move it away, or choose another directory for the region")
+	}
+	prefix := strings.TrimSuffix(r.linkTarget(0), "0")
+	rest, ok := strings.CutPrefix(target, prefix)
+	n, err := strconv.ParseInt(rest, 10, 64)
+	if !ok || err != nil {
+		return nil, wrong(r.link(), "it leads to "+target, "remove the link; the next release makes a new one")
+	}
+	s, err := tree.ReadServed(r.view(n, "."))
+	switch {
+	case err != nil:
+		return nil, wrong(r.link(), err.Error(), "restore the region, or rebuild it")
+	case s.Tree != r.Tree:
+		return nil, wrong(r.link(), fmt.Sprintf("it serves tree %s, not %s", s.Tree, r.Tree), "rebuild the region, or mount the tree that belongs to it")
+	case s.Number != n:
+		return nil, wrong(r.link(), fmt.Sprintf("view %d says that it is generation %d", n, s.Number), "restore the region, or rebuild it")
+	}
+	return &s, nil
+}
+
+// neverServed refuses a region whose log knows more than its link: taken for
+// an empty one, everything that clients may still ask for would be discarded.
+func (r *Region) neverServed() error {
+	log, err := r.log()
+	if err != nil {
+		return err
+	}
+	for _, rec := range log {
+		if rec.Event == "serves" {
+			return wrong(r.link(), fmt.Sprintf("the link is gone; generation %d was served through it", rec.Gen),
+				"restore it with ln -s "+r.linkTarget(rec.Gen)+" or a newer view, or rebuild the region")
+		}
+	}
+	return nil
+}
+
+// Served returns what the directory region dir serves of a mirror. The error
+// wraps fs.ErrNotExist if the region or the mirror is not there.
+func Served(dir, mirror string) (tree.Served, error) {
+	return tree.ReadServed(filepath.Join(dir, mirror))
+}
+
+func wrong(subject, why, advice string) error {
+	return &fault.Error{Kind: fault.WrongStorage, Op: "dir: open", Subject: subject, Err: errors.New(why), Advice: advice}
+}

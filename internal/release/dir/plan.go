@@ -1,0 +1,142 @@
+package dir
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// node is a directory that the next view builds anew.
+type node struct {
+	dirs  map[string]*node
+	files map[string]*file
+}
+
+// file is what becomes of a name: new content, or nothing if gone.
+type file struct {
+	manifest.Entry
+	gone bool
+	hash bool // the path had other bytes before, so its size alone proves nothing
+}
+
+// plan is what leads from the view that is served to the next one.
+type plan struct {
+	next  *manifest.Manifest
+	root  node
+	drops map[string]manifest.Entry // objects that next does not name, but that clients may still ask for
+}
+
+// draw compares the generation that is served with the next one.
+func (s *session) draw(cur *tree.Served, next *manifest.Manifest) (*plan, error) {
+	old, err := s.manifestOf(cur)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{next: next, drops: map[string]manifest.Entry{}}
+	for d, err := range manifest.Diff(old, next) {
+		if err == nil {
+			err = p.add(d)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, s.dropPinned(cur, p)
+}
+
+func (p *plan) add(d manifest.Delta) error {
+	name := d.Path()
+	if err := tree.CheckPath(name); err != nil {
+		return err
+	}
+	switch {
+	case d.New == nil && d.Old.Kind == manifest.Row: // not a file
+	case d.New == nil && d.Old.Kind == manifest.Object:
+		p.drops[name] = *d.Old // its bytes stay in the view
+	case d.New == nil:
+		p.root.set(name, &file{gone: true})
+	case d.Old != nil && d.Old.Digest == d.New.Digest: // another kind, the same bytes
+	case d.New.Kind != manifest.Row:
+		p.root.set(name, &file{Entry: *d.New, hash: d.Old != nil})
+	}
+	return nil
+}
+
+// dropPinned also drops what a generation names whose index clients preferred
+// to the one that is served: apt keeps a newer Release than the one a rollback
+// shows. With the next, still newer one, the waiting begins.
+func (s *session) dropPinned(cur *tree.Served, p *plan) error {
+	if cur == nil {
+		return nil
+	}
+	all, err := s.records(cur.Number)
+	if err != nil {
+		return err
+	}
+	pinned := pin(all)
+	if pinned == nil {
+		return nil
+	}
+	old, err := s.manifestOf(&pinned.Served)
+	if err != nil {
+		return err
+	}
+	for d, err := range manifest.Diff(old, p.next) {
+		if err != nil {
+			return err
+		}
+		if d.New == nil && d.Old.Kind == manifest.Object {
+			p.drops[d.Old.Path] = *d.Old
+		}
+	}
+	return nil
+}
+
+// pin returns the generation before the last with an upstream Date above the
+// last one's, nil if the last one has the highest.
+func pin(all []record) *record {
+	if len(all) == 0 {
+		return nil
+	}
+	top := &all[len(all)-1]
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].Upstream.Date.After(top.Upstream.Date) {
+			top = &all[i]
+		}
+	}
+	if top == &all[len(all)-1] {
+		return nil
+	}
+	return top
+}
+
+func (p *plan) dropLines() []byte {
+	var b []byte
+	for _, name := range slices.Sorted(maps.Keys(p.drops)) {
+		b = p.drops[name].AppendText(b)
+	}
+	return b
+}
+
+func (n *node) set(name string, f *file) {
+	for {
+		first, rest, below := strings.Cut(name, "/")
+		if !below {
+			if n.files == nil {
+				n.files = map[string]*file{}
+			}
+			n.files[first] = f
+			return
+		}
+		if n.dirs == nil {
+			n.dirs = map[string]*node{}
+		}
+		if n.dirs[first] == nil {
+			n.dirs[first] = &node{}
+		}
+		n, name = n.dirs[first], rest
+	}
+}

@@ -1,0 +1,295 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/ledger"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// Reap implements backend.Backend. It never flips.
+func (r *Region) Reap(ctx context.Context) (backend.Reaped, error) {
+	var out backend.Reaped
+	v, err := r.survey()
+	if err != nil || v == nil {
+		return out, err
+	}
+	if v.idle() {
+		return out, v.waiting(&out)
+	}
+	err = r.write(func(s *session) error { return s.tidy(ctx, &out) })
+	return out, err
+}
+
+func (s *session) tidy(ctx context.Context, out *backend.Reaped) error {
+	v, err := s.survey()
+	if err != nil || v == nil {
+		return err
+	}
+	for _, rec := range v.left {
+		rec.Superseded = s.Now().UTC()
+		if err := s.putRecord(rec); err != nil {
+			return err
+		}
+	}
+	if len(v.left) > 0 {
+		if v, err = s.survey(); err != nil {
+			return err
+		}
+	}
+	if err := s.expire(ctx, v, out); err != nil {
+		return err
+	}
+	if err := s.reap(ctx, v, out); err != nil {
+		return err
+	}
+	if v, err = s.survey(); err != nil {
+		return err
+	}
+	return v.waiting(out)
+}
+
+// survey is what there is to tidy up in a region at one moment.
+type survey struct {
+	*Region
+	cur      tree.Served
+	kept     []int64  // readable generations, with the one that is served
+	expired  []int64  // no longer readable
+	left     []record // superseded, which nobody has written down yet
+	replaced []int64  // replaced/<n> that no readable view needs
+	drops    []int64
+	due      map[int64]bool
+}
+
+func (v *survey) idle() bool {
+	return len(v.expired) == 0 && len(v.left) == 0 && len(v.replaced) == 0 && len(v.due) == 0
+}
+
+// survey returns nil if the region serves nothing.
+func (r *Region) survey() (*survey, error) {
+	cur, err := r.current()
+	if err != nil || cur == nil {
+		return nil, err
+	}
+	v := &survey{Region: r, cur: *cur}
+	all, err := r.records(cur.Number)
+	if err != nil {
+		return nil, err
+	}
+	snapshots := v.sort(all)
+	replaced, err := r.list("replaced", cur.Number)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range replaced {
+		if len(v.kept) > 0 && n <= v.kept[0] {
+			v.replaced = append(v.replaced, n)
+		}
+	}
+	return v, v.findDue(snapshots)
+}
+
+// sort tells readable generations from expired ones and returns the former as the ledger wants them.
+func (v *survey) sort(all []record) []ledger.Generation {
+	now, pinned := v.Now(), pin(all)
+	var out []ledger.Generation
+	for _, rec := range all {
+		g := ledger.Generation{Number: rec.Number, Superseded: rec.Superseded}
+		if rec.Number == v.cur.Number || (pinned != nil && rec.Number == pinned.Number) {
+			g = ledger.Generation{Number: rec.Number} // counts as still served
+		} else if rec.Superseded.IsZero() {
+			v.left = append(v.left, rec)
+		}
+		if !g.Readable(now, v.Policy.Keep) {
+			v.expired = append(v.expired, rec.Number)
+			continue
+		}
+		v.kept = append(v.kept, rec.Number)
+		out = append(out, g)
+	}
+	return out
+}
+
+func (v *survey) findDue(snapshots []ledger.Generation) (err error) {
+	v.due = map[int64]bool{}
+	if v.drops, err = v.list("drops", v.cur.Number); err != nil || len(v.drops) == 0 {
+		return err
+	}
+	log, err := v.log()
+	if err != nil {
+		return err
+	}
+	store := ledger.Store{Sites: map[string][]ledger.Record{v.Options.Region: log}, Snapshots: snapshots}
+	policy := ledger.Policy{Wait: v.Policy.Grace, Keep: v.Policy.Keep, Every: v.Policy.Every}
+	for _, n := range v.drops {
+		if ok, _ := store.Due(n, v.Now(), policy); ok {
+			v.due[n] = true
+		}
+	}
+	return nil
+}
+
+// condemned yields the objects of the drops that want selects which neither
+// the generation that is served names nor a later drop lists.
+func (v *survey) condemned(want func(n int64) bool, f func(n int64, e manifest.Entry) error) error {
+	now, err := v.manifestOf(&v.cur)
+	if err != nil {
+		return err
+	}
+	later := map[string]bool{}
+	for _, n := range slices.Backward(v.drops) {
+		for e, err := range v.dropped(n) {
+			if err != nil {
+				return err
+			}
+			if later[e.Path] {
+				continue
+			}
+			later[e.Path] = true
+			_, named, err := now.Lookup(e.Path)
+			if err == nil && !named && want(n) {
+				err = f(n, e)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *survey) waiting(out *backend.Reaped) error {
+	if len(v.drops) == 0 {
+		return nil
+	}
+	return v.condemned(func(n int64) bool { return true }, func(_ int64, e manifest.Entry) error {
+		out.Waiting++
+		out.WaitingBytes += e.Size
+		return nil
+	})
+}
+
+// reap deletes what is due from the view that is served, in place.
+func (s *session) reap(ctx context.Context, v *survey, out *backend.Reaped) error {
+	if len(v.due) == 0 {
+		return nil
+	}
+	known := map[string]int64{}
+	err := v.condemned(func(n int64) bool { return v.due[n] }, func(_ int64, e manifest.Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		gone, err := s.unlink(e.Path, v.cur.Number, known)
+		if gone {
+			out.Objects++
+			out.Bytes += e.Size
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range v.drops {
+		if v.due[n] {
+			if err := s.discard(s.path("drops", strconv.FormatInt(n, 10))); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// unlink removes the object p from view k, and the directories that become empty.
+func (s *session) unlink(p string, k int64, known map[string]int64) (gone bool, err error) {
+	at, err := s.locate(path.Dir(p), k, known)
+	if err != nil {
+		return false, err
+	}
+	if at > 0 {
+		name := s.view(at, p)
+		st, err := os.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return false, fmt.Errorf("dir: reap: %w", err)
+		case !st.Mode().IsRegular(): // a directory has taken the name
+			return false, nil
+		default:
+			if err := s.discard(name); err != nil {
+				return false, err
+			}
+			gone = true
+		}
+	}
+	return gone, s.prune(path.Dir(p), k, known)
+}
+
+// prune removes directory p of view k if it is empty, with the link that leads
+// to it, and so on upwards. It goes on where one that was cut off stopped.
+func (s *session) prune(p string, k int64, known map[string]int64) error {
+	for ; p != "."; p = path.Dir(p) {
+		at, err := s.locate(p, k, known)
+		if err != nil {
+			return err
+		}
+		if at == 0 {
+			continue // gone already
+		}
+		s.Crash("prune")
+		if os.Remove(s.view(at, p)) != nil && exists(s.view(at, p)) {
+			return nil // not empty
+		}
+		delete(known, p)
+		up, err := s.locate(path.Dir(p), k, known)
+		if err != nil {
+			return err
+		}
+		if at != up {
+			if err := s.discard(s.view(up, p)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+// sweep removes the segments that no readable generation needs.
+func (s *session) sweep(kept []int64) error {
+	live := map[string]bool{}
+	for _, n := range kept {
+		rec, err := s.record(n)
+		if err != nil {
+			return err
+		}
+		m, err := s.manifestOf(&rec.Served)
+		if err != nil {
+			return err
+		}
+		live[m.ID().String()] = true
+		for _, d := range m.Segments() {
+			live[d.String()] = true
+		}
+	}
+	files, err := filepath.Glob(s.path("segments", "??", "*"))
+	for _, name := range files {
+		if !live[filepath.Base(name)] {
+			err = errors.Join(err, s.discard(name))
+		}
+	}
+	return err
+}

@@ -1,0 +1,237 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+)
+
+// pulls is how many files are placed at once.
+const pulls = 8
+
+// builder makes the next view in the stage.
+type builder struct {
+	*session
+	ctx      context.Context
+	src      backend.Source
+	next     *plan
+	old      *manifest.Manifest // of the view that is served
+	number   int64
+	sealed   int64 // Unix time of the generation's commit: what is younger is proved anew
+	replaced []string
+	jobs     []job
+}
+
+type job struct {
+	*file
+	k int64 // where the old view has the directory, 0 if nowhere
+}
+
+func (b *builder) staged(p string) string { return b.stage(strconv.FormatInt(b.number, 10), p) }
+
+// build makes the view; old is the number of the view that is served, 0 for none.
+func (b *builder) build(old int64) error {
+	if _, err := b.dir(".", old, &b.next.root); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(b.ctx)
+	g.SetLimit(pulls)
+	for _, j := range b.jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return b.place(ctx, j) })
+	}
+	return errors.Join(g.Wait(), b.ctx.Err())
+}
+
+// dir builds directory p anew from its physical directory in view k, and
+// returns how many names it has got.
+func (b *builder) dir(p string, k int64, n *node) (names int, err error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if err := os.Mkdir(b.staged(p), 0o755); err != nil {
+		return 0, fmt.Errorf("dir: build view: %w", err)
+	}
+	below := map[string]int64{} // physical places of the directories that are built anew
+	if k > 0 {
+		if names, err = b.keepAll(p, k, n, below); err != nil {
+			return 0, err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.files)) {
+		if f := n.files[name]; !f.gone {
+			b.jobs = append(b.jobs, job{f, k})
+			names++
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.dirs)) {
+		if f := n.files[name]; f != nil && !f.gone {
+			continue // a file takes the directory's name
+		}
+		got, err := b.dir(path.Join(p, name), below[name], n.dirs[name])
+		if err != nil {
+			return 0, err
+		}
+		names += min(got, 1)
+	}
+	if names == 0 && p != "." {
+		return 0, os.Remove(b.staged(p))
+	}
+	return names, nil
+}
+
+// keepAll takes over what does not change in a directory.
+func (b *builder) keepAll(p string, k int64, n *node, below map[string]int64) (kept int, err error) {
+	b.replaced = append(b.replaced, line(k, p))
+	entries, err := os.ReadDir(b.view(k, p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, b.mayLack(p, err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("dir: read view: %w", err)
+	}
+	for _, e := range entries {
+		name := path.Join(p, e.Name())
+		if name == own {
+			b.replaced = append(b.replaced, line(k, own))
+			continue
+		}
+		at, err := b.physical(name, k, e)
+		if err != nil {
+			return 0, err
+		}
+		f, child := n.files[e.Name()], n.dirs[e.Name()]
+		switch {
+		case f != nil && !f.gone && at > 0: // a file takes the directory's name
+			err = b.abandon(name, at)
+		case child != nil && at > 0 && (f == nil || f.gone):
+			below[e.Name()] = at
+		case f != nil || child != nil:
+		default:
+			kept++
+			err = b.keep(name, k, at)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return kept, nil
+}
+
+// mayLack accepts that directory p is gone if the manifest names nothing in it:
+// a reaping that was cut off removes an empty directory before the link to it.
+func (b *builder) mayLack(p string, cause error) error {
+	for _, err := range b.old.Under(p + "/") {
+		return errors.Join(&fault.Error{Kind: fault.Corrupt, Op: "dir: read view", Subject: p, Err: cause, Advice: "rebuild the region"}, err)
+	}
+	return nil
+}
+
+// keep shows what view k has under the name p; at is where its directory is, 0 for a file.
+func (b *builder) keep(p string, k, at int64) error {
+	if at > 0 {
+		return os.Symlink(b.linkTo(p, at), b.staged(p))
+	}
+	return b.clone(b.view(k, p), b.staged(p), nil)
+}
+
+// abandon lists every physical directory below p that the next view no longer reaches.
+func (b *builder) abandon(p string, k int64) error {
+	return b.walk(p, k, func(p string, k int64) { b.replaced = append(b.replaced, line(k, p)) })
+}
+
+// own is the private directory of a view, with its generation.json.
+const own = ".mirror"
+
+// line names physical directory p of view k in replaced/<n>.
+func line(k int64, p string) string { return strconv.FormatInt(k, 10) + "/" + p }
+
+// linkTo is the target of the link at p, in any view, to directory p in view k.
+// It leads through the private directory so that it also holds in the stage.
+func (r *Region) linkTo(p string, k int64) string {
+	return strings.Repeat("../", strings.Count(p, "/")+2) + views + "/" + line(k, p)
+}
+
+// physical returns the view in which directory p, an entry in view k, was
+// built; 0 if it is a file.
+func (r *Region) physical(p string, k int64, e fs.DirEntry) (int64, error) {
+	switch {
+	case e.Type().IsRegular():
+		return 0, nil
+	case e.IsDir():
+		return k, nil
+	case e.Type() == fs.ModeSymlink:
+		target, err := os.Readlink(r.view(k, p))
+		if err != nil {
+			return 0, fmt.Errorf("dir: read view: %w", err)
+		}
+		number, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimLeft(target, "./"), views+"/"), "/")
+		if at, err := strconv.ParseInt(number, 10, 64); err == nil && at > 0 && target == r.linkTo(p, at) {
+			return at, nil
+		}
+	}
+	return 0, &fault.Error{Kind: fault.Hostile, Op: "dir: read view", Subject: r.view(k, p),
+		Err: fmt.Errorf("a %s that no release makes", e.Type()), Advice: "rebuild the region"}
+}
+
+// walk calls f for directory p of view k and every directory below it.
+func (r *Region) walk(p string, k int64, f func(p string, k int64)) error {
+	f(p, k)
+	entries, err := os.ReadDir(r.view(k, p))
+	if err != nil {
+		return fmt.Errorf("dir: read view: %w", err)
+	}
+	for _, e := range entries {
+		name := path.Join(p, e.Name())
+		at, err := r.physical(name, k, e)
+		if err == nil && at > 0 {
+			err = r.walk(name, at, f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locate returns the view in which directory p of view k was built, 0 if there is no such directory.
+func (r *Region) locate(p string, k int64, known map[string]int64) (int64, error) {
+	if p == "." {
+		return k, nil
+	}
+	if at, ok := known[p]; ok {
+		return at, nil
+	}
+	up, err := r.locate(path.Dir(p), k, known)
+	if err != nil || up == 0 {
+		return 0, err
+	}
+	st, err := os.Lstat(filepath.Join(r.view(up, "."), p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("dir: read view: %w", err)
+	}
+	at, err := r.physical(p, up, fs.FileInfoToDirEntry(st))
+	if err == nil {
+		known[p] = at
+	}
+	return at, err
+}

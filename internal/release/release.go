@@ -1,0 +1,69 @@
+// Package release chooses how a mirror is published to a region, where the generation comes from, and asks what is served.
+//
+// A region that shares the storage's file system takes a generation from the
+// tree itself. One on a host of its own pulls the sealed generation, its
+// manifest and the contents of its indexes from the origin's web server
+// (OriginHandler) and proves every byte by the manifest's digests.
+package release
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/release/dir"
+	"mirrorcycle/mirrorspec"
+)
+
+// Options say which mirror is released to which region.
+type Options struct {
+	Region mirrorspec.Region
+	Mirror string
+	Tree   string // ID of the tree that the region must serve
+	Policy backend.Policy
+	Holder string       // who writes, for the lease
+	Crash  func(string) // called at every write boundary; tests stop there
+}
+
+// For returns the backend of a mirror in a region. The error is fault.Config
+// for a region that this version cannot publish to.
+func For(o Options) (backend.Backend, error) {
+	switch {
+	case o.Region.AFS != nil:
+		return nil, &fault.Error{Kind: fault.Config, Op: "release: open region", Subject: o.Region.Name,
+			Err: errors.New("this version has no AFS backend yet"), Advice: "give the region a dir instead of afs"}
+	case o.Region.Dir == "":
+		return nil, &fault.Error{Kind: fault.Config, Op: "release: open region", Subject: o.Region.Name,
+			Err: errors.New("it has no directory"), Advice: "give the region a dir"}
+	}
+	return dir.New(dir.Options{Dir: o.Region.Dir, Region: o.Region.Name, Mirror: o.Mirror, Tree: o.Tree,
+		Policy: o.Policy, Holder: o.Holder, Crash: o.Crash}), nil
+}
+
+// Newest returns the highest number of the tree's generations that a region
+// shows in a directory of this host, 0 if none does. Regions elsewhere, or not
+// mounted, are passed over. A generation of another tree is fault.WrongStorage.
+func Newest(treeID, mirror string, regions []mirrorspec.Region) (int64, error) {
+	var top int64
+	for _, r := range regions {
+		if r.Dir == "" || r.Pull {
+			continue
+		}
+		s, err := dir.Served(r.Dir, mirror)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("release: look at region %s: %w", r.Name, err)
+		}
+		if s.Tree != treeID {
+			return 0, &fault.Error{Kind: fault.WrongStorage, Op: "release: look at region", Subject: r.Name,
+				Err:    fmt.Errorf("it serves tree %s, this is tree %s", s.Tree, treeID),
+				Advice: "mount the tree that belongs to the region, or rebuild the region"}
+		}
+		top = max(top, s.Number)
+	}
+	return top, nil
+}
