@@ -153,7 +153,10 @@ func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 		results, err := transfer.Run(ctx, t, p, in.Shard, transfer.Options{Client: client, Upstreams: in.Target.Mirror.Upstream,
 			Workers: in.Target.Limits.Downloads, Progress: beat.progress})
 		for _, r := range results {
-			out.Objects++
+			if !r.Derived {
+				out.Objects++
+				out.Bytes += r.Size
+			}
 			out.Downloaded += r.Bytes
 			if r.Error != "" {
 				out.Failed++

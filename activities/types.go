@@ -70,7 +70,8 @@ type FetchInput struct {
 // Fetched counts what became of a shard.
 type Fetched struct {
 	Objects    int64 `json:"objects"`
-	Downloaded int64 `json:"downloaded"` // bytes
+	Bytes      int64 `json:"bytes"`      // of the objects
+	Downloaded int64 `json:"downloaded"` // bytes that came from upstream now
 	Failed     int64 `json:"failed"`
 }
 

@@ -119,4 +119,3 @@ func rows(r workflows.CycleResult, running map[string]workflows.Progress) []cons
 	}
 	return out
 }
-

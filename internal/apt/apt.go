@@ -61,9 +61,10 @@ type suiteState struct {
 	Digest       string           `json:"digest"` // SHA-256 of the signed text
 	Date         time.Time        `json:"date"`
 	ValidUntil   time.Time        `json:"valid_until,omitzero"`
-	Config       string           `json:"config"`           // what was mirrored of it
-	Counts       map[string]int64 `json:"counts,omitempty"` // packages by component
-	Table        string           `json:"table"`            // ID of the table of everything that the suite refers to
+	Config       string           `json:"config"`            // what was mirrored of it
+	Counts       map[string]int64 `json:"counts,omitempty"`  // packages by component
+	ByHash       int64            `json:"by_hash,omitempty"` // index files under their digests, which the tables count as objects
+	Table        string           `json:"table"`             // ID of the table of everything that the suite refers to
 }
 
 func readState(g *tree.Generation) (state, error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -111,6 +112,9 @@ func (p *planner) write(plans []*suitePlan) error {
 		return nil
 	}
 	info.Changed = true
+	for _, s := range p.old.Suites {
+		info.BaseObjects -= s.ByHash
+	}
 	for c, err := range changes(p.t, p.old, kept) {
 		if err == nil {
 			err = p.count(c)
@@ -126,9 +130,12 @@ func (p *planner) write(plans []*suitePlan) error {
 	return json.NewEncoder(out).Encode(kept)
 }
 
+// count counts packages only: indexes under their digests come and go with
+// every Release, and must not look like a mass removal.
 func (p *planner) count(c manifest.Change) error {
 	info := p.w.Info()
 	switch {
+	case !c.Kind.IsIndex() && strings.Contains(c.Path, "/by-hash/"):
 	case c.Kind.IsIndex():
 		info.IndexChanges++
 	case c.Remove:

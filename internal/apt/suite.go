@@ -90,7 +90,7 @@ func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *sig
 		return nil, err
 	}
 	p := &suitePlan{Suite: suite, State: suiteState{ETag: rel.etag, LastModified: rel.lastMod, Digest: rel.digest(), Date: rel.Date,
-		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(), Counts: b.counts, Table: table.ID().String()}}
+		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(), Counts: b.counts, ByHash: b.byHash, Table: table.ID().String()}}
 	for _, component := range slices.Sorted(maps.Keys(old.Counts)) {
 		if old.Counts[component] > 0 && b.counts[component] == 0 {
 			p.Emptied = append(p.Emptied, suite+"/"+component)
@@ -105,6 +105,7 @@ type builder struct {
 	dir     string
 	entries map[string]manifest.Entry
 	counts  map[string]int64
+	byHash  int64
 }
 
 func (b *builder) add(e manifest.Entry) error {
@@ -143,6 +144,7 @@ func (b *builder) index(index wantedIndex, forms []form, byHash bool) error {
 			if err := b.add(manifest.Entry{Path: join(b.dir, p), Kind: manifest.Object, Size: f.Size, Digest: f.digest}); err != nil {
 				return err
 			}
+			b.byHash++
 		}
 	}
 	if index.Kind != debrepo.KindPackages {

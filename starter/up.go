@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
+
+	"mirrorcycle/internal/local"
+	"mirrorcycle/internal/service"
+	"mirrorcycle/mirrorspec"
+	"mirrorcycle/workflows"
+)
+
+type upOptions struct {
+	demo, once bool
+	dir        string
+	step       time.Duration
+	json       bool
+}
+
+func upCmd(g *globals) *cobra.Command {
+	var o upOptions
+	c := &cobra.Command{
+		Use:   "up [FILE]",
+		Short: "Run everything on this machine: Temporal, Web UI, worker, region web servers, and cycles",
+		Long: `Run everything on this machine: Temporal with its Web UI, a worker, one web
+server per region on loopback, a first cycle, then one every cycle.every.
+Without a spec, or with --demo, the upstream is a small demo of its own. What
+is on disk is gone on from at the next up.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			o.json = g.json
+			return up(c.Context(), c.OutOrStdout(), args, o)
+		},
+	}
+	c.Flags().BoolVar(&o.demo, "demo", false, "mirror a demo upstream on loopback")
+	c.Flags().BoolVar(&o.once, "once", false, "end after the first cycle")
+	c.Flags().StringVar(&o.dir, "dir", "", "directory for the demo, Temporal's database and logs (default ./mirrorcycle-data)")
+	c.Flags().DurationVar(&o.step, "demo-step", 20*time.Second, "how often the demo upstream publishes something")
+	return c
+}
+
+// stack ends what up started, newest first, so that Temporal is last.
+type stack []func()
+
+func (s *stack) push(f func()) { *s = append(*s, f) }
+
+func (s *stack) end() {
+	for i := len(*s) - 1; i >= 0; i-- {
+		(*s)[i]()
+	}
+}
+
+func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
+	if o.dir == "" {
+		o.dir = "mirrorcycle-data"
+	}
+	dir, err := filepath.Abs(o.dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	out := w
+	if o.json {
+		out = io.Discard
+	}
+	var ends stack
+	defer ends.end()
+	spec, err := upSpec(out, args, dir, o, &ends)
+	if err != nil {
+		return err
+	}
+	if err := setup(io.Discard, spec); err != nil {
+		return err
+	}
+	t, ui, dead, err := upTemporal(ctx, out, dir, &ends)
+	if err != nil {
+		return err
+	}
+	if err := registerAttributes(ctx, t); err != nil {
+		return err
+	}
+	if err := upRegions(out, spec, &ends); err != nil {
+		return err
+	}
+	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Logger: slog.Default()})
+	if err != nil {
+		return err
+	}
+	ends.push(svc.Stop)
+	return cycles(ctx, w, t, spec, upState{options: o, ui: ui, dead: dead, out: out})
+}
+
+// upState is what the loop of cycles needs to know of the rest.
+type upState struct {
+	options upOptions
+	ui      string
+	dead    <-chan struct{} // closed when the embedded server has ended
+	out     io.Writer
+}
+
+// cycles runs the first cycle with its progress, then one every period until ctx ends.
+func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.Spec, u upState) error {
+	first := true
+	for {
+		run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec})
+		var result workflows.CycleResult
+		if err == nil && first {
+			result, err = follow(ctx, t, run, progressTo(w, u.options.json))
+		} else if err == nil {
+			err = run.Get(ctx, &result)
+		}
+		if ctx.Err() != nil {
+			fmt.Fprintln(u.out, "\nending: what runs goes on at the next up")
+			return nil
+		}
+		if err != nil {
+			return failure(err)
+		}
+		switch {
+		case first:
+			if err := printResult(w, u.options.json, result); u.options.once || err != nil && !isStatus(err) {
+				return err
+			}
+			hints(u.out, spec, u)
+		case result.Outcome != workflows.Unchanged || reaped(result):
+			fmt.Fprintf(u.out, "%s cycle:\n", time.Now().Format(time.TimeOnly))
+			for _, m := range result.Mirrors {
+				if m.Outcome != workflows.Unchanged || reaped(workflows.CycleResult{Mirrors: []workflows.MirrorResult{m}}) {
+					fmt.Fprint(u.out, describe(m))
+				}
+			}
+		}
+		first = false
+		select {
+		case <-ctx.Done():
+			fmt.Fprintln(u.out, "\nending")
+			return nil
+		case <-u.dead:
+			return errors.New("up: the embedded Temporal server has ended; its log is in " + u.options.dir)
+		case <-time.After(time.Duration(spec.Cycle.Every)):
+		}
+	}
+}
+
+func isStatus(err error) bool {
+	var s status
+	return errors.As(err, &s)
+}
+
+func reaped(r workflows.CycleResult) bool {
+	for _, m := range r.Mirrors {
+		for _, reg := range m.Regions {
+			if reg.Reaped != nil && reg.Reaped.Objects > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// upTemporal uses the server that TEMPORAL_ADDRESS names, or starts one.
+func upTemporal(ctx context.Context, w io.Writer, dir string, ends *stack) (client.Client, string, <-chan struct{}, error) {
+	if os.Getenv("TEMPORAL_ADDRESS") != "" {
+		t, err := dial(ctx)
+		if err == nil {
+			ends.push(t.Close)
+			fmt.Fprintf(w, "Temporal at %s\n", os.Getenv("TEMPORAL_ADDRESS"))
+		}
+		return t, "", nil, err
+	}
+	program, err := local.Find()
+	if err != nil {
+		return nil, "", nil, err
+	}
+	s, err := local.Start(ctx, program, local.Options{Dir: filepath.Join(dir, "temporal"), Port: 7233, Attributes: workflows.SearchAttributes()})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	ends.push(s.Stop)
+	t, err := dialTo(ctx, client.Options{HostPort: s.Address, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	ends.push(t.Close)
+	fmt.Fprintf(w, "Temporal at %s, Web UI at %s\n", s.Address, s.UI)
+	return t, s.UI, s.Done(), nil
+}
+
+func rolesOf(spec *mirrorspec.Spec) []service.Role {
+	roles := []service.Role{{Kind: "cycle"}, {Kind: "sync", Name: spec.Storage.Name}}
+	for _, r := range spec.Regions {
+		if r.Pull {
+			roles = append(roles, service.Role{Kind: "release", Name: r.Name})
+		}
+	}
+	return roles
+}

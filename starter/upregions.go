@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/demo"
+	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/serve"
+	"mirrorcycle/mirrorspec"
+)
+
+// upSpec loads the spec, or writes the demo's and starts its upstream.
+func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*mirrorspec.Spec, error) {
+	file := specFile(args)
+	if len(args) == 0 && os.Getenv("MIRRORCYCLE_SPEC") == "" {
+		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+			o.demo = true
+		}
+	}
+	if !o.demo {
+		return mirrorspec.Load(file)
+	}
+	u, err := demo.New(demo.Options{Dir: filepath.Join(dir, "upstream")})
+	if err != nil {
+		return nil, err
+	}
+	address, err := listen(8070, u.Handler(), ends)
+	if err != nil {
+		return nil, err
+	}
+	file = filepath.Join(dir, "mirrors.toml")
+	keyring := filepath.Join(dir, "demo-keyring.gpg")
+	if err := os.WriteFile(keyring, u.Keyring(), 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file, demoSpec(dir, "http://"+address, keyring), 0o644); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(w, "demo upstream at http://%s, spec in %s\n", address, file)
+	stop := make(chan struct{})
+	ends.push(func() { close(stop) })
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(o.step):
+				if err := u.Step(); err != nil {
+					slog.Error("demo upstream", "error", err)
+					return
+				}
+				fmt.Fprintf(w, "%s upstream: %s\n", time.Now().Format(time.TimeOnly), u.Describe())
+			}
+		}
+	}()
+	return mirrorspec.Load(file)
+}
+
+func demoSpec(dir, upstream, keyring string) []byte {
+	return []byte(fmt.Sprintf(`# Written by starter up --demo. Times are short so that everything can be watched.
+[cycle]
+name = "demo"
+every = "10s"
+
+[storage]
+name = "demo"
+root = %q
+state = %q
+min-free = "100MB"
+rollback-keep = "10m"
+
+[[region]]
+name = "here"
+dir = %q
+url = "http://127.0.0.1:8081"
+keep = "1m"
+index-max-age = "10s"
+
+[[region]]
+name = "there"
+dir = %q
+url = "http://127.0.0.1:8082"
+keep = "1m"
+index-max-age = "10s"
+
+[[mirror]]
+name = "debian"
+kind = "apt"
+upstream = ["%s/debian"]
+suites = ["demo", "demo-updates"]
+components = ["main"]
+architectures = ["amd64"]
+keyring = %q
+grace = "1m"
+
+[[mirror]]
+name = "pypi"
+kind = "pypi"
+upstream = ["%s/pypi"]
+projects = ["*"]
+grace = "1m"
+`, filepath.Join(dir, "trees"), filepath.Join(dir, "state"), filepath.Join(dir, "regions", "here"), filepath.Join(dir, "regions", "there"),
+		upstream, keyring, upstream))
+}
+
+// upRegions serves every directory region whose URL is on loopback, and the
+// origin for regions that pull.
+func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
+	for _, r := range spec.Regions {
+		address, ok := loopback(r.URL)
+		if r.Dir == "" || !ok {
+			fmt.Fprintf(w, "region %s: %s is not on loopback and has a web server of its own\n", r.Name, r.URL)
+			continue
+		}
+		h, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge)})
+		if err != nil {
+			return err
+		}
+		if err := listenAt(address, h, ends); err != nil {
+			return fmt.Errorf("region %s: %w", r.Name, err)
+		}
+	}
+	address, ok := loopback(spec.Storage.URL)
+	if !ok {
+		return nil
+	}
+	return listenAt(address, release.OriginHandler(spec.Storage.Root, spec.Storage.State), ends)
+}
+
+// loopback returns the address to listen on for a plain URL without a path on loopback.
+func loopback(raw string) (string, bool) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.Port() == "" {
+		return "", false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Host, u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// listen serves h on a loopback port, prefer if it is free.
+func listen(prefer int, h http.Handler, ends *stack) (string, error) {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", prefer))
+	if err != nil {
+		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return "", err
+		}
+	}
+	serveOn(l, h, ends)
+	return l.Addr().String(), nil
+}
+
+func listenAt(address string, h http.Handler, ends *stack) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w: is another starter up running, or is the port taken? change url in the spec", address, err)
+	}
+	serveOn(l, h, ends)
+	return nil
+}
+
+func serveOn(l net.Listener, h http.Handler, ends *stack) {
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	go func() { _ = s.Serve(l) }() // it returns when the server is closed
+	ends.push(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if s.Shutdown(ctx) != nil {
+			s.Close()
+		}
+	})
+}
+
+// hints tells a newcomer what to try.
+func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
+	fmt.Fprintln(w, "\nTry:")
+	if u.ui != "" {
+		fmt.Fprintf(w, "  %s                    every run, in Temporal's Web UI\n", u.ui)
+	}
+	for _, r := range spec.Regions {
+		if _, ok := loopback(r.URL); !ok {
+			continue
+		}
+		fmt.Fprintf(w, "  %s                    region %s\n", r.URL, r.Name)
+		for _, m := range spec.Mirrors {
+			if !m.GoesTo(r.Name) {
+				continue
+			}
+			switch m.Kind {
+			case mirrorspec.PyPI:
+				fmt.Fprintf(w, "  pip download --no-deps --index-url %s/%s/simple/ PROJECT\n", r.URL, m.Name)
+			case mirrorspec.Apt:
+				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.Components, " "))
+			}
+		}
+	}
+	fmt.Fprintln(w, "\nA cycle runs every", spec.Cycle.Every, "- Ctrl-C ends all; the next up goes on from here.")
+}
