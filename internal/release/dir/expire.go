@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -80,11 +79,6 @@ func (s *session) clearDir(k int64, p string) error {
 			return err
 		}
 	}
-	for ; os.Remove(s.view(k, p)) == nil || !exists(s.view(k, p)); p = path.Dir(p) {
-		s.Crash("clear")
-		if p == "." {
-			return nil
-		}
-	}
+	s.removeEmpty(k, p)
 	return nil
 }

@@ -245,9 +245,8 @@ func (s *session) prune(p string, k int64, known map[string]int64) error {
 		if at == 0 {
 			continue // gone already
 		}
-		s.Crash("prune")
-		if os.Remove(s.view(at, p)) != nil && exists(s.view(at, p)) {
-			return nil // not empty
+		if s.removeEmpty(at, p); exists(s.view(at, p)) {
+			return nil
 		}
 		delete(known, p)
 		up, err := s.locate(path.Dir(p), k, known)
@@ -261,6 +260,18 @@ func (s *session) prune(p string, k int64, known map[string]int64) error {
 		}
 	}
 	return nil
+}
+
+// removeEmpty removes physical directory p of view k if it is empty, and so on
+// upwards. One that is missing was removed by a run that was cut off.
+func (s *session) removeEmpty(k int64, p string) {
+	for {
+		s.Crash("remove")
+		if os.Remove(s.view(k, p)) != nil && exists(s.view(k, p)) || p == "." {
+			return
+		}
+		p = path.Dir(p)
+	}
 }
 
 func exists(name string) bool {
