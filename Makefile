@@ -1,0 +1,36 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+export GOFLAGS ?= -buildvcs=false
+SUITE ?=
+DATA ?= mirrorcycle-data
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+
+run: build ## mirror a demo upstream (or SPEC=mirrors.toml) with everything on this machine
+	@bin/starter up $(SPEC) --dir $(DATA)
+
+test: build ## run the tests; SUITE=fast needs neither root nor network
+	@test/prepare $(SUITE)
+	@go run ./test/suites $(SUITE)
+
+check: ## gofmt, vet, staticcheck, workflowcheck, house rules
+	@test/check
+
+bench: build ## measure; prints ratios of paired runs
+	@test/prepare bench
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
+
+build: bin/temporal-dev ## build bin/
+	@go build -o bin/ ./starter ./worker
+
+bin/temporal-dev: $(wildcard devserver/*.go) devserver/go.mod
+	@if [[ -n "$${TEMPORAL_ADDRESS:-}" ]] || command -v temporal >/dev/null; then exit 0; fi; \
+	echo "Building the embedded Temporal server, once: about 5 minutes and 3 GB of memory on two cores."; \
+	cd devserver && go build -trimpath -ldflags '-s -w' -o ../bin/temporal-dev .
+
+clean: ## remove what was built, and the demo's data
+	@rm -rf bin .cache $(DATA)
+
+.PHONY: help run test check bench build clean

@@ -1,0 +1,23 @@
+// Package house keeps the order of the rooms: which package stands on which floor, and who may open whose door.
+package house
+
+// Floors lists the rooms from the ground up. A room may import rooms of lower
+// floors only; rooms of one floor are strangers. Tests may look anywhere.
+var Floors = [][]string{
+	{"internal/fault", "mirrorspec", "internal/house"},
+	{"internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex"},
+	{"internal/fetch", "internal/tree", "internal/debrepo/debrepotest"},
+	{"internal/backend", "internal/transfer"},
+	{"internal/release/dir"},
+	{"internal/apt", "internal/pypi", "internal/verify", "internal/release"},
+	{"activities", "internal/console", "internal/serve", "internal/local", "internal/demo"},
+	{"workflows"},
+	{"internal/service"},
+	{"starter", "worker"},
+}
+
+// TemporalFloor is the lowest floor on which Temporal's SDK may be imported.
+const TemporalFloor = 6
+
+// Benches are packages that only tests import; they stand outside the floors.
+var Benches = []string{"internal/enginetest", "internal/backend/backendtest", "internal/lab"}

@@ -1,0 +1,122 @@
+package house_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"mirrorcycle/internal/house"
+)
+
+const module = "mirrorcycle/"
+
+// room is a package as its sources show it.
+type room struct {
+	imports []string
+	doc     string
+}
+
+// rooms parses the sources rather than asking go list, whose answer the test cache would not notice.
+func rooms(t *testing.T) map[string]*room {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]*room{}
+	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, name)
+		if d.IsDir() {
+			if rel != "." && (strings.HasPrefix(d.Name(), ".") || slices.Contains([]string{"testdata", "devserver", "test", "bin", "docs"}, d.Name())) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		add(out, filepath.ToSlash(filepath.Dir(rel)), f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func add(out map[string]*room, dir string, f *ast.File) {
+	r := out[dir]
+	if r == nil {
+		r = new(room)
+		out[dir] = r
+	}
+	for _, i := range f.Imports {
+		path, _ := strconv.Unquote(i.Path.Value)
+		r.imports = append(r.imports, path)
+	}
+	if f.Doc != nil && r.doc == "" {
+		r.doc = f.Doc.Text()
+	}
+}
+
+func floorOf(dir string) int {
+	return slices.IndexFunc(house.Floors, func(rooms []string) bool { return slices.Contains(rooms, dir) })
+}
+
+func TestDoorsLeadDown(t *testing.T) {
+	for dir, r := range rooms(t) {
+		floor := floorOf(dir)
+		bench := slices.Contains(house.Benches, dir)
+		if floor < 0 && !bench {
+			t.Errorf("%s stands on no floor: add it to internal/house", dir)
+			continue
+		}
+		for _, path := range r.imports {
+			local, ours := strings.CutPrefix(path, module)
+			switch {
+			case strings.HasPrefix(path, "go.temporal.io/") && floor < house.TemporalFloor && !bench:
+				t.Errorf("%s (floor %d) imports %s: Temporal begins on floor %d", dir, floor, path, house.TemporalFloor)
+			case !ours || bench:
+			case slices.Contains(house.Benches, local):
+				t.Errorf("%s imports %s, which is for tests", dir, local)
+			case floorOf(local) >= floor:
+				t.Errorf("%s (floor %d) imports %s (floor %d): doors lead down only", dir, floor, local, floorOf(local))
+			}
+		}
+	}
+}
+
+func TestEveryRoomHasACaption(t *testing.T) {
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, r := range rooms(t) {
+		base := dir[strings.LastIndexByte(dir, '/')+1:]
+		first := new(doc.Package).Synopsis(r.doc)
+		if !strings.HasPrefix(r.doc, "Package "+base+" ") && !strings.HasPrefix(r.doc, "Command "+base+" ") {
+			t.Errorf("%s: its package doc must begin with what it does", dir)
+			continue
+		}
+		row := fmt.Sprintf("| %d | %s | %s |", floorOf(dir), dir, first)
+		if floorOf(dir) >= 0 && !strings.Contains(string(text), row) {
+			t.Errorf("ARCHITECTURE.md lacks the row\n%s", row)
+		}
+	}
+}
