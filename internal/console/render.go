@@ -119,7 +119,10 @@ func newTable(lines []Line, limit int) table {
 	t := table{bar: minBar, rate: len("123 MB/s"), left: len("1:23:45")}
 	for _, l := range lines {
 		t.name = max(t.name, utf8.RuneCountInString(l.Name))
-		t.stage = max(t.stage, len("unchanged"), utf8.RuneCountInString(l.stage()))
+		t.stage = max(t.stage, len("unchanged"))
+		if l.Objects > 0 || l.Bytes > 0 { // otherwise nothing stands behind the stage
+			t.stage = max(t.stage, utf8.RuneCountInString(l.stage()))
+		}
 		total := l.Mirror
 		total.DoneObjects = total.Objects
 		t.objects = max(t.objects, len("0/0"), len(total.objects()))

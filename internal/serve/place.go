@@ -1,0 +1,106 @@
+package serve
+
+import (
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// servedPath is the one hidden file of a mirror that clients read.
+const servedPath = ".mirror/generation.json"
+
+// place is what a request path names.
+type place struct {
+	mirror   string // "" is the front page
+	snapshot int64  // the generation of a retained snapshot, 0 for what is served now
+	rest     string // below the mirror, clean, "" for the mirror itself
+	slash    bool   // the path ends in a slash
+}
+
+// parse reads a request path. Single dots and repeated slashes, which apt sends
+// for flat repositories, mean nothing; anything that could name another place
+// than it seems to is refused with 400, hidden names are 404.
+func parse(u *url.URL) (place, int) {
+	raw := strings.ToLower(u.EscapedPath())
+	if !strings.HasPrefix(u.Path, "/") || strings.Contains(raw, "%2f") || strings.Contains(raw, "%5c") ||
+		strings.ContainsFunc(u.Path, func(c rune) bool { return c < 0x20 || c == 0x7f || c == '\\' }) {
+		return place{}, http.StatusBadRequest
+	}
+	var parts []string
+	for part := range strings.SplitSeq(u.Path, "/") {
+		switch part {
+		case "", ".":
+		case "..":
+			return place{}, http.StatusBadRequest
+		default:
+			parts = append(parts, part)
+		}
+	}
+	at := place{slash: strings.HasSuffix(u.Path, "/")}
+	if len(parts) == 0 {
+		return at, http.StatusOK
+	}
+	if parts[0] == ".releases" {
+		if len(parts) < 3 {
+			return at, http.StatusNotFound
+		}
+		n, err := strconv.ParseInt(parts[2], 10, 64)
+		if err != nil || n <= 0 || strconv.FormatInt(n, 10) != parts[2] {
+			return at, http.StatusNotFound
+		}
+		at.snapshot = n
+		parts = append(parts[1:2:2], parts[3:]...)
+	}
+	at.mirror, at.rest = parts[0], path.Join(parts[1:]...)
+	if hidden(at.mirror) || at.rest != servedPath && hidden(parts[1:]...) {
+		return at, http.StatusNotFound
+	}
+	return at, http.StatusOK
+}
+
+func hidden(names ...string) bool {
+	for _, name := range names {
+		if strings.HasPrefix(name, ".") {
+			return true
+		}
+	}
+	return false
+}
+
+// link is where the region says which view the place is in.
+func (p place) link() string {
+	if p.snapshot > 0 {
+		return path.Join(".releases", p.mirror, strconv.FormatInt(p.snapshot, 10))
+	}
+	return p.mirror
+}
+
+// String is the escaped path of the place without a slash at its end.
+func (p place) String() string {
+	return (&url.URL{Path: "/" + path.Join(p.link(), p.rest)}).EscapedPath()
+}
+
+// project returns the name in the path of a project page.
+func (p place) project() (string, bool) {
+	name, ok := strings.CutPrefix(p.rest, "simple/")
+	return name, ok && !strings.Contains(name, "/")
+}
+
+// cacheControl says how long the file may be kept.
+func (p place) cacheControl(index time.Duration) string {
+	below := "/" + path.Dir(p.rest) + "/"
+	switch {
+	case p.rest == servedPath:
+		return "no-store"
+	case strings.Contains(below, "/pool/"), strings.Contains(below, "/packages/"), strings.Contains(below, "/by-hash/"):
+		return "max-age=365000000, immutable"
+	}
+	return cacheFor(index)
+}
+
+func cacheFor(age time.Duration) string {
+	return "max-age=" + strconv.FormatInt(int64(max(age, 0)/time.Second), 10)
+}
