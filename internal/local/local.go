@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,18 +93,27 @@ func Start(ctx context.Context, program string, o Options) (*Server, error) {
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// Its own process group: a Ctrl-C must reach it only after the workers have ended.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	if err := s.cmd.Start(); err != nil {
+	started := make(chan error)
+	go s.run(started)
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("temporal: start %s: %w", program, err)
 	}
-	go func() {
-		_ = s.cmd.Wait() // how it ended is in its log
-		close(s.done)
-	}()
 	if err := s.ready(ctx); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("%w\n%s", err, tail(log.Name()))
 	}
 	return s, nil
+}
+
+// run holds on to its thread: Pdeathsig is sent when the thread that started the child ends.
+func (s *Server) run(started chan<- error) {
+	runtime.LockOSThread()
+	err := s.cmd.Start()
+	started <- err
+	if err == nil {
+		_ = s.cmd.Wait() // how it ended is in its log
+	}
+	close(s.done)
 }
 
 // version names the server's version, because its database files are not
