@@ -2,7 +2,8 @@
 //
 // Each site (a place that clients read from) has a log: "intent G" is written
 // before generation G is made visible, "serves G" after a probe confirmed it.
-// Between the two the site may serve either. An object dropped by generation D
+// Between the two the site may serve either. "retired G" says that the site, last
+// seen with G, answers nobody any more. An object dropped by generation D
 // is due in a store when every site that answers from that store has, without
 // a break, served D or later for the grace plus the time that clients may keep
 // an index, and no readable snapshot older than D remains.
@@ -11,6 +12,7 @@ package ledger
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +28,12 @@ type Event string
 const (
 	Intent Event = "intent" // generation Gen is about to be made visible
 	Serves Event = "serves" // a probe saw generation Gen
+	// Retired means that the site answers nobody. Its clients still hold its
+	// indexes and may come to another site, so its log counts until their wait
+	// is over; like Serves it is noted in every cycle. A site that comes back
+	// must not answer from what it had; what it shows is unknown until a probe
+	// has seen it.
+	Retired Event = "retired"
 )
 
 // Record is one entry of a site's log.
@@ -43,10 +51,11 @@ func (r Record) String() string {
 // ParseRecord reads what String wrote.
 func ParseRecord(text string) (Record, error) {
 	f := strings.Fields(text)
-	if len(f) == 3 && (f[1] == string(Intent) || f[1] == string(Serves)) {
+	if len(f) == 3 && slices.Contains([]Event{Intent, Serves, Retired}, Event(f[1])) {
 		at, err := time.Parse(time.RFC3339Nano, f[0])
 		gen, err2 := strconv.ParseInt(f[2], 10, 64)
-		if err == nil && err2 == nil && gen > 0 {
+		// An offset may lead to a year that String could not render.
+		if year := at.UTC().Year(); err == nil && err2 == nil && gen > 0 && year > 0 && year < 10000 {
 			return Record{Time: at, Event: Event(f[1]), Gen: gen}, nil
 		}
 	}
@@ -54,43 +63,52 @@ func ParseRecord(text string) (Record, error) {
 }
 
 // Proved returns for how long, up to now, log proves that the site served no
-// generation below gen. A gap between two records of more than three periods,
-// or one that ends in the future, counts as one period at most: a clock that
-// jumps, or a site that nobody looked at, hurries nothing.
+// generation below gen. A gap between two records of more than three periods
+// counts as one period: a clock that jumps, or a site that nobody looked at,
+// hurries nothing.
+//
+// Whoever calls it, and whoever writes Serves and Retired, has checked its
+// clock; an Intent is written with whatever clock there is. So a step back is
+// taken off in full: it may undo a step forward that was counted. The proof may
+// begin anew with each Serves, but not with an Intent, whose time may be wrong.
+// If the checked clocks are right within d, Proved is right within 2d or too low.
 func Proved(log []Record, gen int64, now time.Time, every time.Duration) time.Duration {
 	var (
-		elapsed  time.Duration
-		floor    int64 // lowest generation the site may serve
-		last     time.Time
-		confirms bool // last is set
+		elapsed time.Duration
+		floor   int64 // lowest generation the site may serve
+		last    time.Time
 	)
-	for _, r := range log {
-		if confirms && floor >= gen {
+	for i, r := range log {
+		if i > 0 && floor >= gen {
 			elapsed += credit(r.Time.Sub(last), every)
 		}
-		switch r.Event {
-		case Serves:
+		switch {
+		case r.Event == Serves:
 			floor = r.Gen
-		case Intent:
+		case r.Event == Retired:
+			floor = nothing
+		case floor == nothing:
+			floor = 0
+		default:
 			floor = min(floor, r.Gen)
 		}
-		if floor < gen {
+		if floor < gen || (r.Event != Intent && elapsed < 0) {
 			elapsed = 0
 		}
-		last, confirms = r.Time, true
+		last = r.Time
 	}
-	if !confirms || floor < gen {
+	if len(log) == 0 || floor < gen {
 		return 0
 	}
-	return elapsed + credit(now.Sub(last), every)
+	return max(0, elapsed+credit(now.Sub(last), every))
 }
+
+// nothing is the floor of a site that serves no generation at all.
+const nothing = math.MaxInt64
 
 // credit is what a gap between two looks at a clock is worth.
 func credit(gap, every time.Duration) time.Duration {
-	switch {
-	case gap < 0:
-		return 0
-	case gap > 3*every:
+	if gap > 3*every {
 		return every
 	}
 	return gap
@@ -133,6 +151,9 @@ func (s Store) Due(drop int64, now time.Time, p Policy) (due bool, because strin
 		}
 	}
 	for _, g := range s.Snapshots {
+		if g.Number < drop && g.Superseded.IsZero() {
+			return false, fmt.Sprintf("generation %d is not superseded", g.Number)
+		}
 		if g.Number < drop && g.Readable(now, p.Keep) {
 			return false, fmt.Sprintf("snapshot %d is readable for %s more", g.Number, (p.Keep - now.Sub(g.Superseded)).Round(time.Second))
 		}
@@ -146,5 +167,5 @@ func Compact(log []Record, limit int) []Record {
 	if len(log) <= limit {
 		return log
 	}
-	return log[len(log)-limit/2:]
+	return log[len(log)-max(limit/2, 1):]
 }
