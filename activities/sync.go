@@ -34,7 +34,7 @@ func (s *Sync) config(ctx context.Context, t Target) tree.Config {
 	info := activity.GetInfo(ctx)
 	host, _ := os.Hostname()
 	return tree.Config{
-		Dir: treeDir(t), State: stateDir(t), Crash: s.Crash,
+		Dir: treeDir(t), State: stateDir(t), Crash: s.Crash, Run: info.WorkflowExecution.RunID,
 		Holder: fmt.Sprintf("namespace %s workflow %s run %s host %s pid %d", info.Namespace,
 			info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid()),
 	}
@@ -170,7 +170,8 @@ func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 // Commit makes a fetched plan the next generation.
 func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 	var out Committed
-	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) error {
+	err := s.renew(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) error {
+		out.Epoch = t.Epoch()
 		if g, err := t.Committed(); err != nil || (g != nil && g.Plan == in.Plan) {
 			if g != nil { // an earlier attempt of this very activity came to the end
 				out.Number, out.Changes = g.Number, g.Changes
@@ -203,7 +204,12 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 // Rollback makes an old generation's content the next generation and puts the mirror on hold.
 func (s *Sync) Rollback(ctx context.Context, in RollbackInput) (Committed, error) {
 	var out Committed
-	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) error {
+	err := s.renew(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) error {
+		out.Epoch = t.Epoch()
+		if g, err := t.Committed(); err == nil && g != nil && g.Number > in.From {
+			out.Number, out.Changes = g.Number, g.Changes // an earlier attempt came this far
+			return tree.WriteHold(t.State(), fmt.Sprintf("rolled back to generation %d", in.To))
+		}
 		g, err := t.Rollback(ctx, in.To, in.Above)
 		if err != nil {
 			return err
@@ -247,9 +253,19 @@ type step func(ctx context.Context, t *tree.Tree, beat *pulse) error
 
 // with runs f on the tree as the holder of epoch, with a heartbeat that tells a live run from a dead one.
 func (s *Sync) with(ctx context.Context, target Target, epoch int64, f step) error {
+	return s.on(ctx, func(ctx context.Context) (*tree.Tree, error) { return s.open(ctx, target, epoch) }, f)
+}
+
+// renew does the same under the next epoch: of several attempts of an activity
+// that must happen once, only the newest can still write.
+func (s *Sync) renew(ctx context.Context, target Target, epoch int64, f step) error {
+	return s.on(ctx, func(ctx context.Context) (*tree.Tree, error) { return tree.Renew(s.config(ctx, target), epoch) }, f)
+}
+
+func (s *Sync) on(ctx context.Context, open func(context.Context) (*tree.Tree, error), f step) error {
 	ctx, p, stop := alive(ctx)
 	defer stop()
-	t, err := s.open(ctx, target, epoch)
+	t, err := open(ctx)
 	if err != nil {
 		return translate(err)
 	}

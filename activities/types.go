@@ -91,6 +91,7 @@ type CommitInput struct {
 
 // Committed is the new generation, with the units that stayed as they were.
 type Committed struct {
+	Epoch    int64        `json:"epoch"` // of the lease from now on
 	Number   int64        `json:"number"`
 	Changes  tree.Changes `json:"changes"`
 	Deferred []tree.Note  `json:"deferred,omitempty"`
@@ -101,6 +102,7 @@ type RollbackInput struct {
 	Target Target `json:"target"`
 	Epoch  int64  `json:"epoch"`
 	To     int64  `json:"to"`
+	From   int64  `json:"from"` // the committed generation
 	Above  int64  `json:"above"`
 }
 

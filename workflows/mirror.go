@@ -66,7 +66,8 @@ func (m *mirror) open(ctx workflow.Context) bool {
 func (m *mirror) advance(ctx workflow.Context) {
 	if m.in.Rollback > 0 {
 		m.stage(ctx, "roll back")
-		c, err := rollback(ctx, m.queue, activities.RollbackInput{Target: m.in.Target, Epoch: m.opened.Epoch, To: m.in.Rollback, Above: m.opened.Above})
+		c, err := rollback(ctx, m.queue, activities.RollbackInput{Target: m.in.Target, Epoch: m.opened.Epoch, To: m.in.Rollback,
+			From: m.opened.Committed, Above: m.opened.Above})
 		m.committed(c, err)
 		return
 	}
@@ -165,6 +166,7 @@ func (m *mirror) committed(c activities.Committed, err error) {
 	if m.failed(err) {
 		return
 	}
+	m.opened.Epoch = c.Epoch
 	if c.Number > 0 {
 		m.result.Outcome, m.result.Changes = Done, &c.Changes
 		m.opened.Committed = c.Number

@@ -53,34 +53,44 @@ func (t *Tree) topLease() (int64, error) {
 	return top, nil
 }
 
-// takeLease creates the next lease file. O_EXCL makes one of two takers retry,
-// and the one that retries fences the other.
-func (t *Tree) takeLease() error {
-	record, err := json.Marshal(map[string]any{"holder": t.cfg.Holder, "time": t.cfg.Now().UTC().Format(time.RFC3339)})
+// lease is what a lease file says.
+type lease struct {
+	Holder string    `json:"holder"`
+	Run    string    `json:"run,omitempty"`
+	Time   time.Time `json:"time"`
+}
+
+// takeLease creates lease file n. O_EXCL makes one of two takers fail with
+// fs.ErrExist; trying again with the next number, it fences the other.
+func (t *Tree) takeLease(n int64) error {
+	record, err := json.Marshal(lease{Holder: t.cfg.Holder, Run: t.cfg.Run, Time: t.cfg.Now().UTC().Truncate(time.Second)})
 	if err != nil {
 		return err
 	}
-	for {
-		top, err := t.topLease()
-		if err != nil {
-			return err
-		}
-		name := t.statePath(leasePrefix + strconv.FormatInt(top+1, 10))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("tree: take lease: %w", err)
-		}
-		_, err = f.Write(append(record, '\n'))
-		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return fmt.Errorf("tree: take lease: %w", err)
-		}
-		t.epoch = top + 1
-		t.cfg.Crash("open/leased")
-		return nil
+	f, err := os.OpenFile(t.leasePath(n), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return fmt.Errorf("tree: take lease: %w", err)
 	}
+	_, err = f.Write(append(record, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("tree: take lease: %w", err)
+	}
+	t.epoch = n
+	t.cfg.Crash("open/leased")
+	return nil
+}
+
+func (t *Tree) leasePath(n int64) string { return t.statePath(leasePrefix + strconv.FormatInt(n, 10)) }
+
+func (t *Tree) readLease(n int64) (lease, error) {
+	var l lease
+	data, err := os.ReadFile(t.leasePath(n))
+	if err != nil {
+		return l, fmt.Errorf("tree: read lease: %w", err)
+	}
+	// A holder that died while it wrote left no name; nobody can be that run.
+	_ = json.Unmarshal(data, &l)
+	return l, nil
 }
 
 // Holder returns what the holder of the newest lease wrote into it.
@@ -89,8 +99,8 @@ func (t *Tree) Holder() (string, error) {
 	if err != nil || top == 0 {
 		return "", err
 	}
-	data, err := os.ReadFile(t.statePath(leasePrefix + strconv.FormatInt(top, 10)))
-	return strings.TrimSpace(string(data)), err
+	l, err := t.readLease(top)
+	return l.Holder, err
 }
 
 // fence removes what older epochs could still rename from, then makes our own

@@ -45,6 +45,8 @@ type Config struct {
 	State string // its state
 	// Holder is written into the lease: cluster, namespace, workflow, run, host.
 	Holder string
+	// Run identifies the run that several processes may belong to; Renew needs it.
+	Run string
 	// Crash is called with the name of every write boundary. Tests stop there.
 	Crash func(point string)
 	// Now is the clock, time.Now if nil.
@@ -73,7 +75,49 @@ func Open(cfg Config) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = t.takeLease(); err == nil {
+	return t.take(func() error {
+		for {
+			top, err := t.topLease()
+			if err != nil {
+				return err
+			}
+			if err := t.takeLease(top + 1); !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+	})
+}
+
+// Renew gives the run that holds epoch, or one that it renewed since, the next
+// epoch, so that attempts of its own that are still about are fenced like
+// anybody else. The error is fault.Fenced if another run holds the tree.
+func Renew(cfg Config, epoch int64) (*Tree, error) {
+	t, err := Read(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return t.take(func() error {
+		top, err := t.topLease()
+		if err != nil {
+			return err
+		}
+		if top != epoch {
+			if holder, err := t.readLease(top); err != nil || holder.Run == "" || holder.Run != cfg.Run {
+				return errors.Join(err, t.fenced())
+			}
+		}
+		err = t.takeLease(top + 1)
+		if errors.Is(err, fs.ErrExist) {
+			return t.fenced()
+		}
+		return err
+	})
+}
+
+// take gets a lease by get, fences older epochs and rolls an open intent forward.
+func (t *Tree) take(get func() error) (*Tree, error) {
+	err := get()
+	if err == nil {
 		err = t.fence()
 	}
 	if err == nil {

@@ -392,3 +392,36 @@ func TestPurgeRemovesWhatWasNeverCommitted(t *testing.T) {
 		}
 	}
 }
+
+// TestRenewFencesOwnAttempts lets two attempts of one run meet, as after a lost heartbeat.
+func TestRenewFencesOwnAttempts(t *testing.T) {
+	dir := setup(t)
+	mine := config(dir, nil)
+	mine.Run = "run-1"
+	first, err := tree.Open(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	for range 2 { // the second renewal still starts from the epoch that the run knows
+		again, err := tree.Renew(mine, first.Epoch())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.Close()
+	}
+	if _, err := first.Create(); !errors.Is(err, fault.Fenced) {
+		t.Errorf("the first attempt can still write: %v", err)
+	}
+	other := config(dir, nil)
+	other.Run = "run-2"
+	if _, err := tree.Renew(other, first.Epoch()); !errors.Is(err, fault.Fenced) {
+		t.Errorf("another run renewed a lease that it does not hold: %v", err)
+	}
+	if _, err := tree.Open(other); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.Renew(mine, first.Epoch()); !errors.Is(err, fault.Fenced) {
+		t.Errorf("the run renewed a lease that another has taken: %v", err)
+	}
+}
