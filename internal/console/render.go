@@ -112,11 +112,11 @@ type table struct{ name, stage, bar, objects, bytes, rate, left int }
 
 const minBar, maxBar = 6, 30
 
-// newTable gives every column its room, and leaves out the less important
-// ones, then shortens the names, until a line fits. Widths come from totals and
+// newTable gives every column its room. Until a line fits it shortens long names
+// and leaves out the less important columns. Widths come from totals and
 // not from what is done, so that columns do not jump from frame to frame.
 func newTable(lines []Line, limit int) table {
-	t := table{bar: minBar, rate: len("123 MB/s"), left: len("1:23:45")}
+	t := table{bar: minBar, rate: len("12.3 MB/s"), left: len("1:23:45")}
 	for _, l := range lines {
 		t.name = max(t.name, utf8.RuneCountInString(l.Name))
 		t.stage = max(t.stage, len("unchanged"))
@@ -128,16 +128,15 @@ func newTable(lines []Line, limit int) table {
 		t.objects = max(t.objects, len("0/0"), len(total.objects()))
 		t.bytes = max(t.bytes, len("12.3/45.6 MB"))
 	}
-	t.name = min(t.name, limit*2/5)
+	name := min(t.name, limit*2/5)
+	t.name = min(name, max(limit/5, 8))
 	for _, column := range []*int{&t.bytes, &t.rate, &t.bar, &t.left, &t.objects} {
 		if t.width() <= limit {
 			break
 		}
 		*column = 0
 	}
-	if over := t.width() - limit; over > 0 {
-		t.name = max(t.name-over, 4)
-	}
+	t.name = min(max(t.name+limit-t.width(), 4), name)
 	if t.bar > 0 {
 		t.bar = min(t.bar+limit-t.width(), maxBar)
 	}

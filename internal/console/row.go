@@ -77,7 +77,7 @@ func left(m Mirror, r Rate) (time.Duration, bool) {
 	if m.Bytes == 0 {
 		rest, rate = m.Objects-m.DoneObjects, r.Objects
 	}
-	if m.Ended || rate <= 0 || m.Objects == 0 && m.Bytes == 0 {
+	if m.Ended || rate <= 0 || rest <= 0 {
 		return 0, false
 	}
 	return time.Duration(min(float64(rest)/rate, 999*3600) * float64(time.Second)).Round(time.Second), true
