@@ -76,7 +76,7 @@ func (u *Upstream) Keyring() []byte { return debrepotest.PublicKeys(u.key) }
 
 // Step publishes the next change: a new version of something, for which
 // something old goes; now and then a yanked version or a quarantined project. All
-// of it appears at once. On an error nothing has changed but the step is lost.
+// of it appears at once.
 func (u *Upstream) Step() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()

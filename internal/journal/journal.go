@@ -6,7 +6,6 @@
 package journal
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -22,8 +21,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Append adds one record. The text must not contain a newline.
 func Append(name, text string) error {
-	if strings.Contains(text, "\n") {
-		return fmt.Errorf("journal: append to %s: newline in %q", name, text)
+	if err := check(name, text); err != nil {
+		return err
 	}
 	_, err := os.Stat(name)
 	fresh := errors.Is(err, fs.ErrNotExist)
@@ -49,6 +48,13 @@ func Append(name, text string) error {
 	return nil
 }
 
+func check(name, text string) error {
+	if strings.Contains(text, "\n") {
+		return fmt.Errorf("journal: write %s: newline in %q", name, text)
+	}
+	return nil
+}
+
 func line(text string) string {
 	return fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(text), castagnoli), text)
 }
@@ -63,28 +69,22 @@ func syncDir(dir string) error {
 
 // Read returns the records' texts, oldest first. A missing file has none.
 func Read(name string) ([]string, error) {
-	f, err := os.Open(name)
+	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("journal: read: %w", err)
 	}
-	defer f.Close()
 	var out []string
 	torn := 0
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		sum, text, ok := strings.Cut(lines.Text(), " ")
+	for l := range strings.Lines(string(data)) {
+		sum, text, ok := strings.Cut(strings.TrimSuffix(l, "\n"), " ")
 		if !ok || sum != fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli)) {
 			torn++ // a crash tears the line it was writing; what follows stands on its own
 			continue
 		}
 		out = append(out, text)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("journal: read %s: %w", name, err)
 	}
 	if torn > 0 && torn > len(out) {
 		return nil, &fault.Error{Kind: fault.Corrupt, Op: "journal: read", Subject: name,
@@ -97,6 +97,9 @@ func Read(name string) ([]string, error) {
 func Rewrite(name string, texts []string) error {
 	var b strings.Builder
 	for _, t := range texts {
+		if err := check(name, t); err != nil {
+			return err
+		}
 		b.WriteString(line(t))
 	}
 	temp := name + ".new"

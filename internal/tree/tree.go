@@ -97,14 +97,9 @@ func Renew(cfg Config, epoch int64) (*Tree, error) {
 		return nil, err
 	}
 	return t.take(func() error {
-		top, err := t.topLease()
+		top, err := t.own(epoch)
 		if err != nil {
 			return err
-		}
-		if top != epoch {
-			if holder, err := t.readLease(top); err != nil || holder.Run == "" || holder.Run != cfg.Run {
-				return errors.Join(err, t.fenced())
-			}
 		}
 		err = t.takeLease(top + 1)
 		if errors.Is(err, fs.ErrExist) {
@@ -131,22 +126,31 @@ func (t *Tree) take(get func() error) (*Tree, error) {
 }
 
 // Resume goes on as the holder of epoch, which Open returned earlier, perhaps
-// in another process. The error is fault.Fenced if a newer lease exists.
+// in another process, or of the epoch by which the same run renewed it since.
+// The error is fault.Fenced if another run has taken over.
 func Resume(cfg Config, epoch int64) (*Tree, error) {
 	t, err := Read(cfg)
 	if err != nil {
 		return nil, err
 	}
-	top, err := t.topLease()
-	if err == nil && top != epoch {
-		err = t.fenced()
-	}
-	if err != nil {
+	if t.epoch, err = t.own(epoch); err != nil {
 		t.Close()
 		return nil, err
 	}
-	t.epoch = epoch
 	return t, nil
+}
+
+// own returns the newest epoch if it is epoch or a renewal of it by the same run.
+func (t *Tree) own(epoch int64) (int64, error) {
+	top, err := t.topLease()
+	if err != nil || top == epoch {
+		return top, err
+	}
+	holder, err := t.readLease(top)
+	if err != nil || holder.Run == "" || holder.Run != t.cfg.Run {
+		return 0, errors.Join(err, t.fenced())
+	}
+	return top, nil
 }
 
 // Read opens the tree without a lease: nothing can be written through it.
