@@ -18,6 +18,7 @@ package serve
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -87,32 +88,42 @@ type request struct {
 	at   place
 }
 
+// answer tries the view that is current; if that is gone behind a flip, the next one.
 func (q *request) answer() {
-	base, err := q.base()
-	if err != nil {
-		q.refuse(err)
-		return
+	for {
+		base, err := q.base()
+		if err == nil {
+			err = q.try(base)
+		}
+		if err == nil {
+			return
+		}
+		if now, baseErr := q.base(); baseErr != nil || now == base {
+			q.missing(err)
+			return
+		}
 	}
-	f, info, err := open(q.root, path.Join(base, q.at.rest))
-	if again, err2 := q.base(); err != nil && err2 == nil && again != base {
-		base = again // the view was removed behind a flip
-		f, info, err = open(q.root, path.Join(base, q.at.rest))
-	}
+}
+
+// try answers from one view. After an error nothing is written yet.
+func (q *request) try(base string) error {
+	name := path.Join(base, q.at.rest)
+	f, info, err := open(q.root, name)
 	if err != nil {
-		q.missing(err)
-		return
+		return err
 	}
 	defer f.Close()
 	switch {
 	case !info.IsDir() && q.at.slash:
-		fail(q.w, http.StatusNotFound)
+		return fs.ErrNotExist
 	case !info.IsDir():
 		q.file(f, info, path.Base(q.at.rest))
 	case !q.at.slash:
 		q.redirect(q.at.String() + "/")
 	default:
-		q.directory(path.Join(base, q.at.rest))
+		return q.directory(name)
 	}
+	return nil
 }
 
 // base returns where the mirror's view is at this moment. The link is read here
@@ -149,32 +160,32 @@ func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	return f, info, nil
 }
 
-// directory answers for the index that a directory holds.
-func (q *request) directory(dir string) {
+// directory answers with the index that a directory holds.
+func (q *request) directory(dir string) error {
 	name := simpleindex.HTMLName
 	if _, err := q.root.Stat(path.Join(dir, simpleindex.V1JSONName)); err == nil {
 		q.w.Header().Set("Vary", "Accept")
 		form, ok := negotiate(q.r.Header.Values("Accept"))
 		if !ok {
-			q.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			q.w.Header().Set("Cache-Control", "no-store")
+			h := q.w.Header()
+			h.Set("Content-Type", "text/plain; charset=utf-8")
+			h.Set("Cache-Control", "no-store")
 			q.w.WriteHeader(http.StatusNotAcceptable)
-			q.w.Write([]byte("offered: " + offered() + "\n"))
-			return
+			io.WriteString(q.w, "offered: "+offered()+"\n")
+			return nil
 		}
 		name = form.name
 	}
 	f, info, err := open(q.root, path.Join(dir, name))
 	if err != nil {
-		q.refuse(err)
-		return
+		return err
 	}
 	defer f.Close()
 	if info.IsDir() {
-		fail(q.w, http.StatusNotFound)
-		return
+		return fs.ErrNotExist
 	}
 	q.file(f, info, name)
+	return nil
 }
 
 func (q *request) file(f *os.File, info fs.FileInfo, name string) {
