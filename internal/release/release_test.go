@@ -33,7 +33,11 @@ func local(t *testing.T, p backendtest.Place) backend.Source {
 func pulled(t *testing.T, p backendtest.Place) backend.Source {
 	server := httptest.NewServer(release.OriginHandler(p.Root, p.State))
 	t.Cleanup(server.Close)
-	return open(t, release.Origin{Mirror: backendtest.Mirror, Region: mirrorspec.Region{Pull: true}, Storage: mirrorspec.Storage{URL: server.URL + "/"}})
+	return pulledFrom(t, server.URL)
+}
+
+func pulledFrom(t *testing.T, url string) backend.Source {
+	return open(t, release.Origin{Mirror: backendtest.Mirror, Region: mirrorspec.Region{Pull: true}, Storage: mirrorspec.Storage{URL: url}})
 }
 
 func open(t *testing.T, o release.Origin) backend.Source {
