@@ -150,7 +150,7 @@ type Options struct {
 func New(tb testing.TB, o Options) *House {
 	tb.Helper()
 	h := &House{tb: tb, Dir: tb.TempDir(), Regions: map[string]*Front{}}
-	h.name = strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(tb.Name()))
+	h.name = strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ":", "-").Replace(tb.Name()))
 	if len(h.name) > 40 {
 		h.name = h.name[len(h.name)-40:]
 	}
