@@ -42,8 +42,8 @@ func readSuite(t testing.TB, u *demo.Upstream, suite string, files map[string][]
 				if got := debrepotest.Digests(data).SHA256; got != form.Hashes.SHA256 {
 					t.Errorf("%s: digest %s", name, got)
 				}
-				readPackages(t, u, form, plain.Size, data, files, indexesOnly)
 			}
+			readPackages(t, u, form, plain.Size, fetch(t, u, root+debrepo.ByHashPaths(form)[0]), files, indexesOnly)
 		}
 	}
 	return rel

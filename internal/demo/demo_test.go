@@ -137,7 +137,7 @@ func TestFiftySteps(t *testing.T) {
 func TestDeterministic(t *testing.T) {
 	a, b, c := upstream(t, demo.Options{Seed: 5}), upstream(t, demo.Options{Seed: 5}), upstream(t, demo.Options{Seed: 6})
 	var sa, sb, sc []string
-	for range 20 {
+	for range 12 {
 		for _, u := range []*demo.Upstream{a, b, c} {
 			step(t, u)
 		}
@@ -251,7 +251,7 @@ func TestFlipIsAtomic(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		var err error
-		for range 30 {
+		for range 10 {
 			err = errors.Join(err, u.Step())
 		}
 		done <- err
