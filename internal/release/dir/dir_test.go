@@ -32,6 +32,7 @@ type origin struct {
 	bytes    func(e manifest.Entry) []byte // contents, where there is no dir
 	dir      string                        // of the objects
 	opened   int
+	last     backendtest.Content
 }
 
 func (o *origin) ReadSegment(d manifest.Digest) ([]byte, error) {

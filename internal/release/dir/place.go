@@ -80,10 +80,16 @@ func (b *builder) pull(j job, open func() (io.ReadCloser, error)) error {
 	}
 	hex := j.Digest.String()
 	kept := b.path("fetched", hex[:2], hex)
-	if same, err := holds(kept, j.Entry); err != nil || !same {
-		if err := b.fetch(j.Entry, kept, open); err != nil {
-			return err
+	// Once for all paths with these bytes: a link to a file that another fetch
+	// is just replacing fails.
+	_, err, _ := b.fetching.Do(hex, func() (any, error) {
+		if same, err := holds(kept, j.Entry); err == nil && same {
+			return nil, nil
 		}
+		return nil, b.fetch(j.Entry, kept, open)
+	})
+	if err != nil {
+		return err
 	}
 	return b.clone(kept, b.staged(j.Path), &j.Entry)
 }

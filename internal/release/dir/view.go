@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
@@ -34,6 +35,7 @@ type builder struct {
 	sealed   int64 // Unix time of the generation's commit: what is younger is proved anew
 	replaced []string
 	jobs     []job
+	fetching singleflight.Group
 }
 
 type job struct {
