@@ -23,7 +23,7 @@ func TestDirectoryRegionBesideTheTree(t *testing.T) {
 
 func TestDirectoryRegionThatPulls(t *testing.T) {
 	t.Parallel()
-	backendtest.Run(t, backendtest.Harness{New: group, Source: pulled})
+	backendtest.Run(t, backendtest.Harness{New: group, Source: pulled, Stride: 7})
 }
 
 func local(t *testing.T, p backendtest.Place) backend.Source {

@@ -9,6 +9,7 @@ package backendtest
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -22,6 +23,16 @@ type Harness struct {
 	// Source opens a prepared tree the way the backend's regions reach it. It
 	// may be called from several goroutines and lives until the test ends.
 	Source func(t *testing.T, p Place) backend.Source
+	// Stride is how many write boundaries the tests go on at a time: 1, the
+	// default, tries each. MIRRORCYCLE_LONG=1 tries each in any case.
+	Stride int
+}
+
+func (h Harness) stride() int {
+	if os.Getenv("MIRRORCYCLE_LONG") == "1" {
+		return 1
+	}
+	return max(h.Stride, 1)
 }
 
 // Group is the storage of one mirror in one group of regions.
@@ -66,11 +77,13 @@ func Run(t *testing.T, h Harness) {
 		{"an older generation is refused", testOlder},
 		{"another tree is refused", testOtherTree},
 		{"killed anywhere and called again", testKilled},
+		{"killed anywhere and followed by a newer generation", testSkipped},
 		{"asleep anywhere and taken over", testZombie},
 		{"what was dropped stays until it is due", testDropped},
 		{"an unconfirmed flip hurries nothing", testUnconfirmed},
 		{"a probe that saw an older generation starts the wait anew", testOlderProbe},
 		{"what came back is kept", testReadded},
+		{"what was dropped twice waits for the second time", testDroppedTwice},
 		{"bytes changed in place", testChanged},
 		{"a removed index is gone", testRemovedIndex},
 		{"a file takes the name of a directory", testFileForDirectory},

@@ -219,6 +219,30 @@ func testReadded(t *testing.T, h Harness) {
 	r.look(t, without)
 }
 
+func testDroppedTwice(t *testing.T, h Harness) {
+	without := Content{"pool/b/b": "bbb", "dists/x/P": "b d", "dists/Release": "4"}
+	r := newRig(t, h, without, with(first, Content{"pool/b/c": "ccc"}), without, first, without)
+	for n := 1; n <= 3; n++ {
+		r.publish(t, n)
+		r.reap(t)
+		r.served(t, int64(n), 1)
+	}
+	r.served(t, 3, 40)
+	for n := 4; n <= 5; n++ {
+		r.publish(t, n)
+		r.reap(t)
+		r.served(t, int64(n), 1)
+	}
+	r.served(t, 5, 10) // what generation 3 dropped is due, what generation 5 dropped again is not
+	if got := r.reap(t); got.Objects != 0 || got.Waiting != 2 {
+		t.Errorf("reaped %+v, want none of the two that were dropped again", got)
+	}
+	r.look(t, with(without, Content{"pool/a": "aaa", "pool/b/c": "ccc"}))
+	r.served(t, 5, 50)
+	r.reap(t)
+	r.look(t, without)
+}
+
 func testChanged(t *testing.T, h Harness) {
 	changed := with(first, Content{"pool/b/b": "BBB", "dists/Release": "2"})
 	r := newRig(t, h, first, changed)
