@@ -58,7 +58,7 @@ func (r *Regions) Probe(ctx context.Context, in RegionInput) (Probed, error) {
 	wait := 50 * time.Millisecond
 	deadline := activity.GetInfo(ctx).Deadline.Add(-2 * time.Second)
 	for {
-		seen := release.Probe(ctx, in.Region.Probe, in.Target.Mirror.Name, in.Tree)
+		seen := release.ProbeRegion(ctx, in.Region, in.Target.Mirror.Name, in.Tree)
 		if seen.Serves >= in.Number || time.Now().Add(wait).After(deadline) {
 			return Probed{Serves: seen.Serves, At: seen.At, Error: seen.Error}, nil
 		}

@@ -112,7 +112,7 @@ func statusOf(ctx context.Context, t client.Client, spec *mirrorspec.Spec, m mir
 	}
 	out.MirrorStatus = *a.Status
 	for _, r := range spec.RegionsOf(m.Name) {
-		seen := release.Probe(ctx, r.Probe, m.Name, out.Tree)
+		seen := release.ProbeRegion(ctx, r, m.Name, out.Tree)
 		out.Regions = append(out.Regions, regionStatus{r.Name, seen.Serves, seen.Error})
 	}
 	return out

@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"mirrorcycle/internal/local"
+	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/serve"
 	"mirrorcycle/internal/service"
@@ -143,6 +144,7 @@ type Options struct {
 	Every   string // default 1s
 	Keep    string // of superseded generations in regions, default 1s
 	MaxAge  string // of indexes, default 1s
+	Pull    string // name of a region that pulls over HTTP
 	NoWork  bool   // do not start a worker
 }
 
@@ -160,6 +162,11 @@ func New(tb testing.TB, o Options) *House {
 	fmt.Fprintf(&b, "[cycle]\nname = %q\nevery = %q\nrelease-wait = \"1m\"\n", h.name, or(o.Every, "1s"))
 	fmt.Fprintf(&b, "[storage]\nname = %q\nroot = %q\nstate = %q\nmin-free = \"1MB\"\nrollback-keep = \"1h\"\n", h.name,
 		filepath.Join(h.Dir, "trees"), filepath.Join(h.Dir, "state"))
+	if o.Pull != "" {
+		origin := httptest.NewServer(release.OriginHandler(filepath.Join(h.Dir, "trees"), filepath.Join(h.Dir, "state")))
+		tb.Cleanup(origin.Close)
+		fmt.Fprintf(&b, "url = %q\n", origin.URL)
+	}
 	for _, name := range o.Regions {
 		f := &Front{}
 		srv := httptest.NewServer(f)
@@ -168,6 +175,9 @@ func New(tb testing.TB, o Options) *House {
 		h.Regions[name] = f
 		fmt.Fprintf(&b, "[[region]]\nname = %q\ndir = %q\nurl = %q\nkeep = %q\nindex-max-age = %q\n", name, filepath.Join(h.Dir, "regions", name), srv.URL,
 			or(o.Keep, "1s"), or(o.MaxAge, "1s"))
+		if name == o.Pull {
+			b.WriteString("pull = true\n")
+		}
 	}
 	b.WriteString(o.Mirrors)
 	file := filepath.Join(h.Dir, "mirrors.toml")
@@ -213,7 +223,15 @@ func (h *House) setup() {
 }
 
 // Roles are what a worker of this house must serve.
-func (h *House) Roles() string { return "cycle,sync:" + h.Spec.Storage.Name }
+func (h *House) Roles() string {
+	roles := "cycle,sync:" + h.Spec.Storage.Name
+	for _, r := range h.Spec.Regions {
+		if r.Pull {
+			roles += ",release:" + r.Name
+		}
+	}
+	return roles
+}
 
 // Work starts a worker in this process.
 func (h *House) Work() {
@@ -245,7 +263,35 @@ func (h *House) Cycle(only ...string) workflows.CycleResult {
 // Start starts a cycle.
 func (h *House) Start(only ...string) client.WorkflowRun {
 	h.tb.Helper()
-	run, err := h.Client.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: workflows.CycleID(h.name), TaskQueue: workflows.Queue},
+	return h.StartAs(h.name, only...)
+}
+
+// Mirror runs one mirror by itself, as starter approve and rollback do.
+func (h *House) Mirror(name string, change func(*workflows.MirrorInput)) workflows.MirrorResult {
+	h.tb.Helper()
+	t, err := tree.Read(tree.Config{Dir: h.Spec.TreeDir(name), State: h.Spec.StateDir(name)})
+	if err != nil {
+		h.tb.Fatal(err)
+	}
+	defer t.Close()
+	in := workflows.MirrorInput{Target: workflows.Targets(*h.Spec, []string{name})[0], Tree: t.ID().Tree, Regions: h.Spec.RegionsOf(name),
+		ReleaseWait: h.Spec.Cycle.ReleaseWait}
+	change(&in)
+	run, err := h.Client.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: workflows.MirrorID(in.Tree), TaskQueue: workflows.Queue}, "Mirror", in)
+	var out workflows.MirrorResult
+	if err == nil {
+		err = run.Get(context.Background(), &out)
+	}
+	if err != nil {
+		h.tb.Fatal(err)
+	}
+	return out
+}
+
+// StartAs starts a cycle under a name of its own.
+func (h *House) StartAs(name string, only ...string) client.WorkflowRun {
+	h.tb.Helper()
+	run, err := h.Client.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: workflows.CycleID(name), TaskQueue: workflows.Queue},
 		"MirrorCycle", workflows.CycleInput{Spec: *h.Spec, Only: only})
 	if err != nil {
 		h.tb.Fatal(err)

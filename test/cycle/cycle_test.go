@@ -2,7 +2,12 @@
 package cycle_test
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +44,7 @@ type check struct {
 // the dropped objects are served until the grace is over and go then, without
 // another release.
 func TestDroppedObjectsWaitAndGo(t *testing.T) {
+	t.Parallel()
 	u := lab.NewUpstream(t)
 	u.Debs(lab.Deb("alpha", "1"), lab.Deb("beta", "1"), lab.Deb("gamma", "1"))
 	u.Project("nova", "1.0", "1.1")
@@ -85,4 +91,153 @@ func TestDroppedObjectsWaitAndGo(t *testing.T) {
 		c.status(t, http.StatusNotFound)
 	}
 	check{h, "/debian" + lab.DebPath("beta", "2")}.status(t, http.StatusOK)
+}
+
+// TestOneBadThingStaysOneBadThing keeps one mirror held and one region down
+// for many cycles: the other mirror and the other region go on as if nothing
+// were wrong, and the region catches up on its return although upstream is quiet.
+func TestOneBadThingStaysOneBadThing(t *testing.T) {
+	t.Parallel()
+	u, v := lab.NewUpstream(t), lab.NewUpstream(t)
+	u.Debs(lab.Deb("alpha", "1"), lab.Deb("beta", "1"))
+	v.Project("nova", "1.0", "1.1")
+	v.Project("glance", "1.0")
+	h := lab.New(t, lab.Options{Regions: []string{"here", "there"}, Mirrors: u.AptMirror("debian", "1s") + v.PyPIMirror("pypi", "1s")})
+	outcomes(t, h.Cycle(), workflows.Done, workflows.Done)
+	u.Debs() // everything gone: held
+	there := h.Spec.Regions[1].Dir
+	if err := os.Rename(there, there+".off"); err != nil {
+		t.Fatal(err)
+	}
+	path := "/pypi" + lab.WheelPath("nova", "1.0")
+	v.Project("nova", "1.1")
+	reapedHere := false
+	for i := range 8 {
+		v.Project("glance", fmt.Sprintf("1.%d", i+1), "1.0")
+		r := h.Cycle()
+		outcomes(t, r, workflows.Held, workflows.Done)
+		for _, m := range r.Mirrors {
+			here, down := m.Regions[0], m.Regions[1]
+			if here.Serves != m.Generation || here.Error != "" {
+				t.Fatalf("%s here: %+v, want generation %d", m.Mirror, here, m.Generation)
+			}
+			if down.Outcome != workflows.Failed || down.FaultKind != "wrong-storage" {
+				t.Fatalf("%s there: %+v", m.Mirror, down)
+			}
+		}
+		reapedHere = reapedHere || h.Status("here", path) == http.StatusNotFound
+		time.Sleep(300 * time.Millisecond) // the grace is real time
+	}
+	if !reapedHere {
+		t.Error("the region that is up did not reap while the other was down")
+	}
+	if got := h.Status("here", "/debian"+lab.DebPath("alpha", "1")); got != http.StatusOK {
+		t.Errorf("a package of the held mirror: %d", got)
+	}
+	if err := os.Rename(there+".off", there); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.Status("there", path); got != http.StatusOK {
+		t.Errorf("the region came back without what its index names: %d", got)
+	}
+	r := h.Cycle()
+	outcomes(t, r, workflows.Held, workflows.Unchanged)
+	if m := r.Mirrors[1]; m.Regions[1].Serves != m.Generation || m.Regions[1].Outcome != workflows.Done {
+		t.Errorf("the region did not catch up: %+v", m.Regions[1])
+	}
+	approve(t, h, u, r.Mirrors[0])
+}
+
+// approve runs a held mirror as starter approve does.
+func approve(t *testing.T, h *lab.House, u *lab.Upstream, held workflows.MirrorResult) {
+	t.Helper()
+	m := h.Mirror("debian", func(in *workflows.MirrorInput) { in.Approved = held.Plan })
+	if m.Outcome != workflows.Done || m.Changes.Dropped < 2 {
+		t.Fatalf("approved: %+v", m)
+	}
+	if got := h.Status("here", "/debian"+lab.DebPath("alpha", "1")); got != http.StatusOK {
+		t.Errorf("approval must drop, not delete at once: %d", got)
+	}
+	back := h.Mirror("debian", func(in *workflows.MirrorInput) { in.Rollback = 1 })
+	if back.Outcome != workflows.Done || back.Generation <= m.Generation || back.Changes.Added < 2 {
+		t.Fatalf("rollback: %+v", back)
+	}
+	if r := h.Cycle("debian"); r.Mirrors[0].Outcome != workflows.OnHold || r.Mirrors[0].Regions[0].Serves != back.Generation {
+		t.Errorf("after a rollback: %+v", r.Mirrors[0])
+	}
+}
+
+// TestPull keeps a region that takes everything over HTTP from the origin.
+func TestPull(t *testing.T) {
+	t.Parallel()
+	u := lab.NewUpstream(t)
+	u.Debs(lab.Deb("alpha", "1"), lab.Deb("beta", "1"))
+	h := lab.New(t, lab.Options{Regions: []string{"here", "far"}, Pull: "far", Mirrors: u.AptMirror("debian", "1h")})
+	outcomes(t, h.Cycle(), workflows.Done)
+	check{h, "/debian" + lab.DebPath("alpha", "1")}.only(t, "far", http.StatusOK)
+	u.Debs(lab.Deb("alpha", "2"), lab.Deb("beta", "1"))
+	r := h.Cycle()
+	outcomes(t, r, workflows.Done)
+	if far := r.Mirrors[0].Regions[1]; far.Serves != 2 || far.Error != "" {
+		t.Fatalf("far: %+v", far)
+	}
+	check{h, "/debian" + lab.DebPath("alpha", "2")}.only(t, "far", http.StatusOK)
+	check{h, "/debian" + lab.DebPath("alpha", "1")}.only(t, "far", http.StatusOK)
+}
+
+func (c check) only(t *testing.T, region string, want int) {
+	t.Helper()
+	if got := c.h.Status(region, c.path); got != want {
+		t.Fatalf("%s%s: %d, want %d", region, c.path, got, want)
+	}
+}
+
+// TestWrongStorage unmounts a tree: nothing happens to it or to what regions serve.
+func TestWrongStorage(t *testing.T) {
+	t.Parallel()
+	u := lab.NewUpstream(t)
+	u.Debs(lab.Deb("alpha", "1"))
+	h := lab.New(t, lab.Options{Regions: []string{"here"}, Mirrors: u.AptMirror("debian", "1s")})
+	outcomes(t, h.Cycle(), workflows.Done)
+	tree := h.Spec.TreeDir("debian")
+	if err := errors.Join(os.Rename(tree, tree+".off"), os.Mkdir(tree, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	r := h.Cycle().Mirrors[0]
+	if r.Outcome != workflows.Failed || r.FaultKind != "wrong-storage" {
+		t.Fatalf("%+v", r)
+	}
+	if left, _ := os.ReadDir(tree); len(left) != 0 {
+		t.Errorf("something was written to the empty mount point: %v", left)
+	}
+	check{h, "/debian" + lab.DebPath("alpha", "1")}.only(t, "here", http.StatusOK)
+}
+
+// TestBusy starts a mirror twice: the second cycle says busy and does not wait.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	u := lab.NewUpstream(t)
+	u.Debs(lab.Deb("alpha", "1"))
+	h := lab.New(t, lab.Options{Regions: []string{"here"}, Mirrors: u.AptMirror("debian", "1s")})
+	reached, open := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	u.SetGate(func(path string) {
+		if strings.HasSuffix(path, ".deb") {
+			once.Do(func() { close(reached) })
+			<-open
+		}
+	})
+	first := h.Start()
+	<-reached
+	second := h.StartAs("second")
+	var r workflows.CycleResult
+	if err := second.Get(t.Context(), &r); err != nil {
+		t.Fatal(err)
+	}
+	outcomes(t, r, workflows.Busy)
+	close(open)
+	if err := first.Get(t.Context(), &r); err != nil {
+		t.Fatal(err)
+	}
+	outcomes(t, r, workflows.Done)
 }
