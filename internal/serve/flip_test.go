@@ -31,10 +31,9 @@ func TestFlipsWhileReading(t *testing.T) {
 		if err := os.Rename(link, filepath.Join(dir, "m")); err != nil {
 			t.Fatal(err)
 		}
-		if n > 5 { // older views go, as they do when nothing keeps them
-			if err := os.RemoveAll(filepath.Join(dir, ".mirrorcycle/m/views", strconv.Itoa(n-5))); err != nil {
-				t.Fatal(err)
-			}
+		// At once, so that readers who know the old view only meet the gap.
+		if err := os.RemoveAll(filepath.Join(dir, ".mirrorcycle/m/views", strconv.Itoa(n-1))); err != nil {
+			t.Fatal(err)
 		}
 	}
 	flip(1)
