@@ -222,6 +222,9 @@ func (h *House) setup() {
 	}
 }
 
+// CycleID is the workflow ID of the house's cycles.
+func (h *House) CycleID() string { return workflows.CycleID(h.name) }
+
 // Roles are what a worker of this house must serve.
 func (h *House) Roles() string {
 	roles := "cycle,sync:" + h.Spec.Storage.Name
