@@ -97,9 +97,6 @@ func (s *section) has(key string) bool {
 	return ok
 }
 
-// broken tells whether the key has a fault already.
-func (s *section) broken(key string) bool { return s.r.broken[s.at(key)] }
-
 // get returns the value of a key if it is given and of that kind.
 func (s *section) get(key string, kind valueKind, write string) (*value, bool) {
 	s.known = append(s.known, key)
@@ -132,12 +129,6 @@ func (s *section) str(key, example string) string {
 		s.fault(key, "is empty", fmt.Sprintf("write %s = %q or leave the key out", key, example))
 	}
 	return v.text
-}
-
-// need reads a required string.
-func (s *section) need(key, example string) string {
-	s.require(key, fmt.Sprintf("%s = %q", key, example))
-	return s.str(key, example)
 }
 
 func (s *section) boolean(key string, otherwise bool) bool {

@@ -28,15 +28,28 @@ func progressTo(w io.Writer, asJSON bool) *console.Display {
 	return console.New(w, console.Options{Terminal: ok && console.IsTerminal(f), Color: os.Getenv("NO_COLOR") == ""})
 }
 
-// follow shows a cycle's progress until it ends. Interrupted, it leaves the cycle running.
+// follow shows a cycle's progress until it ends. Interrupted, it leaves the
+// cycle running. A question that nobody answers must not stop the clock, so
+// questions are asked beside it.
 func follow(ctx context.Context, t client.Client, run client.WorkflowRun, d *console.Display) (workflows.CycleResult, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	done := make(chan error, 1)
 	var result workflows.CycleResult
 	go func() { done <- run.Get(ctx, &result) }()
+	seen := make(chan []console.Mirror)
+	go func() {
+		for ctx.Err() == nil {
+			select {
+			case seen <- look(ctx, t, run):
+			case <-ctx.Done():
+			}
+		}
+	}()
 	tick := time.NewTicker(refresh)
 	defer tick.Stop()
+	d.Update(nil)
 	for {
-		d.Update(look(ctx, t, run))
 		select {
 		case err := <-done:
 			if err != nil {
@@ -45,6 +58,12 @@ func follow(ctx context.Context, t client.Client, run client.WorkflowRun, d *con
 			d.Finish(rows(result, nil))
 			return result, nil
 		case <-tick.C:
+			select {
+			case mirrors := <-seen:
+				d.Update(mirrors)
+			default:
+				d.Update(nil)
+			}
 		}
 	}
 }

@@ -56,10 +56,30 @@ func exitCode(ctx context.Context, err error) int {
 		return exitUsage
 	}
 	fmt.Fprintln(os.Stderr, "starter:", err)
-	if errors.Is(err, errUsage) || errors.Is(err, fault.Config) {
+	var r ran
+	if !errors.As(err, &r) || errors.Is(err, errUsage) || errors.Is(err, fault.Config) {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+// ran is an error of a command that was understood; every other one is about the command line.
+type ran struct{ error }
+
+func (r ran) Unwrap() error { return r.error }
+
+func markRan(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		if f := sub.RunE; f != nil {
+			sub.RunE = func(c *cobra.Command, args []string) error {
+				if err := f(c, args); err != nil {
+					return ran{err}
+				}
+				return nil
+			}
+		}
+		markRan(sub)
+	}
 }
 
 // errUsage marks mistakes on the command line.
@@ -73,12 +93,13 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return fmt.Errorf("%s: %w: %w %s", c.Name(), err, errUsage, "")
+		return fmt.Errorf("%w; see starter %s --help", err, c.Name())
 	})
 	g := new(globals)
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print one JSON object instead of text")
 	root.AddCommand(validateCmd(g), setupCmd(g), upCmd(g), runCmd(g), statusCmd(g), releasesCmd(g), whyCmd(g), verifyCmd(g),
 		approveCmd(g), holdCmd(g), resumeCmd(g), rollbackCmd(g), versionCmd(g))
+	markRan(root)
 	return root
 }
 

@@ -199,11 +199,20 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 			}
 			switch m.Kind {
 			case mirrorspec.PyPI:
-				fmt.Fprintf(w, "  pip download --no-deps --index-url %s/%s/simple/ PROJECT\n", r.URL, m.Name)
+				fmt.Fprintf(w, "  pip download --no-deps --index-url %s/%s/simple/ %s\n", r.URL, m.Name, project(spec, m))
 			case mirrorspec.Apt:
 				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.Components, " "))
 			}
 		}
 	}
 	fmt.Fprintln(w, "\nA cycle runs every", spec.Cycle.Every, "- Ctrl-C ends all; the next up goes on from here.")
+}
+
+// project is an example to try: one that the mirror has, if it has any.
+func project(spec *mirrorspec.Spec, m mirrorspec.Mirror) string {
+	all, err := filepath.Glob(filepath.Join(spec.TreeDir(m.Name), "simple", "*", "index.html"))
+	if err != nil || len(all) == 0 {
+		return "PROJECT"
+	}
+	return filepath.Base(filepath.Dir(all[0]))
 }

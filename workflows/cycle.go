@@ -46,7 +46,7 @@ func (c *cycle) run(ctx workflow.Context) {
 		}
 	}
 	c.show(ctx)
-	_, _ = workflow.AwaitWithTimeout(ctx, time.Duration(c.in.Spec.Cycle.MirrorWait), func() bool { return c.pending == 0 })
+	await(ctx, time.Duration(c.in.Spec.Cycle.MirrorWait), "wait for the mirrors", func() bool { return c.pending == 0 })
 	c.result.Outcome = Unchanged
 	for _, m := range c.result.Mirrors {
 		c.result.Outcome = worse(c.result.Outcome, m.Outcome)

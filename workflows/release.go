@@ -93,8 +93,13 @@ func releaseAll(ctx workflow.Context, in MirrorInput, tree string, number int64)
 			}
 		})
 	}
-	_, _ = workflow.AwaitWithTimeout(ctx, time.Duration(in.ReleaseWait), func() bool { return pending == 0 })
+	await(ctx, time.Duration(in.ReleaseWait), "wait for the regions", func() bool { return pending == 0 })
 	return out
+}
+
+// await waits for a condition for a time; what is not there by then is late.
+func await(ctx workflow.Context, limit time.Duration, summary string, condition func() bool) {
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: limit, TimerOptions: workflow.TimerOptions{Summary: summary}}, condition)
 }
 
 func alreadyRunning(err error) bool {

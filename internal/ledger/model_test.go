@@ -127,7 +127,6 @@ func newWorld(seed uint64) *world {
 func (w *world) newest() int64      { return int64(len(w.gens)) }
 func (w *world) of(g int64) objects { return w.gens[g-1] }
 func (w *world) clock() time.Time   { return w.now.Add(w.offset) }
-func (w *world) right() bool        { return w.offset.Abs() <= skew }
 
 func (w *world) pick() *site { return w.sites[w.rng.IntN(len(w.sites))] }
 

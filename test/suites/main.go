@@ -29,6 +29,7 @@ var all = []suite{
 		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo"}},
 	{name: "server", dir: "devserver", args: []string{"-trimpath", "./..."}},
 	{name: "cycle", args: []string{"-count=1", "-timeout=20m", "./test/cycle"}},
+	{name: "flips", args: []string{"-count=1", "-timeout=20m", "./test/flips"}},
 	{name: "node", args: []string{"-count=1", "-timeout=20m", "./test/node"}},
 	{name: "real", args: []string{"-count=1", "-timeout=20m", "./test/real"}},
 }
