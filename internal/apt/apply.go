@@ -3,6 +3,7 @@ package apt
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -13,7 +14,7 @@ import (
 
 // Settle makes the next generation of a fetched plan. A suite that lacks an
 // object stays as it is and is noted.
-func (e *Engine) Settle(_ context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
+func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
 	base, err := t.Committed()
 	if err != nil {
 		return tree.CommitRequest{}, nil, err
@@ -23,63 +24,91 @@ func (e *Engine) Settle(_ context.Context, t *tree.Tree, p *tree.Plan) (tree.Com
 		return tree.CommitRequest{}, nil, err
 	}
 	plans, notes, err := whole(t, p)
-	if err != nil || len(plans) == 0 {
-		return tree.CommitRequest{}, notes, err
-	}
-	was, err := t.ManifestOf(base)
 	if err != nil {
 		return tree.CommitRequest{}, notes, err
 	}
-	next, err := manifest.Edit(was, changes(t, old, plans))
+	// A suite that stays may hold back another that counted on its going along.
+	w, plans, more, err := e.agree(ctx, t, base, old, plans)
+	notes = append(notes, more...)
+	if err != nil || len(plans) == 0 {
+		return tree.CommitRequest{}, notes, err
+	}
+	next, err := manifest.Edit(w.was, changes(w, shifts(t, old, plans)))
 	if err != nil {
 		return tree.CommitRequest{}, notes, err
 	}
 	req, err := request(old, plans)
+	if err == nil {
+		err = replace(t, plans)
+	}
 	req.Manifest = next
 	return req, notes, err
 }
 
 // whole returns the planned suites of which every object is in the tree.
 func whole(t *tree.Tree, p *tree.Plan) ([]*suitePlan, []tree.Note, error) {
-	var plans []*suitePlan
-	f, err := p.Open(suitesFile)
+	plans, err := readPlans(p)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
-	if err := json.NewDecoder(f).Decode(&plans); err != nil {
-		return nil, nil, err
-	}
-	failed := map[string]string{}
 	var notes []tree.Note
-	for shard := range p.Info.Shards {
-		for r, err := range p.Results(shard) {
-			if err != nil {
-				return nil, nil, err
-			}
-			if r.Error == "" {
-				continue
-			}
-			// Other suites may name the object too, which one of them asked for.
-			for _, s := range plans {
-				if failed[s.Suite] != "" {
+	for r, err := range failures(p) {
+		if err != nil {
+			return nil, nil, err
+		}
+		// Other suites may name the object too, which one of them asked for.
+		lacking, err := namedBy(t, plans, r.Path)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, suite := range lacking {
+			notes = append(notes, tree.Note{Unit: suite, Kind: r.Kind, Error: r.Error})
+		}
+		plans = slices.DeleteFunc(plans, func(s *suitePlan) bool { return slices.Contains(lacking, s.Suite) })
+	}
+	return plans, notes, nil
+}
+
+func readPlans(p *tree.Plan) (plans []*suitePlan, err error) {
+	f, err := p.Open(suitesFile)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	err = json.NewDecoder(f).Decode(&plans)
+	return plans, err
+}
+
+// failures yields the objects that could not be had.
+func failures(p *tree.Plan) iter.Seq2[tree.Result, error] {
+	return func(yield func(tree.Result, error) bool) {
+		for shard := range p.Info.Shards {
+			for r, err := range p.Results(shard) {
+				if err == nil && r.Error == "" {
 					continue
 				}
-				table, err := openTable(t, s.State.Table)
-				if err != nil {
-					return nil, nil, err
-				}
-				if _, named, err := table.Lookup(r.Path); err != nil {
-					return nil, nil, err
-				} else if named {
-					failed[s.Suite] = r.Error
-					notes = append(notes, tree.Note{Unit: s.Suite, Kind: r.Kind, Error: r.Error})
+				if !yield(r, err) || err != nil {
+					return
 				}
 			}
 		}
 	}
-	plans = slices.DeleteFunc(plans, func(s *suitePlan) bool { return failed[s.Suite] != "" })
-	return plans, notes, nil
+}
+
+// namedBy returns those of the planned suites that name path.
+func namedBy(t *tree.Tree, plans []*suitePlan, path string) (suites []string, err error) {
+	for _, s := range plans {
+		table, err := openTable(t, s.State.Table)
+		if err != nil {
+			return nil, err
+		}
+		if _, named, err := table.Lookup(path); err != nil {
+			return nil, err
+		} else if named {
+			suites = append(suites, s.Suite)
+		}
+	}
+	return suites, nil
 }
 
 // request carries the state of all suites, changed or not, into the generation.
@@ -108,71 +137,31 @@ func request(old state, plans []*suitePlan) (tree.CommitRequest, error) {
 	return req, err
 }
 
+// replace puts the kept content of replaced objects into place, as late as can be.
+func replace(t *tree.Tree, plans []*suitePlan) error {
+	for _, s := range plans {
+		for _, e := range s.Replaced {
+			if err := t.LandIndex(e.Digest, e.Path); err != nil {
+				return fmt.Errorf("apt: replace %s: %w", e.Path, err)
+			}
+		}
+	}
+	return nil
+}
+
 // changes yields, by path, what the plans change in the whole mirror: all that
 // a suite newly names, and what it lets go of and no other suite names.
-func changes(t *tree.Tree, old state, plans []*suitePlan) iter.Seq2[manifest.Change, error] {
+func changes(w *world, shifts iter.Seq2[shift, error]) iter.Seq2[manifest.Change, error] {
 	return func(yield func(manifest.Change, error) bool) {
-		byPath, err := collect(t, old, plans)
-		if err != nil {
-			yield(manifest.Change{}, err)
-			return
-		}
-		for _, p := range slices.Sorted(maps.Keys(byPath)) {
-			if !yield(byPath[p], nil) {
+		for s, err := range shifts {
+			var c manifest.Change
+			ok := false
+			if err == nil {
+				c, _, ok, err = w.change(s)
+			}
+			if (ok || err != nil) && (!yield(c, err) || err != nil) {
 				return
 			}
 		}
 	}
-}
-
-func collect(t *tree.Tree, old state, plans []*suitePlan) (map[string]manifest.Change, error) {
-	final := map[string]string{}
-	for suite, s := range old.Suites {
-		final[suite] = s.Table
-	}
-	for _, s := range plans {
-		final[s.Suite] = s.State.Table
-	}
-	var tables []*manifest.Manifest
-	for _, suite := range slices.Sorted(maps.Keys(final)) {
-		m, err := openTable(t, final[suite])
-		if err != nil {
-			return nil, err
-		}
-		tables = append(tables, m)
-	}
-	out := map[string]manifest.Change{}
-	for _, s := range plans {
-		was, err := openTable(t, old.Suites[s.Suite].Table)
-		if err != nil {
-			return nil, err
-		}
-		now, err := openTable(t, s.State.Table)
-		if err != nil {
-			return nil, err
-		}
-		for c, err := range manifest.Changes(manifest.Diff(was, now)) {
-			if err != nil {
-				return nil, err
-			}
-			if c.Remove {
-				if still, err := named(tables, c.Path); err != nil {
-					return nil, err
-				} else if still {
-					continue
-				}
-			}
-			out[c.Path] = c
-		}
-	}
-	return out, nil
-}
-
-func named(tables []*manifest.Manifest, path string) (bool, error) {
-	for _, m := range tables {
-		if _, ok, err := m.Lookup(path); ok || err != nil {
-			return ok, err
-		}
-	}
-	return false, nil
 }

@@ -60,7 +60,7 @@ func (e *Engine) packages(suite string, r *debrepo.Release, component, arch stri
 		}
 	}
 	if len(out) == 0 && arch != "all" {
-		return nil, &fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: suite,
+		return nil, &fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: suiteDir(suite),
 			Err: fmt.Errorf("Release lists no Packages for component %q and architecture %q", component, arch),
 			Advice: fmt.Sprintf("the suite has components %s and architectures %s",
 				strings.Join(r.Components, " "), strings.Join(r.Architectures, " "))}
@@ -110,25 +110,36 @@ func (e *Engine) keepForm(ctx context.Context, t *tree.Tree, dir string, f debre
 	if d, err := manifest.ParseDigest(f.Hashes.SHA256); err == nil && t.HasIndex(d, f.Size) {
 		return d, nil
 	}
-	req := fetch.Request{Upstreams: e.cfg.Upstreams, Path: join(dir, f.Path), Size: f.Size, SHA256: f.Hashes.SHA256, SHA512: f.Hashes.SHA512}
+	req := fetch.Request{Path: join(dir, f.Path), Size: f.Size, SHA256: f.Hashes.SHA256, SHA512: f.Hashes.SHA512}
 	if byHash {
 		alg, hex := f.Hashes.Strongest()
 		req.Path = join(dir, debrepo.ByHashPath(f.Path, alg, hex))
 	}
+	d, err := e.keepContent(ctx, t, req)
+	if byHash && errors.Is(err, fault.Gone) {
+		// Some archives announce by-hash and lay only a part of the indexes down.
+		req.Path = join(dir, f.Path)
+		d, err = e.keepContent(ctx, t, req)
+	}
+	if err != nil && fault.KindOf(err) != "" {
+		err = &indexError{path: join(dir, f.Path), err: err}
+	}
+	return d, err
+}
+
+// keepContent downloads what req asks for into the state.
+func (e *Engine) keepContent(ctx context.Context, t *tree.Tree, req fetch.Request) (manifest.Digest, error) {
+	req.Upstreams = e.cfg.Upstreams
 	sink, err := t.Create()
 	if err != nil {
 		return manifest.Digest{}, err
 	}
 	res, err := e.client.Get(ctx, req, sink)
-	if byHash && errors.Is(err, fault.Gone) {
-		// Some archives announce by-hash and lay only a part of the indexes down.
-		req.Path = join(dir, f.Path)
-		if err = sink.Reset(); err == nil {
-			res, err = e.client.Get(ctx, req, sink)
-		}
-	}
 	if err != nil {
-		return manifest.Digest{}, errors.Join(err, sink.Discard())
+		if discard := sink.Discard(); discard != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w (and %v)", err, discard)
+		}
+		return manifest.Digest{}, err
 	}
 	d, err := manifest.ParseDigest(res.SHA256)
 	if err != nil {
@@ -155,11 +166,11 @@ func read(t *tree.Tree, index debrepo.Index, forms []form, each func(debrepo.Pac
 	}
 	defer plain.Close()
 	for p, err := range debrepo.ReadPackages(plain) {
-		if err == nil {
-			err = each(p)
-		}
 		if err != nil {
 			return subject(err, f.Path)
+		}
+		if err := each(p); err != nil {
+			return fmt.Errorf("apt: read %s: %w", f.Path, err)
 		}
 	}
 	return nil

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
@@ -38,8 +38,8 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	if err != nil {
 		return "", *w.Info(), err
 	}
-	p := &planner{e: e, t: t, w: w, old: old, wanted: map[string]manifest.Digest{}}
-	if err := p.write(plans); err != nil {
+	p := &planner{e: e, t: t, w: w, base: base, old: old}
+	if err := p.write(ctx, plans); err != nil {
 		return "", *w.Info(), err
 	}
 	return w.Finish()
@@ -61,7 +61,9 @@ func (e *Engine) suites(ctx context.Context, t *tree.Tree, old state, info *tree
 		case errors.Is(err, fault.Fenced), errors.Is(err, fault.NoSpace):
 			return nil, err
 		case err != nil:
-			first = errors.Join(first, err)
+			if first == nil {
+				first = err
+			}
 			info.Deferred = append(info.Deferred, note(suite, err))
 		case p != nil:
 			plans = append(plans, p)
@@ -84,40 +86,37 @@ func note(suite string, err error) tree.Note {
 
 // planner turns suite plans into a fetch list and a list of drops.
 type planner struct {
-	e      *Engine
-	t      *tree.Tree
-	w      *tree.PlanWriter
-	old    state
-	wanted map[string]manifest.Digest // objects already on the fetch list
+	e    *Engine
+	t    *tree.Tree
+	w    *tree.PlanWriter
+	base *tree.Generation
+	old  state
 }
 
-func (p *planner) write(plans []*suitePlan) error {
+func (p *planner) write(ctx context.Context, plans []*suitePlan) error {
+	w, plans, notes, err := p.e.agree(ctx, p.t, p.base, p.old, plans)
 	info := p.w.Info()
-	var kept []*suitePlan
-	for _, s := range plans {
-		switch err := p.want(s); {
-		case errors.Is(err, fault.Conflict), errors.Is(err, fault.Hostile), errors.Is(err, fault.Malformed):
-			info.Deferred = append(info.Deferred, note(s.Suite, err))
-			continue
-		case err != nil:
-			return err
-		}
-		kept = append(kept, s)
-		info.Emptied = append(info.Emptied, s.Emptied...)
-		if s.State.Date.After(info.Upstream.Date) {
-			info.Upstream.Date = s.State.Date
-		}
-	}
-	if len(kept) == 0 {
-		return nil
+	info.Deferred = append(info.Deferred, notes...)
+	if err != nil || len(plans) == 0 {
+		return err
 	}
 	info.Changed = true
 	for _, s := range p.old.Suites {
 		info.BaseObjects -= s.ByHash
 	}
-	for c, err := range changes(p.t, p.old, kept) {
-		if err == nil {
-			err = p.count(c)
+	for _, s := range plans {
+		info.Emptied = append(info.Emptied, s.Emptied...)
+		if s.State.Date.After(info.Upstream.Date) {
+			info.Upstream.Date = s.State.Date
+		}
+	}
+	for s, err := range shifts(p.t, p.old, plans) {
+		if err != nil {
+			return err
+		}
+		c, suite, ok, err := w.change(s)
+		if err == nil && ok {
+			err = p.put(w, c, suite)
 		}
 		if err != nil {
 			return err
@@ -127,92 +126,112 @@ func (p *planner) write(plans []*suitePlan) error {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(out).Encode(kept)
+	return json.NewEncoder(out).Encode(plans)
 }
 
-// count counts packages only: indexes under their digests come and go with
-// every Release, and must not look like a mass removal.
-func (p *planner) count(c manifest.Change) error {
-	info := p.w.Info()
-	switch {
-	case !c.Kind.IsIndex() && strings.Contains(c.Path, "/by-hash/"):
-	case c.Kind.IsIndex():
-		info.IndexChanges++
-	case c.Remove:
-		return p.w.Drop(c.Path)
-	default:
-		info.Adds++
-	}
-	return nil
-}
-
-// want puts what the suite newly refers to on the fetch list. Nothing is put
-// there before every path of the suite is known to be free of conflicts.
-func (p *planner) want(s *suitePlan) error {
-	var items []tree.Item
-	was, now, err := p.tables(s)
-	if err != nil {
-		return err
-	}
-	for d, err := range manifest.Diff(was, now) {
+// agree leaves out suites until the others can all be had, and notes why. What
+// is to replace other bytes is fetched here, into the state.
+func (e *Engine) agree(ctx context.Context, t *tree.Tree, base *tree.Generation, old state, plans []*suitePlan) (*world, []*suitePlan, []tree.Note, error) {
+	var notes []tree.Note
+	for {
+		w, err := newWorld(t, base, old, plans)
 		if err != nil {
-			return err
+			return nil, nil, notes, err
 		}
-		if d.New == nil || d.New.Kind.IsIndex() {
+		failed, err := w.conflicts(shifts(t, old, plans), e.cfg.Replace)
+		if err == nil && len(failed) == 0 && e.cfg.Replace {
+			failed, err = e.replacements(ctx, w, shifts(t, old, plans), plans)
+		}
+		if err != nil || len(failed) == 0 {
+			return w, plans, notes, err
+		}
+		for _, suite := range slices.Sorted(maps.Keys(failed)) {
+			notes = append(notes, note(suite, failed[suite]))
+		}
+		plans = slices.DeleteFunc(slices.Clone(plans), func(s *suitePlan) bool { return failed[s.Suite] != nil })
+	}
+}
+
+// replacements keeps the content of every object that is to replace other bytes.
+func (e *Engine) replacements(ctx context.Context, w *world, shifts func(func(shift, error) bool), plans []*suitePlan) (map[string]error, error) {
+	bySuite := map[string]*suitePlan{}
+	for _, s := range plans {
+		bySuite[s.Suite], s.Replaced = s, nil
+	}
+	failed := map[string]error{}
+	for s, err := range shifts {
+		if err != nil {
+			return nil, err
+		}
+		c, suite, ok, err := w.change(s)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || c.Remove || c.Kind.IsIndex() {
 			continue
 		}
-		fresh, err := p.fresh(*d.New)
+		held, holds, err := w.held(c.Path)
 		if err != nil {
+			return nil, err
+		}
+		if !holds || held.Digest == c.Digest {
+			continue
+		}
+		err = e.keepObject(ctx, w.t, c.Entry)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, fault.Fenced), errors.Is(err, fault.NoSpace):
+			return nil, err
+		case err != nil:
+			failed[suite] = err
+		default:
+			bySuite[suite].Replaced = append(bySuite[suite].Replaced, c.Entry)
+		}
+	}
+	return failed, nil
+}
+
+// keepObject brings the content of an object into the state.
+func (e *Engine) keepObject(ctx context.Context, t *tree.Tree, o manifest.Entry) error {
+	if t.HasIndex(o.Digest, o.Size) {
+		return nil
+	}
+	_, err := e.keepContent(ctx, t, fetch.Request{Path: o.Path, Size: o.Size, SHA256: o.Digest.String()})
+	return err
+}
+
+// put writes one change into the plan. Only packages are counted: indexes under
+// their digests come and go with every Release, and must not look like a mass
+// removal.
+func (p *planner) put(w *world, c manifest.Change, suite string) error {
+	info := p.w.Info()
+	byHash := strings.Contains(c.Path, "/by-hash/")
+	switch {
+	case c.Kind.IsIndex():
+		info.IndexChanges++
+		return nil
+	case c.Remove && byHash:
+		return nil
+	case c.Remove:
+		return p.w.Drop(c.Path)
+	}
+	if _, named, err := w.was.Lookup(c.Path); err != nil {
+		return err
+	} else if !named && !byHash {
+		info.Adds++
+	}
+	if _, holds, err := w.held(c.Path); err != nil {
+		return err
+	} else if holds {
+		// Replaced bytes are kept in the state. What is held stays, if a reaping
+		// that was cut short has left it.
+		size, there, err := p.t.Stat(c.Path)
+		if err != nil || there && (size == c.Size || p.e.cfg.Replace) {
 			return err
 		}
-		if fresh {
-			items = append(items, tree.Item{Path: d.New.Path, Size: d.New.Size, SHA256: d.New.Digest.String(), Unit: s.Suite,
-				Kept: p.t.HasIndex(d.New.Digest, d.New.Size)})
-		}
 	}
-	for _, it := range items {
-		d, _ := manifest.ParseDigest(it.SHA256)
-		p.wanted[it.Path] = d
-		if err := p.w.Fetch(it); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fresh reports whether the tree lacks e. Other bytes under its path are a
-// conflict, unless the spec says that they are replaced.
-func (p *planner) fresh(e manifest.Entry) (bool, error) {
-	held, ok, err := p.w.Held(e.Path)
-	if err != nil {
-		return false, err
-	}
-	if d, listed := p.wanted[e.Path]; listed {
-		if d != e.Digest {
-			return false, conflict(e, fmt.Sprintf("another suite names %s", d))
-		}
-		return false, nil
-	}
-	if !ok || held.Digest == e.Digest {
-		return !ok, nil
-	}
-	if p.e.cfg.Replace {
-		return true, nil
-	}
-	return false, conflict(e, fmt.Sprintf("the tree holds %s (%d bytes)", held.Digest, held.Size))
-}
-
-func conflict(e manifest.Entry, other string) error {
-	return &fault.Error{Kind: fault.Conflict, Op: "apt: plan object", Subject: e.Path,
-		Err:    fmt.Errorf("upstream names %s (%d bytes), %s", e.Digest, e.Size, other),
-		Advice: `the suite keeps its generation; if upstream's new file is the right one, set on-conflict = "replace"`}
-}
-
-func (p *planner) tables(s *suitePlan) (was, now *manifest.Manifest, err error) {
-	if was, err = openTable(p.t, p.old.Suites[s.Suite].Table); err == nil {
-		now, err = openTable(p.t, s.State.Table)
-	}
-	return was, now, err
+	return p.w.Fetch(tree.Item{Path: c.Path, Size: c.Size, SHA256: c.Digest.String(), Unit: suite, Kept: p.t.HasIndex(c.Digest, c.Size)})
 }
 
 func openTable(t *tree.Tree, id string) (*manifest.Manifest, error) {

@@ -87,8 +87,8 @@ func refuse(err error, url string, data []byte) error {
 }
 
 func subject(err error, url string) error {
-	if err == nil {
-		return nil
+	if kind := fault.KindOf(err); err == nil || kind == "" {
+		return err
 	}
 	return &fault.Error{Kind: fault.KindOf(err), Op: "apt: read", Subject: url, Err: err, Advice: "nothing was published; tell upstream"}
 }
@@ -110,7 +110,7 @@ func (e *Engine) current(suite string, s *signed, old suiteState) error {
 	if why == "" {
 		return nil
 	}
-	return &fault.Error{Kind: fault.Stale, Op: "apt: plan suite", Subject: suite, Err: errors.New(why),
+	return &fault.Error{Kind: fault.Stale, Op: "apt: plan suite", Subject: join(suiteDir(suite), "InRelease"), Err: errors.New(why),
 		Advice: "the suite keeps its generation; check the upstream mirror and this host's clock"}
 }
 

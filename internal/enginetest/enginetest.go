@@ -83,6 +83,9 @@ func (b *Bench) Cycle(e Engine) Result {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
+	if err := p.Redo(); err != nil {
+		b.tb.Fatal(err)
+	}
 	for shard := range p.Info.Shards {
 		if _, err := transfer.Run(ctx, t, p, shard, transfer.Options{Client: b.Client, Upstreams: b.Sources, Workers: 4}); err != nil {
 			b.tb.Fatal(err)
@@ -95,6 +98,9 @@ func (b *Bench) Cycle(e Engine) Result {
 		return r
 	}
 	g, err := t.Commit(ctx, req)
+	if err == nil {
+		err = t.PurgePlans(ctx) // what was fetched for units that stay as they are
+	}
 	if err != nil {
 		b.tb.Fatal(err)
 	}

@@ -90,6 +90,7 @@ var advice = map[fault.Kind]string{
 	fault.Unproved:    "fetch the index again; if it stays so, this upstream is broken or in the middle of an update",
 	fault.Hostile:     "do not use this upstream",
 	fault.Unavailable: "try again later or add another upstream",
+	fault.Gone:        "check the name, or wait: upstream may be in the middle of an update",
 	fault.Denied:      "check credentials (netrc), client certificate and certificate authorities",
 }
 
