@@ -20,7 +20,7 @@ check: ## gofmt, vet, staticcheck, workflowcheck, house rules
 
 bench: build ## measure; prints ratios of paired runs
 	@test/prepare bench
-	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m ./test/bench
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir
 
 build: bin/temporal-dev ## build bin/
 	@go build -o bin/ ./starter ./worker

@@ -45,7 +45,8 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*
 	if err := os.WriteFile(keyring, u.Keyring(), 0o644); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(file, demoSpec(dir, "http://"+address, keyring), 0o644); err != nil {
+	here, there := free(8081), free(8082)
+	if err := os.WriteFile(file, demoSpec(dir, "http://"+address, keyring, here, there), 0o644); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(w, "demo upstream at http://%s, spec in %s\n", address, file)
@@ -68,7 +69,7 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*
 	return mirrorspec.Load(file)
 }
 
-func demoSpec(dir, upstream, keyring string) []byte {
+func demoSpec(dir, upstream, keyring, here, there string) []byte {
 	return []byte(fmt.Sprintf(`# Written by starter up --demo. Times are short so that everything can be watched.
 [cycle]
 name = "demo"
@@ -84,14 +85,14 @@ rollback-keep = "10m"
 [[region]]
 name = "here"
 dir = %q
-url = "http://127.0.0.1:8081"
+url = "http://%s"
 keep = "1m"
 index-max-age = "10s"
 
 [[region]]
 name = "there"
 dir = %q
-url = "http://127.0.0.1:8082"
+url = "http://%s"
 keep = "1m"
 index-max-age = "10s"
 
@@ -111,8 +112,8 @@ kind = "pypi"
 upstream = ["%s/pypi"]
 projects = ["*"]
 grace = "1m"
-`, filepath.Join(dir, "trees"), filepath.Join(dir, "state"), filepath.Join(dir, "regions", "here"), filepath.Join(dir, "regions", "there"),
-		upstream, keyring, upstream))
+`, filepath.Join(dir, "trees"), filepath.Join(dir, "state"), filepath.Join(dir, "regions", "here"), here,
+		filepath.Join(dir, "regions", "there"), there, upstream, keyring, upstream))
 }
 
 // upRegions serves every directory region whose URL is on loopback, and the
@@ -159,6 +160,17 @@ func listen(prefer int, h http.Handler, ends *stack) (string, error) {
 	}
 	serveOn(l, h, ends)
 	return l.Addr().String(), nil
+}
+
+// free is a loopback address, with the preferred port if nobody listens there.
+func free(prefer int) string {
+	for _, port := range []int{prefer, 0} {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	return fmt.Sprintf("127.0.0.1:%d", prefer) // listening there will say what is wrong
 }
 
 func listenAt(address string, h http.Handler, ends *stack) error {

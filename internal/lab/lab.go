@@ -41,6 +41,17 @@ func Need(tb testing.TB, why string, ok bool) {
 	tb.Skip(why)
 }
 
+// Scratch makes a directory that lasts as long as the package's tests.
+func Scratch() (string, error) {
+	dir, err := os.MkdirTemp("", "mirrorcycle-lab")
+	if err == nil {
+		scratch = append(scratch, dir)
+	}
+	return dir, err
+}
+
+var scratch []string
+
 var shared struct {
 	once   sync.Once
 	server *local.Server
@@ -56,6 +67,9 @@ func Main(m *testing.M) {
 	}
 	if shared.dir != "" {
 		os.RemoveAll(shared.dir)
+	}
+	for _, dir := range scratch {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }

@@ -132,12 +132,7 @@ func (u *Upstream) Debs(packages ...debrepotest.Package) {
 	if err != nil {
 		u.tb.Fatal(err)
 	}
-	for p, data := range u.apt {
-		if strings.Contains(p, "/by-hash/") {
-			files[p] = data
-		}
-	}
-	u.apt = files
+	u.archive(files)
 }
 
 // AptMirror is the TOML of a mirror of the suite.
