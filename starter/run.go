@@ -32,6 +32,10 @@ func runCmd(g *globals) *cobra.Command {
 						return fmt.Errorf("no mirror is called %q; the spec has %s: %w", m, strings.Join(names(spec), ", "), errUsage)
 					}
 				}
+				// A server that lacks them would refuse every step of every workflow.
+				if err := registerAttributes(ctx, t); err != nil {
+					return err
+				}
 				run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec, Only: only, DryRun: dry})
 				if err != nil {
 					return err

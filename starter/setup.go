@@ -83,10 +83,11 @@ func registerAttributes(ctx context.Context, t client.Client) error {
 		want[name] = v
 	}
 	have, err := t.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace()})
-	if err == nil {
-		for name := range have.CustomAttributes {
-			delete(want, name)
-		}
+	if err != nil {
+		return fmt.Errorf("setup: list search attributes: %w", err)
+	}
+	for name := range have.CustomAttributes {
+		delete(want, name)
 	}
 	if len(want) == 0 {
 		return nil
