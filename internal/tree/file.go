@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -53,28 +55,32 @@ func (f *File) Land(p string) error {
 	return f.tree.land(f.Name(), p)
 }
 
-// land renames a staged file into place.
+// land renames a staged file into place. The stage is named by its path, never
+// held open: once a newer epoch has removed it, there is nothing to rename.
 func (t *Tree) land(staged, p string) error {
 	if err := CheckPath(p); err != nil {
 		os.Remove(staged)
 		return err
 	}
-	if err := t.realDir(path.Dir(p)); err != nil {
+	rename := func() error {
+		return t.at(p, true, func(dir int, base string) error {
+			t.cfg.Crash("land")
+			return unix.Renameat(unix.AT_FDCWD, staged, dir, base)
+		})
+	}
+	err := rename()
+	if errors.Is(err, fs.ErrNotExist) && !t.isFenced() {
+		// The directory was pruned after we had opened it, on a file system that does not tell.
+		t.dirs.close()
+		err = rename()
+	}
+	switch {
+	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
+		os.Remove(staged)
+		return t.irregular("tree: land", p, fs.ModeDir)
+	case fault.KindOf(err) != "":
 		os.Remove(staged)
 		return err
-	}
-	from, err := filepath.Rel(t.cfg.Dir, staged)
-	if err != nil {
-		return err
-	}
-	t.cfg.Crash("land")
-	err = t.root.Rename(from, p)
-	if errors.Is(err, fs.ErrNotExist) && !t.isFenced() {
-		// The directory was pruned after we had seen it.
-		t.forgetDir(path.Dir(p))
-		if err = t.realDir(path.Dir(p)); err == nil {
-			err = t.root.Rename(from, p)
-		}
 	}
 	return t.explain("tree: land", p, err)
 }
@@ -84,9 +90,9 @@ func (t *Tree) discard(p string) error {
 	if err := CheckPath(p); err != nil {
 		return err
 	}
-	to := path.Join(private, "trash", strconv.FormatInt(t.epoch, 10), strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
+	to := filepath.Join(t.trashDir(), strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
 	t.cfg.Crash("discard")
-	err := t.root.Rename(p, to)
+	err := t.at(p, false, func(dir int, base string) error { return unix.Renameat(dir, base, unix.AT_FDCWD, to) })
 	if errors.Is(err, fs.ErrNotExist) {
 		if t.isFenced() {
 			return t.fenced()
@@ -96,40 +102,62 @@ func (t *Tree) discard(p string) error {
 	if err != nil {
 		return t.explain("tree: discard", p, err)
 	}
-	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
-		if t.root.Remove(dir) != nil {
-			break
-		}
-		t.forgetDir(dir)
-	}
+	t.prune(path.Dir(p))
 	return nil
 }
 
+// prune removes the directory p and those above it as far as they are empty.
+func (t *Tree) prune(p string) {
+	for ; p != "."; p = path.Dir(p) {
+		err := t.at(p, false, func(dir int, base string) error { return unix.Unlinkat(dir, base, unix.AT_REMOVEDIR) })
+		if err != nil {
+			return
+		}
+		t.dirs.forget(p)
+	}
+}
+
 // Stat returns the size of the regular file at p; ok is false if there is none.
-// A link or a special file there is fault.Hostile.
+// A link or a special file there, or a link on the way, is fault.Hostile.
 func (t *Tree) Stat(p string) (size int64, ok bool, err error) {
 	if err := CheckPath(p); err != nil {
 		return 0, false, err
 	}
-	st, err := t.root.Lstat(p)
+	var st unix.Stat_t
+	err = t.at(p, false, func(dir int, base string) error { return unix.Fstatat(dir, base, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, false, nil
+	case fault.KindOf(err) != "":
+		return 0, false, err
 	case err != nil:
 		return 0, false, fmt.Errorf("tree: stat %s: %w", p, err)
-	case !st.Mode().IsRegular():
-		return 0, false, &fault.Error{Kind: fault.Hostile, Op: "tree: stat", Subject: filepath.Join(t.cfg.Dir, p),
-			Err: fmt.Errorf("it is a %s", st.Mode().Type()), Advice: "remove it: a mirror's tree holds regular files only"}
+	case fileType(st.Mode) != 0:
+		return 0, false, t.irregular("tree: stat", p, fileType(st.Mode))
 	}
-	return st.Size(), true, nil
+	return st.Size, true, nil
 }
 
-// OpenFile opens the file at p for reading.
+// OpenFile opens the regular file at p for reading. Links are not followed.
 func (t *Tree) OpenFile(p string) (*os.File, error) {
 	if err := CheckPath(p); err != nil {
 		return nil, err
 	}
-	return t.root.Open(p)
+	name := filepath.Join(t.cfg.Dir, p)
+	fd := -1
+	err := t.at(p, false, func(dir int, base string) (err error) {
+		fd, err = unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		return err
+	})
+	switch {
+	case errors.Is(err, unix.ELOOP):
+		return nil, t.irregular("tree: open", p, fs.ModeSymlink)
+	case fault.KindOf(err) != "":
+		return nil, err
+	case err != nil:
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // Hash reads the file at p and returns its entry as an object.

@@ -28,9 +28,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,13 +56,10 @@ type Config struct {
 type Tree struct {
 	cfg   Config
 	id    Identity
-	root  *os.Root
 	epoch int64 // 0 for a reader
 	seq   atomic.Int64
 	nonce string // keeps the temporary names of several processes of one epoch apart
-
-	mu   sync.Mutex
-	dirs map[string]bool // directories known to be real ones
+	dirs  dirs
 }
 
 // Open checks the identity, takes the lease, fences older epochs and rolls an
@@ -165,15 +160,14 @@ func Read(cfg Config) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(cfg.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("tree: open %s: %w", cfg.Dir, err)
-	}
-	return &Tree{cfg: cfg, id: id, root: root, nonce: rand.Text()[:10], dirs: map[string]bool{".": true}}, nil
+	return &Tree{cfg: cfg, id: id, nonce: rand.Text()[:10], dirs: dirs{root: cfg.Dir, open: map[string]*dir{}}}, nil
 }
 
-// Close releases the directory handle; the lease stays until somebody takes over.
-func (t *Tree) Close() error { return t.root.Close() }
+// Close releases the directory handles; the lease stays until somebody takes over.
+func (t *Tree) Close() error {
+	t.dirs.close()
+	return nil
+}
 
 // ID returns the tree's identity.
 func (t *Tree) ID() Identity { return t.id }
@@ -247,47 +241,4 @@ func syncfs(dir string) error {
 	}
 	defer f.Close()
 	return unix.Syncfs(int(f.Fd()))
-}
-
-// realDir makes dir and its parents in the tree and refuses links among them:
-// os.Root follows links that stay inside, and a link would let one path name two places.
-func (t *Tree) realDir(dir string) error {
-	t.mu.Lock()
-	known := t.dirs[dir]
-	t.mu.Unlock()
-	if known {
-		return nil
-	}
-	if err := t.realDir(path.Dir(dir)); err != nil {
-		return err
-	}
-	err := t.root.Mkdir(dir, 0o755)
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return t.explain("tree: make directory", dir, err)
-	}
-	if err := t.checkDir(dir); err != nil {
-		return err
-	}
-	t.mu.Lock()
-	t.dirs[dir] = true
-	t.mu.Unlock()
-	return nil
-}
-
-func (t *Tree) checkDir(dir string) error {
-	st, err := t.root.Lstat(dir)
-	if err != nil {
-		return fmt.Errorf("tree: %s: %w", dir, err)
-	}
-	if !st.IsDir() {
-		return &fault.Error{Kind: fault.Hostile, Op: "tree: use directory", Subject: filepath.Join(t.cfg.Dir, dir),
-			Err: fmt.Errorf("it is a %s", st.Mode().Type()), Advice: "remove it: a mirror's tree holds no links"}
-	}
-	return nil
-}
-
-func (t *Tree) forgetDir(dir string) {
-	t.mu.Lock()
-	delete(t.dirs, dir)
-	t.mu.Unlock()
 }
