@@ -93,7 +93,7 @@ func (s *Sync) Open(ctx context.Context, in OpenInput) (Opened, error) {
 	if err == nil && out.Above > out.Committed {
 		err = &fault.Error{Kind: fault.Stale, Op: "tree: open", Subject: t.Dir(),
 			Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", out.Above, out.Committed),
-			Advice: "restore the newer tree, or use starter adopt"}
+			Advice: "restore the newer tree from a backup; nothing was changed"}
 	}
 	return out, translate(err)
 }

@@ -203,7 +203,7 @@ func (m *Manifest) read(i int) ([]Entry, error) {
 	}
 	if sha256.Sum256(data) != d {
 		return nil, &fault.Error{Kind: fault.Corrupt, Op: "manifest: read segment", Subject: d.String(),
-			Advice: "restore the state directory, or adopt the tree again"}
+			Advice: "restore the state directory from a backup"}
 	}
 	return parseEntries(data, m.segments[i].totals)
 }

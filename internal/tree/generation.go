@@ -73,7 +73,7 @@ func (t *Tree) Committed() (*Generation, error) {
 	g, err := t.Generation(s.Number)
 	if err == nil && g.Manifest != s.Manifest {
 		err = wrong(t.cfg.State, fmt.Sprintf("generation %d has manifest %s in the state and %s in the tree", s.Number, g.Manifest, s.Manifest),
-			"restore the state that belongs to the tree, or adopt the tree")
+			"restore the state that belongs to the tree")
 	}
 	return g, err
 }

@@ -36,7 +36,7 @@ func Setup(cfg Config, mirror string) (Identity, error) {
 	case errors.Is(errTree, fs.ErrNotExist) && errors.Is(errState, fs.ErrNotExist):
 	case errTree == nil && errors.Is(errState, fs.ErrNotExist):
 		return Identity{}, wrong(cfg.State, "the tree has an identity and its state has none",
-			"mount the state; if it is lost, use starter adopt")
+			"mount the state; if it is lost, restore it from a backup")
 	case errState == nil && errors.Is(errTree, fs.ErrNotExist) && inState.Mirror == mirror:
 		// Cut off between the two files below, or the tree is not mounted: only
 		// a state that never committed anything may belong to an empty tree.

@@ -24,8 +24,8 @@ type suite struct {
 }
 
 var all = []suite{
-	{name: "fast", args: []string{"-short", "./..."}},
-	{name: "race", args: []string{"-race", "-short", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
+	{name: "fast", args: []string{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
+	{name: "race", args: []string{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
 		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo"}},
 	{name: "server", dir: "devserver", args: []string{"-trimpath", "./..."}},
 	{name: "cycle", args: []string{"-count=1", "-timeout=20m", "./test/cycle"}},

@@ -59,7 +59,7 @@ func (r *Region) settled(cur *tree.Served, g *tree.Generation) (bool, error) {
 	case cur.Number > g.Number:
 		return false, &fault.Error{Kind: fault.Stale, Op: "dir: publish", Subject: r.link(),
 			Err:    fmt.Errorf("the region serves generation %d, the tree offers %d", cur.Number, g.Number),
-			Advice: "restore the newer tree, or use starter adopt; to go back, use starter rollback"}
+			Advice: "restore the newer tree; to go back on purpose, use starter rollback"}
 	case cur.Manifest != g.Manifest:
 		return false, wrong(r.link(), fmt.Sprintf("generation %d has manifest %s in the region and %s in the tree", g.Number, cur.Manifest, g.Manifest),
 			"two copies of the tree went on separately: keep one, and rebuild the region")
