@@ -425,3 +425,30 @@ func TestRenewFencesOwnAttempts(t *testing.T) {
 		t.Errorf("the run renewed a lease that another has taken: %v", err)
 	}
 }
+
+func FuzzParseServed(f *testing.F) {
+	f.Add([]byte(`{"tree":"x-1","number":3,"manifest":"00"}`))
+	f.Add([]byte(`<html>`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := tree.ParseServed(data, "fuzz")
+		if err == nil && (s.Tree == "" || s.Number <= 0) {
+			t.Errorf("%q: accepted as %+v", data, s)
+		}
+	})
+}
+
+func FuzzCheckPath(f *testing.F) {
+	for _, p := range []string{"pool/a.deb", "../x", "/x", "a//b", ".mirror/x", "a\x00"} {
+		f.Add(p)
+	}
+	root := f.TempDir()
+	f.Fuzz(func(t *testing.T, p string) {
+		if tree.CheckPath(p) != nil {
+			return
+		}
+		rel, err := filepath.Rel(root, filepath.Join(root, p))
+		if err != nil || rel != p || strings.HasPrefix(rel, "..") || strings.HasPrefix(rel, ".mirror/") {
+			t.Errorf("%q was accepted and leads to %q", p, rel)
+		}
+	})
+}
