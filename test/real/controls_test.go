@@ -91,12 +91,27 @@ func TestAptRefuses(t *testing.T) {
 func TestInstallersRefuse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
+	page, bad := w.lie(t)
+	for _, i := range newInstallers(t, w.in) {
+		t.Run(i.name, func(t *testing.T) {
+			one := []string{changedProject}
+			must(t, i.gets(page, one, one))
+			fails(t, "another digest", strings.Repeat("0", 64), i.gets(bad, one, one))
+			must(t, i.gets(w.index(), one, one))
+			fails(t, "a project that the region lacks", foreignProject, i.gets(w.index(), []string{foreignProject}, nil))
+		})
+	}
+}
+
+// lie returns two indexes of changedProject: one is right, the other gives another digest.
+func (w *world) lie(t *testing.T) (good, bad string) {
+	t.Helper()
 	lying := lab.NewUpstream(t)
 	plain := w.old
 	plain.Metadata = nil // what is damaged then is the wheel itself
 	lying.Objects(changedProject, plain)
-	page := lying.URL + "/pypi/simple/"
-	resp, err := http.Get(page + changedProject + "/")
+	good = lying.URL + "/pypi/simple/"
+	resp, err := http.Get(good + changedProject + "/")
 	must(t, err)
 	var body bytes.Buffer
 	_, err = body.ReadFrom(resp.Body)
@@ -106,7 +121,7 @@ func TestInstallersRefuse(t *testing.T) {
 	if wrong == body.String() {
 		t.Fatal(wrong)
 	}
-	bad := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if !strings.HasPrefix(r.URL.Path, "/simple/") {
 			http.Redirect(rw, r, lying.URL+"/pypi"+r.URL.Path, http.StatusFound)
 			return
@@ -114,14 +129,6 @@ func TestInstallersRefuse(t *testing.T) {
 		rw.Header().Set("Content-Type", simpleindex.MediaV1JSON)
 		rw.Write([]byte(wrong))
 	}))
-	t.Cleanup(bad.Close)
-	for _, i := range newInstallers(t, w.in) {
-		t.Run(i.name, func(t *testing.T) {
-			one := []string{changedProject}
-			must(t, i.gets(page, one, one))
-			fails(t, "another digest", strings.Repeat("0", 64), i.gets(bad.URL+"/simple/", one, one))
-			must(t, i.gets(w.index(), one, one))
-			fails(t, "a project that the region lacks", foreignProject, i.gets(w.index(), []string{foreignProject}, nil))
-		})
-	}
+	t.Cleanup(s.Close)
+	return good, s.URL + "/simple/"
 }

@@ -87,6 +87,7 @@ func cached() (string, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", err
 	}
+	// The first word changes when what follows here does something else.
 	recipe := strings.Join([]string{"1", runtime.GOARCH, string(system), version, packages, laterPackage, wheels, sdist, laterProject}, "\n")
 	dir := filepath.Join(root, fmt.Sprintf("%x", sha256.Sum256([]byte(recipe)))[:12])
 	if _, err := os.Stat(dir); err == nil {

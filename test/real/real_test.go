@@ -170,12 +170,8 @@ func TestLifeOfAPackage(t *testing.T) {
 	}
 
 	is := newer(t, was, "+real1")
-	newProject := w.projects[changedProject]
 	before := time.Now()
-	w.publish(append(without(without(w.debs, changedPackage), gonePackage), is)...)
-	w.u.Objects(changedProject, newProject)
-	w.u.Objects(goneProject)
-	w.u.Objects(laterProject, w.projects[laterProject])
+	w.change(is)
 	if got := w.cycle(workflows.Done, workflows.Done); got != 2 {
 		t.Fatalf("%d releases", got)
 	}
@@ -196,9 +192,7 @@ func TestLifeOfAPackage(t *testing.T) {
 		must(t, fresh.gets(is), fresh.gets(later))
 		fails(t, "a dropped package", "Unable to locate package", fresh.gets(gone))
 		for _, i := range installers {
-			must(t, i.gets(w.index(), []string{changedProject, laterProject}, []string{changedProject + "==" + newProject.Version, laterProject}))
-			fails(t, i.name+": a dropped version", changedProject+"=="+w.old.Version, i.gets(w.index(), []string{changedProject + "==" + w.old.Version}, nil))
-			fails(t, i.name+": a dropped project", goneProject, i.gets(w.index(), []string{goneProject}, nil))
+			w.serves(t, i)
 		}
 	}
 	t.Run("new ones are served", served)
@@ -215,6 +209,24 @@ func TestLifeOfAPackage(t *testing.T) {
 		}
 	}
 	t.Run("new ones are served to the end", served)
+}
+
+// change drops, replaces and adds a package and a project.
+func (w *world) change(is deb) {
+	w.t.Helper()
+	w.publish(append(without(without(w.debs, changedPackage), gonePackage), is)...)
+	w.u.Objects(changedProject, w.projects[changedProject])
+	w.u.Objects(goneProject)
+	w.u.Objects(laterProject, w.projects[laterProject])
+}
+
+// serves wants what pip or uv see after the change.
+func (w *world) serves(t *testing.T, i *installer) {
+	t.Helper()
+	is, was := changedProject+"=="+w.projects[changedProject].Version, changedProject+"=="+w.old.Version
+	must(t, i.gets(w.index(), []string{changedProject, laterProject}, []string{is, laterProject}))
+	fails(t, i.name+": a dropped version", was, i.gets(w.index(), []string{was}, nil))
+	fails(t, i.name+": a dropped project", goneProject, i.gets(w.index(), []string{goneProject}, nil))
 }
 
 // quiet runs 20 cycles, and as many as it takes to pass due, in which nothing is

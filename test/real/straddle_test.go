@@ -20,26 +20,13 @@ func TestClientsStraddleCycles(t *testing.T) {
 	states := [][]deb{append(without(w.debs, changedPackage), newer(t, was, "+real1")), w.debs}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	flips := newFlips()
-	client, installers := w.apt(), newInstallers(t, w.in)
-	names := []string{changedPackage, "jq", "bc"}
+	c := straddler{apt: w.apt(), installers: newInstallers(t, w.in), index: w.index(), flips: newFlips()}
 	done := make(chan error, 1)
 	go func() {
 		for range rounds {
-			if err := client.update(); err != nil {
+			if err := c.round(ctx); err != nil {
 				done <- err
 				return
-			}
-			flips.wait(ctx)
-			if _, err := client.install(names...); err != nil {
-				done <- err
-				return
-			}
-			for _, i := range installers {
-				if err := i.gets(w.index(), []string{changedProject, "jinja2"}, []string{changedProject, "jinja2"}); err != nil {
-					done <- err
-					return
-				}
 			}
 		}
 		done <- nil
@@ -62,8 +49,34 @@ func TestClientsStraddleCycles(t *testing.T) {
 			w.u.Objects(changedProject, w.old)
 		}
 		w.cycle(workflows.Done, workflows.Done)
-		flips.done()
+		c.flips.done()
 	}
+}
+
+// straddler is a client of each kind beside cycles that go on.
+type straddler struct {
+	apt        *apt
+	installers []*installer
+	index      string
+	flips      *flips
+}
+
+// round reads lists, lets them become old, and installs.
+func (s straddler) round(ctx context.Context) error {
+	if err := s.apt.update(); err != nil {
+		return err
+	}
+	s.flips.wait(ctx)
+	if _, err := s.apt.install(changedPackage, "jq", "bc"); err != nil {
+		return err
+	}
+	wanted := []string{changedProject, "jinja2"}
+	for _, i := range s.installers {
+		if err := i.gets(s.index, wanted, wanted); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flips tells those who wait that a cycle which began after they asked has ended.
