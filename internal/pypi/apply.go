@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/tree"
@@ -100,7 +101,9 @@ func (s *settler) project(c change) error {
 		return err
 	}
 	for _, e := range had {
-		s.drop(c.Name, e)
+		if err := s.drop(c.Name, e); err != nil {
+			return err
+		}
 	}
 	if c.Gone {
 		s.rows[c.Name] = manifest.Change{Entry: manifest.Entry{Path: c.Name}, Remove: true}
@@ -139,8 +142,7 @@ func (s *settler) entries(project string, f simpleindex.File, had map[string]man
 		return nil, err
 	}
 	if !ok {
-		r := s.landed[object]
-		s.notes = append(s.notes, tree.Note{Unit: project, Kind: r.Kind, Error: r.Error})
+		s.notes = append(s.notes, s.lacking(project, object))
 		return nil, nil
 	}
 	out := []manifest.Entry{main}
@@ -150,6 +152,16 @@ func (s *settler) entries(project string, f simpleindex.File, had map[string]man
 		out = append(out, meta)
 	}
 	return out, nil
+}
+
+// lacking says why a file is left off its page.
+func (s *settler) lacking(project, object string) tree.Note {
+	if r := s.landed[object]; r.Error != "" {
+		return tree.Note{Unit: project, Kind: r.Kind, Error: r.Error}
+	}
+	err := &fault.Error{Kind: fault.Gone, Op: "pypi: settle file", Subject: object, Err: errors.New("it was neither kept nor fetched"),
+		Advice: "nothing to do: the next cycle fetches it"}
+	return tree.Note{Unit: project, Kind: string(err.Kind), Error: err.Error()}
 }
 
 // entry finds an object that was fetched now, was named before, or is retained.
@@ -172,15 +184,41 @@ func (s *settler) entry(path string, had map[string]manifest.Entry) (e manifest.
 			return manifest.Entry{}, false, err
 		}
 	}
-	e, ok = s.retained[path]
-	return e, ok, nil
+	if e, ok = s.retained[path]; !ok {
+		return e, false, nil
+	}
+	size, ok, err := s.t.Stat(path) // a reaping may have been cut short
+	return e, ok && size == e.Size, err
 }
 
-func (s *settler) drop(project string, e manifest.Entry) {
-	s.files[e.Path] = manifest.Change{Entry: e, Remove: true}
+func (s *settler) drop(project string, e manifest.Entry) error {
+	if shared, err := s.shared(project, e.Path); err != nil {
+		return err
+	} else if !shared {
+		s.files[e.Path] = manifest.Change{Entry: e, Remove: true}
+	}
 	row := e
 	row.Path = project + "/" + e.Path
 	s.objects[row.Path] = manifest.Change{Entry: row, Remove: true}
+	return nil
+}
+
+// shared reports whether another project names the object too, which no honest
+// upstream does.
+func (s *settler) shared(project, object string) (bool, error) {
+	for _, other := range owners(object, project) {
+		row := other + "/" + object
+		if c, ok := s.objects[row]; ok {
+			if !c.Remove {
+				return true, nil
+			}
+			continue
+		}
+		if _, ok, err := s.wasObjects.Lookup(row); ok || err != nil {
+			return ok, err
+		}
+	}
+	return false, nil
 }
 
 func (s *settler) name(project string, e manifest.Entry) {
@@ -260,8 +298,25 @@ func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
 	}
 	defer f.Close()
 	engine, err := io.ReadAll(f)
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	if next.ID() == s.was.ID() && rows.ID() == s.wasRows.ID() && s.sameConfig(engine) {
+		return tree.CommitRequest{}, nil // what was missing is missing still
+	}
 	return tree.CommitRequest{Manifest: next, Engine: bytes.TrimSpace(engine), Upstream: p.Info.Upstream,
-		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, err
+		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, nil
+}
+
+// sameConfig reports whether the base was made by the same configuration as
+// the state of the plan.
+func (s *settler) sameConfig(engine []byte) bool {
+	old, err := readState(s.base)
+	var next state
+	if err != nil || json.Unmarshal(engine, &next) != nil {
+		return false
+	}
+	return old.Config == next.Config && old.Selection == next.Selection
 }
 
 func sorted(m map[string]manifest.Change) iter.Seq2[manifest.Change, error] {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +16,10 @@ import (
 	"mirrorcycle/internal/simpleindex"
 )
 
-// maxPage bounds a project page in bytes; the largest have some 30 MB.
-const maxPage = 256 << 20
+const (
+	maxPage   = 64 << 20 // bytes of a project page; the largest have some 30 MB
+	largePage = 4 << 20  // from this size on, pages are read one at a time: read, they are several times as large
+)
 
 // change is what a plan knows of one project.
 type change struct {
@@ -45,17 +48,21 @@ func (e *Engine) ask(ctx context.Context, c candidate) (*change, error) {
 	case err != nil:
 		return nil, err
 	}
-	serial, err := fresh(res, c)
+	serial, err := headerSerial(res, c)
 	if err != nil {
 		return nil, err
 	}
 	if res.NotModified {
-		if serial <= c.row.Size {
+		if max(serial, c.serial) <= c.row.Size {
 			return nil, nil
 		}
 		// The serial moved and the page did not: ask for it whole, once.
 		c.force = true
 		return e.ask(ctx, c)
+	}
+	if len(data) >= largePage {
+		e.large.Lock()
+		defer e.large.Unlock()
 	}
 	return e.page(data, res, serial, c)
 }
@@ -68,7 +75,13 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 	if err != nil {
 		return nil, subject(err, res.URL)
 	}
-	if serial = max(serial, p.LastSerial); serial < c.row.Size {
+	if serial = max(serial, p.LastSerial); serial == 0 {
+		serial = c.serial // neither header nor page name one: the root's must do
+	}
+	switch {
+	case serial < c.serial:
+		return nil, stale(res.URL, fmt.Errorf("%w: %d is below %d", errSerial, serial, c.serial))
+	case serial < c.row.Size:
 		return nil, stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", serial, c.row.Size))
 	}
 	sum := manifest.Digest(sha256.Sum256(data))
@@ -79,13 +92,13 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 	return &change{Name: c.name, Display: c.display, Serial: serial, ETag: res.ETag, Digest: sum.String(), Project: p}, nil
 }
 
-// fresh returns the page's serial and refuses a page below the serial that is
-// expected: caches in front of an index serve old pages for a while.
-func fresh(res fetch.Result, c candidate) (int64, error) {
-	header := res.Header.Get("X-PyPI-Last-Serial")
-	serial, err := strconv.ParseInt(header, 10, 64)
-	if err != nil {
-		return c.serial, nil // upstream sends none: the root's must do
+// headerSerial returns the serial that the answer names, 0 if none, and refuses
+// one below the serial that is expected: caches in front of an index serve old
+// pages for a while.
+func headerSerial(res fetch.Result, c candidate) (int64, error) {
+	serial, err := strconv.ParseInt(res.Header.Get("X-PyPI-Last-Serial"), 10, 64)
+	if err != nil || serial < 0 {
+		return 0, nil
 	}
 	if serial < c.serial {
 		return serial, stale(res.URL, fmt.Errorf("%w: %d is below %d", errSerial, serial, c.serial))
@@ -124,12 +137,36 @@ func objectPath(f simpleindex.File) string {
 	return simpleindex.ObjectPath(f.URL, f.SHA256, f.Filename)
 }
 
-// owned refuses files that are not named after their project: only so do two
-// projects never share an object, and one can let go of it without asking the other.
+// owned refuses files that are not named after their project, or named like the
+// METADATA that is laid beside a wheel.
 func owned(project string, f simpleindex.File) error {
-	if strings.HasPrefix(simpleindex.Normalize(f.Filename), project) {
+	why := ""
+	_, versioned := simpleindex.FileVersion(project, f.Filename)
+	switch {
+	case strings.HasSuffix(f.Filename, ".metadata"):
+		why = "has the name of a wheel's metadata"
+	case strings.HasSuffix(f.Filename, ".whl") && !versioned,
+		!strings.HasPrefix(simpleindex.Normalize(f.Filename), project+"-"):
+		why = "does not begin with the name of project " + project
+	}
+	if why == "" {
 		return nil
 	}
-	return &fault.Error{Kind: fault.Hostile, Op: "pypi: plan file", Subject: f.URL,
-		Err: fmt.Errorf("%s does not begin with the name of project %s", f.Filename, project), Advice: "the file is left out; tell upstream"}
+	return &fault.Error{Kind: fault.Hostile, Op: "pypi: plan file", Subject: f.URL, Err: fmt.Errorf("%s %s", f.Filename, why),
+		Advice: "the file is left out; tell upstream"}
+}
+
+// owners lists the projects, other than the given one, that could name an
+// object by its file name: that of foo-bar-1.tar.gz may be foo or foo-bar.
+func owners(object, project string) (others []string) {
+	name := path.Base(object)
+	for i, c := range name {
+		if c != '-' {
+			continue
+		}
+		if other := simpleindex.Normalize(name[:i]); other != project && !slices.Contains(others, other) {
+			others = append(others, other)
+		}
+	}
+	return others
 }

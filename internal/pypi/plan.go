@@ -25,9 +25,6 @@ const (
 	stateFile   = "state.json"
 )
 
-// batch is how many project pages are asked for before they are written down.
-const batch = 256
-
 // Plan asks upstream which projects changed. A project that cannot be read is
 // noted and stays as it is; if the root page cannot be read, or no project at
 // all, that is the error.
@@ -58,6 +55,9 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	if err := p.run(ctx, s); err != nil {
 		return "", *p.w.Info(), err
 	}
+	if err := p.sweep.done(t); err != nil {
+		return "", *p.w.Info(), err
+	}
 	return p.w.Finish()
 }
 
@@ -68,6 +68,7 @@ type planner struct {
 	rows    *manifest.Manifest
 	objects *manifest.Manifest
 	out     io.Writer
+	sweep   sweep
 	first   error // of the projects that could not be read
 }
 
@@ -75,8 +76,10 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	byName := func(a, b candidate) int { return cmp.Compare(a.name, b.name) }
 	slices.SortFunc(s.candidates, byName)
 	slices.SortFunc(s.lost, byName)
+	p.sweep = s.sweep
 	failed := 0
-	for chunk := range slices.Chunk(s.candidates, batch) {
+	// Few at a time: their pages are in memory until they are written down.
+	for chunk := range slices.Chunk(s.candidates, max(2*p.e.cfg.Workers, 16)) {
 		n, err := p.chunk(ctx, chunk)
 		if err != nil {
 			return err
@@ -133,7 +136,10 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err er
 		}
 		if err != nil {
 			failed++
-			p.first = cmp.Or(p.first, err)
+			if p.first == nil {
+				p.first = err
+			}
+			p.sweep.failed(c.name)
 			p.note(c.name, err)
 		}
 	}
@@ -201,11 +207,11 @@ func (p *planner) files(c *change, had map[string]manifest.Entry) error {
 		if err := tree.CheckPath(object); err != nil {
 			return err
 		}
-		if held, ok, err := p.w.Held(object); err != nil {
+		there, err := p.there(object, f, had)
+		if err != nil {
 			return err
-		} else if ok && held.Digest.String() != f.SHA256 {
-			return conflict(f, held.Digest.String())
-		} else if !ok {
+		}
+		if !there {
 			items = append(items, tree.Item{Path: object, Size: f.Size, SHA256: f.SHA256, Source: f.URL, Unit: c.Name,
 				Metadata: strings.HasSuffix(f.Filename, ".whl")})
 		}
@@ -225,6 +231,23 @@ func (p *planner) files(c *change, had map[string]manifest.Entry) error {
 		}
 	}
 	return nil
+}
+
+// there reports whether the tree holds a file, named or retained. A retained
+// one is looked for, because a reaping may have been cut short.
+func (p *planner) there(object string, f simpleindex.File, had map[string]manifest.Entry) (bool, error) {
+	held, ok, err := p.w.Held(object)
+	switch {
+	case err != nil || !ok:
+		return false, err
+	case held.Digest.String() != f.SHA256:
+		return false, conflict(f, held.Digest.String())
+	}
+	if _, named := had[object]; named {
+		return true, nil
+	}
+	size, ok, err := p.t.Stat(object)
+	return ok && size == held.Size, err
 }
 
 func conflict(f simpleindex.File, was string) error {

@@ -16,6 +16,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -39,6 +40,7 @@ type Config struct {
 type Engine struct {
 	cfg    Config
 	client *fetch.Client
+	large  sync.Mutex // held while a large page is read: one at a time
 }
 
 // New returns the engine for cfg.
@@ -59,8 +61,9 @@ const (
 type state struct {
 	ETag         string `json:"etag,omitempty"` // of the root page
 	LastModified string `json:"last_modified,omitempty"`
-	Serial       int64  `json:"serial,omitempty"` // of the root page
-	Config       string `json:"config"`           // what decided which files are wanted
+	Serial       int64  `json:"serial,omitempty"`    // of the root page
+	Config       string `json:"config"`              // what decided which files are wanted
+	Selection    string `json:"selection,omitempty"` // what decided which projects are
 }
 
 // rowNote is what a project's row says besides serial and digest.
@@ -93,8 +96,13 @@ func readState(g *tree.Generation) (state, error) {
 }
 
 // fingerprint names what decides which files of a project are wanted.
-func (c Config) fingerprint() string {
-	sum := sha256.Sum256(fmt.Append(nil, "keep-latest ", c.KeepLatest))
+func (c Config) fingerprint() string { return shortSum(fmt.Append(nil, "keep-latest ", c.KeepLatest)) }
+
+// selection names what decides which projects are wanted.
+func (c Config) selection() string { return shortSum(fmt.Append(nil, c.Projects, c.Exclude)) }
+
+func shortSum(data []byte) string {
+	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -3,13 +3,10 @@ package pypi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
-	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
@@ -21,7 +18,6 @@ import (
 const (
 	maxRoot   = 512 << 20 // bytes of a root page; the largest index has some 50 MB
 	maxListed = 16        // up to so many named projects are asked one by one, without the root
-	sweepTime = 7 * 24 * time.Hour
 )
 
 // candidate is a project to ask upstream about.
@@ -41,12 +37,13 @@ type survey struct {
 	lost       []candidate // mirrored, but no longer selected by the spec
 	selected   int
 	direct     bool // the named projects are asked without the root page
+	sweep      sweep
 }
 
 // survey lists the projects that may have changed.
 func (e *Engine) survey(ctx context.Context, t *tree.Tree, old state, rows *manifest.Manifest) (survey, error) {
 	s := survey{state: old}
-	s.state.Config = e.cfg.fingerprint()
+	s.state.Config, s.state.Selection = e.cfg.fingerprint(), e.cfg.selection()
 	known := map[string]manifest.Entry{}
 	for row, err := range rows.All() {
 		if err != nil {
@@ -83,17 +80,18 @@ func (s *survey) add(known map[string]manifest.Entry, c candidate) {
 func (e *Engine) root(ctx context.Context, t *tree.Tree, s *survey, old state, known map[string]manifest.Entry) error {
 	force := old.Config != s.state.Config
 	req := fetch.Request{Path: "simple/", Index: true, Max: maxRoot, Header: accept()}
-	if !force {
+	if !force && old.Selection == s.state.Selection {
 		req.ETag, req.LastModified = old.ETag, old.LastModified
 	}
 	data, res, err := e.get(ctx, req)
 	if err != nil {
 		return err
 	}
-	sweep, err := e.sweep(t, known)
+	s.sweep, err = e.sweep(t, known)
 	if err != nil {
 		return err
 	}
+	sweep := s.sweep.due
 	if res.NotModified {
 		for name, row := range known {
 			if e.cfg.wants(name) && (sweep[name] || readNote(row).Retry) {
@@ -105,16 +103,18 @@ func (e *Engine) root(ctx context.Context, t *tree.Tree, s *survey, old state, k
 	if err := isJSON(res, "the root page"); err != nil {
 		return err
 	}
-	return e.compare(s, data, res, known, sweep, force)
+	return e.compare(s, data, res, known, force)
 }
 
-func (e *Engine) compare(s *survey, data []byte, res fetch.Result, known map[string]manifest.Entry, sweep map[string]bool, force bool) error {
+func (e *Engine) compare(s *survey, data []byte, res fetch.Result, known map[string]manifest.Entry, force bool) error {
+	sweep := s.sweep.due
 	r := simpleindex.ReadRoot(bytes.NewReader(data))
-	seen := map[string]bool{}
+	seen, listed := map[string]bool{}, 0
 	for p, err := range r.Projects() {
 		if err != nil {
 			return subject(err, res.URL)
 		}
+		listed++
 		name := simpleindex.Normalize(p.Name)
 		if !e.cfg.wants(name) || seen[name] {
 			continue
@@ -130,18 +130,21 @@ func (e *Engine) compare(s *survey, data []byte, res fetch.Result, known map[str
 	}
 	missing := 0
 	for name, row := range known {
-		if e.cfg.wants(name) && !seen[name] && readNote(row).State != simpleindex.Quarantined {
+		if e.cfg.wants(name) && !seen[name] && (readNote(row).State != simpleindex.Quarantined || sweep[name]) {
 			missing++
 			s.add(known, candidate{name: name, display: display(row)})
 		}
 	}
-	if r.LastSerial() > 0 && r.LastSerial() < s.state.Serial {
-		return stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", r.LastSerial(), s.state.Serial))
-	}
-	if len(known) > 0 && missing > 10 && missing > len(known)/2 {
+	serial := r.LastSerial()
+	switch {
+	case serial > 0 && serial < s.state.Serial:
+		return stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", serial, s.state.Serial))
+	case listed == 0 && len(known) > 0:
+		return stale(res.URL, fmt.Errorf("it lists no project at all, %d are mirrored", len(known)))
+	case missing > 10 && missing > len(known)/2:
 		return stale(res.URL, fmt.Errorf("it lacks %d of %d mirrored projects", missing, len(known)))
 	}
-	s.state.ETag, s.state.LastModified, s.state.Serial = res.ETag, res.LastModified, r.LastSerial()
+	s.state.ETag, s.state.LastModified, s.state.Serial = res.ETag, res.LastModified, max(serial, s.state.Serial)
 	return nil
 }
 
@@ -150,50 +153,6 @@ func display(row manifest.Entry) string {
 		return n
 	}
 	return row.Path
-}
-
-// sweep picks the projects whose turn it is to be asked although their serial
-// stands still: some changes move none. Every project has its turn within 7 days.
-func (e *Engine) sweep(t *tree.Tree, known map[string]manifest.Entry) (map[string]bool, error) {
-	memo := struct {
-		Slice int64 `json:"slice"` // slices of time that were swept
-	}{}
-	data, err := t.Memo("sweep")
-	if err != nil {
-		return nil, err
-	}
-	_ = json.Unmarshal(data, &memo) // unreadable means: from now on
-	const turns = 84                // two hours each
-	now := e.cfg.Now().Unix() / int64(sweepTime/time.Second/turns)
-	if memo.Slice == 0 || now-memo.Slice > turns {
-		memo.Slice = max(now-1, 0)
-	}
-	due := map[string]bool{}
-	for name := range known {
-		turn := int64(spread(name) % turns)
-		// The project's turn comes in every slice that is congruent to it.
-		if n := now - memo.Slice; n > 0 && (now-turn)%turns < n {
-			due[name] = true
-		}
-	}
-	if memo.Slice == now {
-		return due, nil
-	}
-	memo.Slice = now
-	data, err = json.Marshal(memo)
-	if err != nil {
-		return nil, err
-	}
-	return due, t.SetMemo("sweep", data)
-}
-
-// spread spreads names evenly (FNV-1a).
-func spread(name string) uint32 {
-	h := uint32(2166136261)
-	for i := range len(name) {
-		h = (h ^ uint32(name[i])) * 16777619
-	}
-	return h % math.MaxInt32
 }
 
 func accept() http.Header {

@@ -1,0 +1,85 @@
+package pypi
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"time"
+
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// Every project has its turn within sweepTime, a slice of time of each.
+const (
+	sweepTime = 7 * 24 * time.Hour
+	turns     = 84 // two hours each
+)
+
+// sweep is the projects whose turn it is to be asked although their serial
+// stands still: some changes move none.
+type sweep struct {
+	due  map[string]bool
+	memo sweepMemo
+	had  sweepMemo
+}
+
+type sweepMemo struct {
+	Slice int64    `json:"slice"`           // slices of time that were swept
+	Again []string `json:"again,omitempty"` // projects that could not be asked when it was their turn
+}
+
+const sweepName = "sweep"
+
+// sweep says whose turn has come since the last one that was done.
+func (e *Engine) sweep(t *tree.Tree, known map[string]manifest.Entry) (sweep, error) {
+	s := sweep{due: map[string]bool{}}
+	data, err := t.Memo(sweepName)
+	if err != nil {
+		return s, err
+	}
+	_ = json.Unmarshal(data, &s.had) // unreadable means: from now on
+	now := e.cfg.Now().Unix() / int64(sweepTime/time.Second/turns)
+	since := s.had.Slice
+	if since == 0 {
+		since = now - 1
+	}
+	for name := range known {
+		// The turn comes in every slice that is congruent to the project's own.
+		if n := now - since; n > 0 && (now-turnOf(name))%turns < n {
+			s.due[name] = true
+		}
+	}
+	for _, name := range s.had.Again {
+		if _, ok := known[name]; ok {
+			s.due[name] = true
+		}
+	}
+	s.memo.Slice = now
+	return s, nil
+}
+
+// failed remembers a project that could not be asked.
+func (s *sweep) failed(name string) {
+	if s.due[name] {
+		s.memo.Again = append(s.memo.Again, name)
+	}
+}
+
+// done makes the next sweep begin where this one ended.
+func (s *sweep) done(t *tree.Tree) error {
+	if s.memo.Slice == 0 || s.memo.Slice == s.had.Slice && len(s.memo.Again)+len(s.had.Again) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(s.memo)
+	if err != nil {
+		return err
+	}
+	return t.SetMemo(sweepName, data)
+}
+
+// turnOf spreads names evenly over the turns.
+func turnOf(name string) int64 {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return int64(h.Sum32() % turns)
+}
