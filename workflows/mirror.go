@@ -126,7 +126,7 @@ func (m *mirror) fetch(ctx workflow.Context, p activities.Planned) bool {
 		next++
 		running++
 		summary := fmt.Sprintf("shard %d of %d", shard+1, p.Info.Shards)
-		f := fetchShard(ctx, m.queue, summary, activities.FetchInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Shard: shard})
+		f := fetchShard(ctx, FetchQueue(m.in.Target.Storage.Name), summary, activities.FetchInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Shard: shard})
 		selector.AddFuture(f, func(f workflow.Future) {
 			running--
 			var out activities.Fetched

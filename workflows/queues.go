@@ -8,14 +8,22 @@ const Queue = "mirrorcycle"
 // SyncQueue serves the activities that touch the trees of a storage.
 func SyncQueue(storage string) string { return "sync-" + storage }
 
+// FetchQueue serves the downloads into the trees of a storage. They have slots
+// of their own, so that a first sync that takes days leaves every other step of
+// every other mirror free.
+func FetchQueue(storage string) string { return "fetch-" + storage }
+
 // RegionQueue serves the activities that touch a region: its own host's if it
 // pulls, else that of the storage whose file system it shares.
 func RegionQueue(storage string, r mirrorspec.Region) string {
 	if r.Pull {
-		return "release-" + r.Name
+		return ReleaseQueue(r.Name)
 	}
 	return SyncQueue(storage)
 }
+
+// ReleaseQueue serves the activities on the host of a region that pulls.
+func ReleaseQueue(region string) string { return "release-" + region }
 
 // CycleID is the workflow ID of an on-demand cycle.
 func CycleID(cycle string) string { return "cycle/" + cycle }

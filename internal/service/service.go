@@ -67,23 +67,25 @@ func Start(o Options) (*Service, error) {
 	// One instance serves all queues, so that download limits hold for the process.
 	syncs, regions := &activities.Sync{Crash: o.Crash}, &activities.Regions{Crash: o.Crash}
 	for _, r := range o.Roles {
-		w := worker.New(o.Client, queue(r), options(r))
-		switch r.Kind {
-		case "cycle":
-			for name, f := range workflows.All() {
-				w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+		for queue, slots := range queues(r) {
+			w := worker.New(o.Client, queue, options(slots))
+			switch r.Kind {
+			case "cycle":
+				for name, f := range workflows.All() {
+					w.RegisterWorkflowWithOptions(f, workflow.RegisterOptions{Name: name})
+				}
+			case "sync":
+				w.RegisterActivity(syncs)
+				w.RegisterActivity(regions)
+			case "release":
+				w.RegisterActivity(regions)
 			}
-		case "sync":
-			w.RegisterActivity(syncs)
-			w.RegisterActivity(regions)
-		case "release":
-			w.RegisterActivity(regions)
+			if err := w.Start(); err != nil {
+				s.Stop()
+				return nil, fmt.Errorf("worker: start on queue %s: %w", queue, err)
+			}
+			s.workers = append(s.workers, w)
 		}
-		if err := w.Start(); err != nil {
-			s.Stop()
-			return nil, fmt.Errorf("worker: start on queue %s: %w", queue(r), err)
-		}
-		s.workers = append(s.workers, w)
 	}
 	return s, nil
 }
@@ -106,26 +108,21 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-func queue(r Role) string {
+// queues lists a role's task queues with the number of activities at once.
+// Downloads have slots of their own: a first sync leaves the other steps free.
+func queues(r Role) map[string]int {
 	switch r.Kind {
 	case "sync":
-		return workflows.SyncQueue(r.Name)
+		return map[string]int{workflows.SyncQueue(r.Name): 64, workflows.FetchQueue(r.Name): 64}
 	case "release":
-		return "release-" + r.Name
+		return map[string]int{workflows.ReleaseQueue(r.Name): 16}
 	}
-	return workflows.Queue
+	return map[string]int{workflows.Queue: 1}
 }
 
-func options(r Role) worker.Options {
-	o := worker.Options{WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
-		WorkflowPanicPolicy: worker.BlockWorkflow}
-	if r.Kind == "cycle" {
-		o.DisableRegistrationAliasing = true
-	}
-	if r.Kind == "sync" {
-		o.MaxConcurrentActivityExecutionSize = 32
-	}
-	return o
+func options(slots int) worker.Options {
+	return worker.Options{WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
+		WorkflowPanicPolicy: worker.BlockWorkflow, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
 }
 
 // Logger adapts slog to what Temporal's SDK wants.
