@@ -281,6 +281,8 @@ func hostiles() []hostile {
 		{name: "package in place of an index", kind: fault.Hostile, text: "dists/stable/main/binary-all/Packages",
 			attack: named("dists/stable/main/binary-all/Packages")},
 		{name: "package in place of another suite's Release", kind: fault.Hostile, text: "dists/other/InRelease", attack: named("dists/other/InRelease")},
+		{name: "package in place of another suite's translations", kind: fault.Hostile, text: "among the indexes",
+			attack: named("dists/other/main/i18n/Translation-en")},
 		{name: "package in place of an index by hash", kind: fault.Hostile, text: "by-hash", attack: named("dists/stable/main/binary-amd64/by-hash/SHA256/0.deb")},
 		{name: "package below a package", kind: fault.Malformed, text: "pool/main/a/a/a_1_amd64.deb", attack: named("pool/main/a/a/a_1_amd64.deb/c.deb")},
 		{name: "link in place of a package", kind: fault.Hostile, text: cdeb, attack: plant(cdeb, "/etc/passwd"), heal: unplant(cdeb)},

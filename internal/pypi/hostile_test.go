@@ -31,6 +31,9 @@ func answer(path string, status int, media, body string) func(*stage) {
 	}
 }
 
+// committed is the serial of alpha after the good cycle.
+const committed = 101
+
 const mediaJSON = "application/vnd.pypi.simple.v1+json"
 
 // page publishes project alpha with its second file changed.
@@ -129,7 +132,7 @@ func TestHostilePage(t *testing.T) {
 					return false
 				}
 				old := *s.projects["alpha"]
-				old.Serial = 1
+				old.Serial = committed
 				s.page(w, r, old.body("alpha"), 0)
 				return true
 			})
