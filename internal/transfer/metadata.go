@@ -3,10 +3,12 @@ package transfer
 import (
 	"archive/zip"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -24,17 +26,23 @@ func (r *runner) metadata(it tree.Item) ([]tree.Result, error) {
 		return nil, fmt.Errorf("transfer: open %s: %w", it.Path, err)
 	}
 	defer f.Close()
-	data, err := ReadMetadata(f)
-	if err != nil {
+	data, err := readWheel(f)
+	if errors.Is(err, fault.Malformed) {
 		return nil, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	out, err := r.t.Create()
 	if err != nil {
 		return nil, err
 	}
 	if _, err := out.Write(data); err != nil {
-		out.Discard()
-		return nil, &fault.Error{Kind: fault.NoSpace, Op: "transfer: write", Subject: it.Path + ".metadata", Err: err, Advice: "free space"}
+		_ = out.Discard()
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			return nil, &fault.Error{Kind: fault.NoSpace, Op: "transfer: write", Subject: it.Path + ".metadata", Err: err, Advice: "free space or raise the quota"}
+		}
+		return nil, fmt.Errorf("transfer: write %s.metadata: %w", it.Path, err)
 	}
 	if err := out.Land(it.Path + ".metadata"); err != nil {
 		return nil, err
@@ -45,19 +53,31 @@ func (r *runner) metadata(it tree.Item) ([]tree.Result, error) {
 	return []tree.Result{res}, nil
 }
 
-// ReadMetadata returns the METADATA of the wheel in f (PEP 427): the member
-// METADATA of the one top-level directory that ends in .dist-info.
-func ReadMetadata(f *os.File) ([]byte, error) {
-	malformed := func(err error) ([]byte, error) {
-		return nil, &fault.Error{Kind: fault.Malformed, Op: "transfer: read wheel", Subject: f.Name(), Err: err}
-	}
+func readWheel(f *os.File) ([]byte, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	z, err := zip.NewReader(f, st.Size())
+	return ReadMetadata(f, st.Size(), f.Name())
+}
+
+// ReadMetadata returns the METADATA of a wheel of that size in bytes (PEP 427):
+// the member METADATA of the one top-level directory that ends in .dist-info.
+// A wheel without exactly one, or with one over 16 MB, is fault.Malformed;
+// name names it in the error.
+func ReadMetadata(wheel io.ReaderAt, size int64, name string) ([]byte, error) {
+	data, err := readMetadata(wheel, size)
 	if err != nil {
-		return malformed(err)
+		return nil, &fault.Error{Kind: fault.Malformed, Op: "transfer: read wheel", Subject: name, Err: err,
+			Advice: "it is served without metadata; clients read the wheel itself"}
+	}
+	return data, nil
+}
+
+func readMetadata(wheel io.ReaderAt, size int64) ([]byte, error) {
+	z, err := zip.NewReader(wheel, size)
+	if err != nil {
+		return nil, err
 	}
 	var found *zip.File
 	for _, m := range z.File {
@@ -66,24 +86,21 @@ func ReadMetadata(f *os.File) ([]byte, error) {
 			continue
 		}
 		if found != nil {
-			return malformed(fmt.Errorf("two METADATA files"))
+			return nil, errors.New("two METADATA files")
 		}
 		found = m
 	}
 	if found == nil {
-		return malformed(fmt.Errorf("no METADATA file"))
+		return nil, errors.New("no METADATA file")
 	}
 	in, err := found.Open()
 	if err != nil {
-		return malformed(err)
+		return nil, err
 	}
 	defer in.Close()
 	data, err := io.ReadAll(io.LimitReader(in, maxMetadata+1))
-	if err != nil {
-		return malformed(err)
+	if err == nil && len(data) > maxMetadata {
+		err = fmt.Errorf("METADATA is larger than %d bytes", maxMetadata)
 	}
-	if len(data) > maxMetadata {
-		return malformed(fmt.Errorf("METADATA is larger than %d bytes", maxMetadata))
-	}
-	return data, nil
+	return data, err
 }

@@ -112,9 +112,11 @@ func (r *runner) progress(size int64) {
 	}
 }
 
-// fatal tells what stops everything from what only concerns one object.
+// fatal tells what stops everything from what only concerns one object. An
+// error without a kind is one of our own disk.
 func fatal(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, fault.Fenced) || errors.Is(err, fault.NoSpace) || errors.Is(err, fault.WrongStorage)
+	return ctx.Err() != nil || fault.KindOf(err) == "" ||
+		errors.Is(err, fault.Fenced) || errors.Is(err, fault.NoSpace) || errors.Is(err, fault.WrongStorage)
 }
 
 func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
@@ -130,7 +132,8 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 	}
 	got, err := r.o.Client.Get(ctx, r.request(it), f)
 	if err != nil {
-		return tree.Result{}, errors.Join(err, f.Discard())
+		_ = f.Discard() // what is wrong is said already; the next epoch clears the stage
+		return tree.Result{}, err
 	}
 	if err := f.Land(it.Path); err != nil {
 		return tree.Result{}, err
@@ -174,16 +177,18 @@ func (r *runner) present(it tree.Item) (manifest.Entry, bool, error) {
 		return manifest.Entry{}, false, fmt.Errorf("transfer: open %s: %w", it.Path, err)
 	}
 	defer f.Close()
-	h256, h512 := sha256.New(), sha512.New()
+	h256 := sha256.New()
+	var h512 hash.Hash
 	var sum io.Writer = h256
 	if it.SHA512 != "" {
+		h512 = sha512.New()
 		sum = io.MultiWriter(h256, h512)
 	}
 	n, err := io.Copy(sum, f)
 	if err != nil {
 		return manifest.Entry{}, false, fmt.Errorf("transfer: read %s: %w", it.Path, err)
 	}
-	proved := matches(h256, it.SHA256) && (it.SHA512 == "" || matches(h512, it.SHA512)) && it.SHA256+it.SHA512 != ""
+	proved := matches(h256, it.SHA256) && (h512 == nil || matches(h512, it.SHA512)) && it.SHA256+it.SHA512 != ""
 	return manifest.Entry{Path: it.Path, Size: n, Digest: manifest.Digest(h256.Sum(nil))}, proved, nil
 }
 

@@ -48,14 +48,8 @@ func (c *checker) page(e manifest.Entry, dir string, data []byte) error {
 		c.report.problem("%s: %v", e.Path, err)
 		return nil
 	}
-	html, ok, err := c.m.Lookup(dir + "/" + simpleindex.HTMLName)
+	html, err := c.html(e, dir)
 	if err != nil {
-		return err
-	}
-	var text []byte
-	if !ok {
-		c.report.problem("%s has no %s beside it", e.Path, simpleindex.HTMLName)
-	} else if text, err = c.read(html, maxPage); err != nil {
 		return err
 	}
 	for _, f := range p.Files {
@@ -72,23 +66,70 @@ func (c *checker) page(e manifest.Entry, dir string, data []byte) error {
 				return err
 			}
 		}
-		if ok && !bytes.Contains(text, []byte("#sha256="+f.SHA256)) {
-			c.report.problem("%s lacks %s", html.Path, f.Filename)
-		}
+		html.expect(c, "#sha256="+f.SHA256, f.Filename)
 	}
 	return nil
 }
 
+// html is the HTML form of a page. What it links to is looked for in the order
+// of the JSON form, which costs one pass over a page of tens of megabytes.
+type html struct {
+	path string
+	text []byte
+	pos  int
+}
+
+// html reads the HTML form beside the JSON form e, and checks that both of its names have it.
+func (c *checker) html(e manifest.Entry, dir string) (*html, error) {
+	h := &html{path: dir + "/" + simpleindex.HTMLName}
+	plain, ok, err := c.m.Lookup(h.path)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		c.report.problem("%s has no %s beside it", e.Path, simpleindex.HTMLName)
+		h.path = ""
+		return h, nil
+	}
+	v1, ok, err := c.m.Lookup(dir + "/" + simpleindex.V1HTMLName)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || v1.Digest != plain.Digest {
+		c.report.problem("%s/%s is not %s", dir, simpleindex.V1HTMLName, h.path)
+	}
+	h.text, err = c.read(plain, maxPage)
+	return h, err
+}
+
+// expect reports a problem if link is not on the page.
+func (h *html) expect(c *checker, link, name string) {
+	if h.path == "" {
+		return
+	}
+	if i := bytes.Index(h.text[h.pos:], []byte(link)); i >= 0 {
+		h.pos += i
+	} else if !bytes.Contains(h.text, []byte(link)) {
+		c.report.problem("%s lacks %s", h.path, name)
+	}
+}
+
 func (c *checker) root(e manifest.Entry, data []byte) error {
+	html, err := c.html(e, "simple")
+	if err != nil {
+		return err
+	}
 	r := simpleindex.ReadRoot(bytes.NewReader(data))
 	for p, err := range r.Projects() {
 		if err != nil {
 			c.report.problem("%s: %v", e.Path, err)
 			return nil
 		}
-		if err := c.names(e.Path, simpleindex.ProjectPath(simpleindex.Normalize(p.Name))+"/"+simpleindex.V1JSONName, -1, ""); err != nil {
+		name := simpleindex.Normalize(p.Name)
+		if err := c.names(e.Path, simpleindex.ProjectPath(name)+"/"+simpleindex.V1JSONName, -1, ""); err != nil {
 			return err
 		}
+		html.expect(c, `href="`+name+`/"`, name)
 	}
 	return nil
 }

@@ -8,11 +8,11 @@ package verify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -48,20 +48,18 @@ type Report struct {
 	Objects  int64
 	Hashed   int64 // bytes
 	Problems []string
-	more     int
 }
 
 // OK reports whether nothing was wrong.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
 func (r *Report) problem(format string, args ...any) {
-	if len(r.Problems) == maxProblems {
+	switch n := len(r.Problems); {
+	case n < maxProblems:
+		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+	case n == maxProblems:
 		r.Problems = append(r.Problems, "…")
 	}
-	if len(r.Problems) < maxProblems {
-		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
-	}
-	r.more++
 }
 
 // Tree verifies generation g of t. The error is of reading; doubts are in the report.
@@ -192,9 +190,10 @@ func (c *checker) names(index, path string, size int64, sha256 string) error {
 	return nil
 }
 
-// strangers looks for files that neither the manifest nor the list of retained objects knows.
+// strangers looks for files that neither the manifest, nor the list of retained
+// objects, nor a plan that is under way knows.
 func (c *checker) strangers(ctx context.Context) error {
-	retained, err := c.t.Retained()
+	known, err := c.known()
 	if err != nil {
 		return err
 	}
@@ -203,16 +202,12 @@ func (c *checker) strangers(ctx context.Context) error {
 			err = ctx.Err()
 		}
 		rel, relErr := filepath.Rel(c.t.Dir(), name)
-		if err != nil || relErr != nil || rel == "." {
-			return err
-		}
-		if d.IsDir() {
-			if strings.HasPrefix(rel, ".mirror") {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if _, kept := retained[rel]; kept {
+		switch {
+		case err != nil || relErr != nil:
+			return errors.Join(err, relErr)
+		case rel == ".mirror":
+			return fs.SkipDir
+		case d.IsDir() || known[rel] && d.Type().IsRegular():
 			return nil
 		}
 		if _, named, err := c.m.Lookup(rel); err != nil || named {
@@ -221,6 +216,41 @@ func (c *checker) strangers(ctx context.Context) error {
 		c.report.problem("%s is unknown (%s)", rel, d.Type())
 		return nil
 	})
+}
+
+// known lists the objects that are in the tree without being named: dropped
+// ones that are retained, and those that a plan has brought in already.
+func (c *checker) known() (map[string]bool, error) {
+	known := map[string]bool{}
+	retained, err := c.t.Retained()
+	if err != nil {
+		return nil, err
+	}
+	for p := range retained {
+		known[p] = true
+	}
+	plans, err := os.ReadDir(filepath.Join(c.t.State(), "plan"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("verify: list plans: %w", err)
+	}
+	for _, d := range plans {
+		p, err := c.t.OpenPlan(d.Name())
+		if err != nil {
+			return nil, err
+		}
+		for shard := range p.Info.Shards {
+			for it, err := range p.Items(shard) {
+				if err != nil {
+					return nil, err
+				}
+				known[it.Path] = true
+				if it.Metadata {
+					known[it.Path+".metadata"] = true
+				}
+			}
+		}
+	}
+	return known, nil
 }
 
 func (c *checker) open(e manifest.Entry) (*os.File, error) { return c.t.OpenFile(e.Path) }
