@@ -186,5 +186,5 @@ type stage struct {
 	*archive
 	b      *enginetest.Bench
 	engine *apt.Engine
-	config func(*apt.Config)
+	old    map[string][]byte // files of an edition before
 }

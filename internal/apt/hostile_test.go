@@ -138,7 +138,6 @@ func unplant(name string) func(*stage) {
 
 func hostiles() []hostile {
 	const c, cdeb = "pool/main/c", "pool/main/c/c/c_1_amd64.deb"
-	var old map[string][]byte
 	return []hostile{
 		// Signatures.
 		{name: "signed by another key", kind: fault.Unproved, text: inRelease,
@@ -159,11 +158,11 @@ func hostiles() []hostile {
 			attack: signed(func(text string) string { return strings.Replace(text, "Suite: stable", "Suite: stabel", 1) })},
 		{name: "Release.gpg of another Release", kind: fault.Unproved, text: "dists/stable/Release.gpg",
 			attack: func(s *stage) {
-				old = s.u.files
+				s.old = s.u.files
 				s.publish(next)
 				s.edit(func(files map[string][]byte) {
 					delete(files, inRelease)
-					files["dists/stable/Release.gpg"] = old["dists/stable/Release.gpg"]
+					files["dists/stable/Release.gpg"] = s.old["dists/stable/Release.gpg"]
 				})
 			}},
 		{name: "cut short", kind: fault.Unproved, text: "cut short",
@@ -178,10 +177,10 @@ func hostiles() []hostile {
 		{name: "replay of an older Release", kind: fault.Stale, text: "mirrored already",
 			before: func(s *stage) {
 				s.publish(good)
-				old = s.u.files
+				s.old = s.u.files
 				s.publish(good)
 			},
-			attack: func(s *stage) { s.edit(func(files map[string][]byte) { files[inRelease] = old[inRelease] }) }},
+			attack: func(s *stage) { s.edit(func(files map[string][]byte) { files[inRelease] = s.old[inRelease] }) }},
 		{name: "Date in the future", kind: fault.Stale, text: "in the future",
 			attack: release(func(r *debrepo.Release) { r.Date = time.Now().Add(time.Hour) })},
 		{name: "no Date", kind: fault.Stale, text: "no Date",
@@ -307,6 +306,7 @@ func hostiles() []hostile {
 func TestHostile(t *testing.T) {
 	for _, c := range hostiles() {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, nil)
 			if c.before != nil {
 				c.before(s)
@@ -331,7 +331,7 @@ func TestHostile(t *testing.T) {
 }
 
 func newStage(t *testing.T, config func(*apt.Config)) *stage {
-	s := &stage{archive: newArchive(t), b: enginetest.New(t, "debian"), config: config}
+	s := &stage{archive: newArchive(t), b: enginetest.New(t, "debian")}
 	s.engine = s.archive.engine(s.b, config)
 	return s
 }

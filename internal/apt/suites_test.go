@@ -67,6 +67,7 @@ func TestOneSuiteStays(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, two)
 			s.publishTwo([]debrepotest.Package{deb("a", "1")}, []debrepotest.Package{deb("x", "1")})
 			s.mustCycle(t)
@@ -121,6 +122,7 @@ func contradict(s *stage, suite string) {
 func TestTwoSuitesContradict(t *testing.T) {
 	for _, replace := range []bool{false, true} {
 		t.Run(fmt.Sprintf("replace %v", replace), func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, func(c *apt.Config) { two(c); c.Replace = replace })
 			s.publishTwo([]debrepotest.Package{deb("a", "1")}, []debrepotest.Package{deb("a", "1")})
 			s.mustCycle(t)
@@ -244,6 +246,7 @@ func TestFallbacks(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, nil)
 			for _, packages := range []map[string][]debrepotest.Package{good, next} {
 				s.publish(packages)

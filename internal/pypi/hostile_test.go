@@ -71,6 +71,7 @@ func TestHostileRoot(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, nil)
 			for _, name := range []string{"alpha", "b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "c0", "c1"} {
 				s.set(name, s.wheel(name, "1"))
@@ -157,6 +158,7 @@ func TestHostilePage(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, nil)
 			s.set("alpha", s.wheel("alpha", "1"))
 			s.set("beta", s.wheel("beta", "1"))
@@ -213,6 +215,7 @@ func TestHostileFile(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, nil)
 			s.set("alpha", s.wheel("alpha", "1"))
 			s.set("beta", s.wheel("beta", "1"))
@@ -250,6 +253,7 @@ func TestHostileFile(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	for _, name := range []string{"beta-1.tar.gz", "alphabet-1.tar.gz", "alpha_x-1-py3-none-any.whl", "alpha-1-py3-none-any.whl.metadata"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, nil)
 			s.set("alpha", s.wheel("alpha", "1"), s.file(name, []byte("evil")))
 			r := s.cycle()

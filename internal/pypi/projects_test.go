@@ -27,6 +27,7 @@ func twoProjects(t *testing.T, change func(*pypi.Config)) *stage {
 func TestProjectGone(t *testing.T) {
 	for _, status := range []int{404, 410} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
 			s := twoProjects(t, nil)
 			p := s.projects["alpha"]
 			s.remove("alpha")
@@ -102,6 +103,7 @@ func TestProjectFailsThenHeals(t *testing.T) {
 
 func TestSelectionChanges(t *testing.T) {
 	t.Run("keep-latest", func(t *testing.T) {
+		t.Parallel()
 		s := twoProjects(t, nil)
 		s.configure(func(c *pypi.Config) { c.KeepLatest = 1 })
 		if r := s.mustCycle(t); r.Info.Drops != 2 || !slices.Equal(s.links("alpha"), []string{wheel2}) {
@@ -119,6 +121,7 @@ func TestSelectionChanges(t *testing.T) {
 		}
 	})
 	t.Run("project removed", func(t *testing.T) {
+		t.Parallel()
 		s := twoProjects(t, nil)
 		s.configure(func(c *pypi.Config) { c.Exclude = []string{"alph*"} })
 		if r := s.mustCycle(t); r.Info.Drops != 4 || s.links("alpha") != nil || s.objects(wheel2) != 1 {
@@ -126,6 +129,7 @@ func TestSelectionChanges(t *testing.T) {
 		}
 	})
 	t.Run("everything removed", func(t *testing.T) {
+		t.Parallel()
 		s := twoProjects(t, nil)
 		s.configure(func(c *pypi.Config) { c.Projects = []string{"zzz*"} })
 		if r := s.cycle(); r.Info.Drops != 6 || !slices.Equal(r.Info.Emptied, []string{"project-list"}) {
@@ -133,6 +137,7 @@ func TestSelectionChanges(t *testing.T) {
 		}
 	})
 	t.Run("project added while the root stands still", func(t *testing.T) {
+		t.Parallel()
 		s := newStage(t, func(c *pypi.Config) { c.Projects = []string{"al*"} })
 		s.set("alpha", s.wheel("alpha", "1"))
 		s.set("beta", s.wheel("beta", "1"))
@@ -213,6 +218,7 @@ func TestMetadata(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newStage(t, nil)
 			s.set("alpha", s.file("alpha-1-py3-none-any.whl", c.wheel))
 			s.mustCycle(t)

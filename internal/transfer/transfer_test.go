@@ -237,6 +237,7 @@ func TestRun(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			h := newHouse(t)
 			it := c.item(h)
 			other := h.item("pool/z", "another")
@@ -358,6 +359,7 @@ func TestMetadata(t *testing.T) {
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			h := newHouse(t)
 			it := h.item("packages/a.whl", string(c.wheel))
 			it.Metadata = true
