@@ -30,7 +30,7 @@ type upstream struct {
 	alter func(w http.ResponseWriter, r *http.Request) bool // true if it has answered
 }
 
-func serve(t *testing.T) *upstream {
+func serve(t testing.TB) *upstream {
 	u := &upstream{files: map[string][]byte{}, hits: map[string]int{}}
 	u.Server = httptest.NewServer(u)
 	t.Cleanup(u.Close)
@@ -69,7 +69,7 @@ func (u *upstream) requests() int {
 
 // archive is what tests publish: suites by name with the packages in them.
 type archive struct {
-	t     *testing.T
+	t     testing.TB
 	u     *upstream
 	keys  []*openpgp.Entity
 	date  time.Time
@@ -78,7 +78,7 @@ type archive struct {
 	files func(map[string][]byte)
 }
 
-func newArchive(t *testing.T) *archive {
+func newArchive(t testing.TB) *archive {
 	return &archive{t: t, u: serve(t), keys: []*openpgp.Entity{debrepotest.NewKey("archive")}, date: time.Now().Add(-time.Hour).Truncate(time.Second)}
 }
 

@@ -330,7 +330,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-func newStage(t *testing.T, config func(*apt.Config)) *stage {
+func newStage(t testing.TB, config func(*apt.Config)) *stage {
+	t.Helper()
 	s := &stage{archive: newArchive(t), b: enginetest.New(t, "debian")}
 	s.engine = s.archive.engine(s.b, config)
 	return s
