@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -246,9 +247,15 @@ func (w *PlanWriter) Finish() (digest string, info PlanInfo, err error) {
 	if err := w.t.stateDir(w.t.statePath("plan")); err != nil {
 		return "", w.info, err
 	}
-	err = os.Rename(w.dir, w.t.statePath("plan", digest))
+	// Its name vouches for its content, also after a power cut.
+	if err := syncfs(w.t.cfg.State); err != nil {
+		return "", w.info, w.t.explain("tree: plan", digest, err)
+	}
+	name := w.t.statePath("plan", digest)
+	err = os.Rename(w.dir, name)
 	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
-		err = nil // the same plan was made before; its results stand
+		now := time.Now()
+		err = os.Chtimes(name, now, now) // the same plan was made before; its results stand
 	}
 	return digest, w.info, w.t.explain("tree: plan", digest, err)
 }
@@ -294,11 +301,11 @@ func (t *Tree) OpenPlan(digest string) (*Plan, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &fault.Error{Kind: fault.Gone, Op: "tree: open plan", Subject: digest, Advice: "plan again"}
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &p.Info)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("tree: open plan %s: %w", digest, err)
+	}
+	if err := json.Unmarshal(data, &p.Info); err != nil {
+		return nil, &fault.Error{Kind: fault.Corrupt, Op: "tree: open plan", Subject: digest, Err: err, Advice: "nothing to do: the next run plans anew"}
 	}
 	return p, nil
 }
@@ -383,23 +390,55 @@ func (p *Plan) Results(shard int) iter.Seq2[Result, error] {
 	return readJSON[Result](p.path(doneName(shard)))
 }
 
-// Redo forgets the results of the shards in which something failed, so that the next fetch tries again.
+// Redo forgets the results of the shards in which something failed, or of which
+// an object is there no more, so that the next fetch tries again.
 func (p *Plan) Redo() error {
 	for shard := range p.Info.Shards {
 		if !p.IsDone(shard) {
 			continue
 		}
-		for r, err := range p.Results(shard) {
-			if err != nil {
+		stands, err := p.stands(shard)
+		if err != nil {
+			return err
+		}
+		if !stands {
+			if err := p.t.dropState("plan", p.Digest, doneName(shard)); err != nil {
 				return err
-			}
-			if r.Error != "" {
-				if err := p.t.dropState("plan", p.Digest, doneName(shard)); err != nil {
-					return err
-				}
-				break
 			}
 		}
 	}
 	return nil
+}
+
+func (p *Plan) stands(shard int) (bool, error) {
+	for r, err := range p.Results(shard) {
+		if err != nil {
+			return false, err
+		}
+		if r.Error != "" {
+			return false, nil
+		}
+		if size, there, err := p.t.Stat(r.Path); err != nil || !there || size != r.Size {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// Lacking returns the bytes of a shard's objects that are not in the tree yet.
+func (p *Plan) Lacking(shard int) (int64, error) {
+	var lacking int64
+	for it, err := range p.Items(shard) {
+		if err != nil {
+			return 0, err
+		}
+		size, there, err := p.t.Stat(it.Path)
+		if err != nil && fault.KindOf(err) == "" {
+			return 0, err
+		}
+		if !there || size != it.Size {
+			lacking += max(it.Size, 0)
+		}
+	}
+	return lacking, nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strings"
+	"slices"
 	"syscall"
+	"time"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
 
@@ -15,6 +17,18 @@ func isNotEmpty(err error) bool { return errors.Is(err, syscall.ENOTEMPTY) }
 // PurgePlans removes every plan except keep, and with each the objects that it
 // brought into the tree but that were never committed.
 func (t *Tree) PurgePlans(ctx context.Context, keep ...string) error {
+	return t.purge(ctx, func(time.Time) bool { return false }, keep)
+}
+
+// TendPlans removes every plan except keep and those that brought objects
+// which wait for a later commit: a unit that lacks one object stays as it is,
+// and its other objects must not be downloaded again each time it is tried.
+// Such a plan goes with its objects when nobody made it anew for the time given.
+func (t *Tree) TendPlans(ctx context.Context, now time.Time, wait time.Duration, keep ...string) error {
+	return t.purge(ctx, func(made time.Time) bool { return now.Sub(made) < wait }, keep)
+}
+
+func (t *Tree) purge(ctx context.Context, fresh func(made time.Time) bool, keep []string) error {
 	entries, err := os.ReadDir(t.statePath("plan"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -22,45 +36,97 @@ func (t *Tree) PurgePlans(ctx context.Context, keep ...string) error {
 	if err != nil {
 		return err
 	}
-	kept := " " + strings.Join(keep, " ") + " "
-	var o orphans
+	o := orphans{t: t}
+	var kept, gone []*Plan
 	for _, e := range entries {
-		if strings.Contains(kept, " "+e.Name()+" ") {
-			continue
-		}
 		p, err := t.OpenPlan(e.Name())
-		if err == nil {
-			err = o.remove(ctx, p)
+		if errors.Is(err, fault.Corrupt) || errors.Is(err, fault.Gone) {
+			p, err = &Plan{t: t, Digest: e.Name()}, nil // what it brought is unknown; a full verification finds it
 		}
 		if err != nil {
 			return err
 		}
-		if err := t.dropState("plan", p.Digest); err != nil {
+		stays := slices.Contains(keep, e.Name())
+		if st, err := e.Info(); err == nil && !stays && fresh(st.ModTime()) {
+			if stays, err = o.has(ctx, p); err != nil {
+				return err
+			}
+		}
+		if stays {
+			kept = append(kept, p)
+		} else {
+			gone = append(gone, p)
+		}
+	}
+	return o.purge(ctx, gone, kept)
+}
+
+// orphans knows what the tree must keep; it is read once for all plans.
+type orphans struct {
+	t        *Tree
+	named    *manifest.Manifest
+	retained map[string]manifest.Entry
+	wanted   map[string]bool // by plans that stay
+}
+
+// purge removes the plans gone and what they alone brought.
+func (o *orphans) purge(ctx context.Context, gone, kept []*Plan) error {
+	for _, p := range gone {
+		has, err := o.has(ctx, p)
+		if err != nil {
+			return err
+		}
+		if has && o.wanted == nil {
+			if err := o.want(ctx, kept); err != nil {
+				return err
+			}
+		}
+		if has {
+			err = o.each(ctx, p, func(path string) (bool, error) {
+				if o.wanted[path] {
+					return true, nil
+				}
+				return true, o.t.discard(path)
+			})
+		}
+		if err != nil {
+			return err
+		}
+		if err := o.t.dropState("plan", p.Digest); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// orphans knows what the tree must keep; it is read once for all plans.
-type orphans struct {
-	named    *manifest.Manifest
-	retained map[string]manifest.Entry
-}
-
-func (o *orphans) remove(ctx context.Context, p *Plan) error {
-	t := p.t
-	if o.named == nil {
-		g, err := t.Committed()
+// want notes the orphans of the plans that stay.
+func (o *orphans) want(ctx context.Context, kept []*Plan) error {
+	o.wanted = map[string]bool{}
+	for _, p := range kept {
+		err := o.each(ctx, p, func(path string) (bool, error) {
+			o.wanted[path] = true
+			return true, nil
+		})
 		if err != nil {
 			return err
 		}
-		if o.named, err = t.ManifestOf(g); err != nil {
-			return err
-		}
-		if o.retained, err = t.Retained(); err != nil {
-			return err
-		}
+	}
+	return nil
+}
+
+// has reports whether p brought anything that is neither named nor retained.
+func (o *orphans) has(ctx context.Context, p *Plan) (found bool, err error) {
+	err = o.each(ctx, p, func(string) (bool, error) {
+		found = true
+		return false, nil
+	})
+	return found, err
+}
+
+// each calls f for what p brought and nobody names, until f says no.
+func (o *orphans) each(ctx context.Context, p *Plan, f func(path string) (more bool, err error)) error {
+	if err := o.read(); err != nil {
+		return err
 	}
 	for shard := range p.Info.Shards {
 		for it, err := range p.Items(shard) {
@@ -75,7 +141,12 @@ func (o *orphans) remove(ctx context.Context, p *Plan) error {
 				paths = append(paths, it.Path+".metadata")
 			}
 			for _, path := range paths {
-				if err := o.drop(t, path); err != nil {
+				is, err := o.is(path)
+				more := true
+				if err == nil && is {
+					more, err = f(path)
+				}
+				if err != nil || !more {
 					return err
 				}
 			}
@@ -84,14 +155,27 @@ func (o *orphans) remove(ctx context.Context, p *Plan) error {
 	return nil
 }
 
-func (o *orphans) drop(t *Tree, path string) error {
+func (o *orphans) read() error {
+	if o.named != nil {
+		return nil
+	}
+	g, err := o.t.Committed()
+	if err != nil {
+		return err
+	}
+	if o.retained, err = o.t.Retained(); err != nil {
+		return err
+	}
+	o.named, err = o.t.ManifestOf(g)
+	return err
+}
+
+// is reports whether path is a file that neither the newest generation nor a drop names.
+func (o *orphans) is(path string) (bool, error) {
 	_, named, err := o.named.Lookup(path)
 	if _, kept := o.retained[path]; err != nil || named || kept {
-		return err
+		return false, err
 	}
-	_, there, err := t.Stat(path)
-	if err != nil || !there {
-		return err
-	}
-	return t.discard(path)
+	_, there, err := o.t.Stat(path)
+	return there, err
 }

@@ -30,9 +30,17 @@ func (t *Tree) Tend(ctx context.Context, now time.Time, keep time.Duration) (Rea
 	if err != nil {
 		return Reaped{}, expired, err
 	}
+	sealed, err := t.Sealed()
+	if err != nil {
+		return Reaped{}, expired, err
+	}
 	// What generation n dropped is named by older ones only, and those have
-	// been superseded at the latest when n was committed.
+	// been superseded at the latest when n was committed. But releases take the
+	// newest sealed one, however old: what was dropped after it, it still names.
 	reaped, err := t.Reap(ctx, func(n int64) bool {
+		if sealed != nil && n > sealed.Number {
+			return false
+		}
 		g, err := t.Generation(n)
 		if errors.Is(err, fault.Gone) {
 			return true // n itself has expired
