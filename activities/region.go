@@ -26,8 +26,17 @@ func (r *Regions) backendOf(ctx context.Context, in RegionInput) (backend.Backen
 	m, region := in.Target.Mirror, in.Region
 	return release.For(release.Options{Region: region, Mirror: m.Name, Tree: in.Tree, Crash: r.Crash,
 		Policy: backend.Policy{Grace: time.Duration(m.Grace) + time.Duration(region.IndexMaxAge),
-			Keep: time.Duration(region.Keep), Every: time.Duration(in.Target.Every)},
+			Keep: time.Duration(region.Keep), Every: period(in.Target)},
 		Holder: fmt.Sprintf("workflow %s run %s host %s pid %d", info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid())})
+}
+
+// period is about how often cycles run. A spec with a cron schedule does not
+// say; with none at all nothing would ever count as served for long enough.
+func period(t Target) time.Duration {
+	if t.Every > 0 {
+		return time.Duration(t.Every)
+	}
+	return 24 * time.Hour
 }
 
 // Publish makes the newest sealed generation visible in the region.

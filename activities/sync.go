@@ -66,6 +66,8 @@ func (s *Sync) Identify(ctx context.Context, targets []Target) ([]Identified, er
 
 // Open takes the lease, rolls an open intent forward and reads where the tree stands.
 func (s *Sync) Open(ctx context.Context, in OpenInput) (Opened, error) {
+	ctx, _, stop := alive(ctx)
+	defer stop()
 	t, err := tree.Open(s.config(ctx, in.Target))
 	if err != nil {
 		return Opened{}, translate(err)
@@ -109,13 +111,14 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if out.Digest, out.Info, err = engine.Plan(ctx, t); err != nil || out.Digest == "" {
 			return err
 		}
-		if err := precheck(t, in.Target.Storage, out.Info); err != nil {
-			return err
-		}
 		p, err := t.OpenPlan(out.Digest)
 		if err != nil {
 			return err
 		}
+		if err := precheck(t, in.Target.Storage, p, 0, p.Info.Shards); err != nil {
+			return err
+		}
+		out.Info.Deferred, out.Info.Emptied = few(out.Info.Deferred), few(out.Info.Emptied)
 		if in.Approved != "" {
 			out.Approved, err = t.Approves(in.Approved, p)
 		}
@@ -124,19 +127,34 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 	return out, err
 }
 
-// precheck refuses a plan that would fill the disk, before its first byte.
-func precheck(t *tree.Tree, st mirrorspec.Storage, info tree.PlanInfo) error {
+// precheck refuses shards of a plan that would fill the disk, before their
+// first byte. What an earlier run brought needs no room any more.
+func precheck(t *tree.Tree, st mirrorspec.Storage, p *tree.Plan, from, to int) error {
 	free, err := t.Free()
-	if err != nil {
+	if err != nil || free >= p.Info.Bytes+int64(st.MinFree) {
 		return err
 	}
-	if need := info.Bytes + int64(st.MinFree); free < need {
-		return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: t.Dir(),
-			Err:    fmt.Errorf("%d bytes to fetch and %d to keep free, %d are free", info.Bytes, st.MinFree, free),
-			Advice: "free space, mirror less, or lower storage.min-free"}
+	need := int64(st.MinFree)
+	for shard := from; shard < to; shard++ {
+		lacking, err := p.Lacking(shard)
+		if err != nil {
+			return err
+		}
+		need += lacking
 	}
-	return nil
+	if free >= need {
+		return nil
+	}
+	return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: t.Dir(),
+		Err:    fmt.Errorf("%d bytes to fetch and %d to keep free, %d are free", need-int64(st.MinFree), st.MinFree, free),
+		Advice: "free space, mirror less, or lower storage.min-free"}
 }
+
+// few bounds a list that crosses Temporal, which refuses large results: when
+// a whole index cannot be read, every project of it has a note.
+func few[T any](all []T) []T { return all[:min(len(all), maxNotes)] }
+
+const maxNotes = 200
 
 // Fetch brings one shard of a plan into the tree.
 func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
@@ -149,6 +167,12 @@ func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 		p, err := t.OpenPlan(in.Plan)
 		if err != nil {
 			return err
+		}
+		// Other mirrors have been filling the same disk since the plan was made.
+		if !p.IsDone(in.Shard) {
+			if err := precheck(t, in.Target.Storage, p, in.Shard, in.Shard+1); err != nil {
+				return err
+			}
 		}
 		results, err := transfer.Run(ctx, t, p, in.Shard, transfer.Options{Client: client, Upstreams: in.Target.Mirror.Upstream,
 			Workers: in.Target.Limits.Downloads, Progress: beat.progress})
@@ -187,7 +211,7 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 			return err
 		}
 		req, notes, err := engine.Settle(ctx, t, p)
-		out.Deferred = notes
+		out.Deferred = few(notes)
 		if err != nil || req.Manifest == nil {
 			return err
 		}
@@ -220,6 +244,10 @@ func (s *Sync) Rollback(ctx context.Context, in RollbackInput) (Committed, error
 	return out, err
 }
 
+// planWait is how long at least the objects of a unit that could not be
+// committed wait for the plan that commits it.
+const planWait = 24 * time.Hour
+
 // Tend deletes what is due in the tree: expired generations, dropped objects, old plans.
 func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 	var out Tended
@@ -234,7 +262,7 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		}
 		drops, err := t.Drops()
 		out.Waiting = len(drops)
-		if err := errors.Join(err, t.PurgePlans(ctx, in.Plan)); err != nil {
+		if err := errors.Join(err, t.TendPlans(ctx, now, max(keep, planWait), in.Plan)); err != nil {
 			return err
 		}
 		g, err := t.Committed()
