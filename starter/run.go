@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ func runCmd(g *globals) *cobra.Command {
 					}
 				}
 				// A server that lacks them would refuse every step of every workflow.
-				if err := registerAttributes(ctx, t); err != nil {
+				if err := registerAttributes(ctx, t, namespace()); err != nil {
 					return err
 				}
 				run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec, Only: only, DryRun: dry})
@@ -59,13 +60,23 @@ func runCmd(g *globals) *cobra.Command {
 
 // startCycle starts an on-demand cycle, or joins the one that is running.
 func startCycle(ctx context.Context, t client.Client, in workflows.CycleInput) (client.WorkflowRun, error) {
-	id := workflows.CycleID(in.Spec.Cycle.Name)
-	if len(in.Only) > 0 || in.DryRun {
-		id += "/partial" // must not be taken for, nor joined to, a whole one
-	}
-	return t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: workflows.Queue,
+	return t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: cycleID(in), TaskQueue: workflows.Queue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		StaticSummary:            "cycle of " + in.Spec.Cycle.Name}, "MirrorCycle", in)
+}
+
+// cycleID names what a cycle does: only one that does the same may be joined,
+// or the result would be of other mirrors, or of a dry run.
+func cycleID(in workflows.CycleInput) string {
+	id := workflows.CycleID(in.Spec.Cycle.Name)
+	if in.DryRun {
+		id += "/dry-run"
+	}
+	if len(in.Only) > 0 {
+		only := slices.Sorted(slices.Values(in.Only))
+		id += "/only/" + strings.Join(slices.Compact(only), "+")
+	}
+	return id
 }
 
 func printStarted(w io.Writer, asJSON bool, run client.WorkflowRun) error {

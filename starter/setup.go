@@ -39,7 +39,7 @@ func setupCmd(g *globals) *cobra.Command {
 				return err
 			}
 			defer t.Close()
-			return registerAttributes(c.Context(), t)
+			return registerAttributes(c.Context(), t, namespace())
 		},
 	}
 	c.Flags().BoolVar(&offline, "offline", false, "only the directories of this host, not Temporal")
@@ -73,7 +73,7 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 }
 
 // registerAttributes registers the search attributes that workflows set.
-func registerAttributes(ctx context.Context, t client.Client) error {
+func registerAttributes(ctx context.Context, t client.Client, namespace string) error {
 	want := map[string]enumspb.IndexedValueType{}
 	for name, kind := range workflows.SearchAttributes() {
 		v, err := enumspb.IndexedValueTypeFromString(kind)
@@ -82,7 +82,7 @@ func registerAttributes(ctx context.Context, t client.Client) error {
 		}
 		want[name] = v
 	}
-	have, err := t.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace()})
+	have, err := t.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
 		return fmt.Errorf("setup: list search attributes: %w", err)
 	}
@@ -92,7 +92,7 @@ func registerAttributes(ctx context.Context, t client.Client) error {
 	if len(want) == 0 {
 		return nil
 	}
-	_, err = t.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{SearchAttributes: want, Namespace: namespace()})
+	_, err = t.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{SearchAttributes: want, Namespace: namespace})
 	var exists *serviceerror.AlreadyExists
 	if err != nil && !errors.As(err, &exists) {
 		return fmt.Errorf("setup: register search attributes: %w", err)

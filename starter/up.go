@@ -88,8 +88,11 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := registerAttributes(ctx, t); err != nil {
-		return err
+	// The embedded server has got the attributes, and no other namespace.
+	if dead == nil {
+		if err := registerAttributes(ctx, t, namespace()); err != nil {
+			return err
+		}
 	}
 	if err := upRegions(out, spec, &ends); err != nil {
 		return err
@@ -112,6 +115,16 @@ type upState struct {
 
 // cycles runs the first cycle with its progress, then one every period until ctx ends.
 func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.Spec, u upState) error {
+	interrupted := ctx.Done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { // nobody would answer the questions that wait for a cycle's end
+		select {
+		case <-u.dead:
+			cancel(errors.New("up: the embedded Temporal server has ended; its log is in " + u.options.dir))
+		case <-ctx.Done():
+		}
+	}()
 	first := true
 	for {
 		run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec})
@@ -122,8 +135,7 @@ func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.
 			err = run.Get(ctx, &result)
 		}
 		if ctx.Err() != nil {
-			fmt.Fprintln(u.out, "\nending: what runs goes on at the next up")
-			return nil
+			return ending(ctx, interrupted, u)
 		}
 		if err != nil {
 			return failure(err)
@@ -145,13 +157,34 @@ func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.
 		first = false
 		select {
 		case <-ctx.Done():
-			fmt.Fprintln(u.out, "\nending")
-			return nil
-		case <-u.dead:
-			return errors.New("up: the embedded Temporal server has ended; its log is in " + u.options.dir)
-		case <-time.After(time.Duration(spec.Cycle.Every)):
+			return ending(ctx, interrupted, u)
+		case <-time.After(every(spec)):
 		}
 	}
+}
+
+// ending tells an interrupted up, which is how it is meant to end unless
+// somebody waits for its one cycle, from one that lost its server.
+func ending(ctx context.Context, interrupted <-chan struct{}, u upState) error {
+	select {
+	case <-interrupted:
+	default:
+		return context.Cause(ctx)
+	}
+	fmt.Fprintln(u.out, "\nending: what runs goes on at the next up")
+	if u.options.once {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// every is the pause between two cycles. A spec with a cron schedule has no
+// period; schedules are Temporal's, and up keeps to the default.
+func every(spec *mirrorspec.Spec) time.Duration {
+	if spec.Cycle.Every > 0 {
+		return time.Duration(spec.Cycle.Every)
+	}
+	return 2 * time.Hour
 }
 
 func isStatus(err error) bool {
