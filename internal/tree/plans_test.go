@@ -88,6 +88,9 @@ func TestWhatAPlanBroughtWaitsForALaterCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantThere(t, tr, map[string]bool{"pool/both.deb": true, "pool/older.deb": true, "pool/newer.deb": true})
+	if got, err := tr.Awaited(t.Context()); len(got) != 3 || !got["pool/older.deb"] || err != nil {
+		t.Errorf("%v wait for a commit (%v)", got, err)
+	}
 	if _, err := tr.OpenPlan(empty.Digest); err == nil {
 		t.Error("a plan that brought nothing is kept")
 	}

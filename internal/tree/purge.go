@@ -28,6 +28,24 @@ func (t *Tree) TendPlans(ctx context.Context, now time.Time, wait time.Duration,
 	return t.purge(ctx, func(made time.Time) bool { return now.Sub(made) < wait }, keep)
 }
 
+// Awaited returns the objects that plans brought and that wait for a later
+// commit: neither the newest generation nor a drop names them, and they are no strangers.
+func (t *Tree) Awaited(ctx context.Context) (map[string]bool, error) {
+	entries, err := os.ReadDir(t.statePath("plan"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var all []*Plan
+	for _, e := range entries {
+		if p, err := t.OpenPlan(e.Name()); err == nil {
+			all = append(all, p)
+		}
+	}
+	o := orphans{t: t}
+	err = o.want(ctx, all)
+	return o.wanted, err
+}
+
 func (t *Tree) purge(ctx context.Context, fresh func(made time.Time) bool, keep []string) error {
 	entries, err := os.ReadDir(t.statePath("plan"))
 	if errors.Is(err, os.ErrNotExist) {
