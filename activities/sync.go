@@ -232,14 +232,14 @@ func (s *Sync) Rollback(ctx context.Context, in RollbackInput) (Committed, error
 		out.Epoch = t.Epoch()
 		if g, err := t.Committed(); err == nil && g != nil && g.Number > in.From {
 			out.Number, out.Changes = g.Number, g.Changes // an earlier attempt came this far
-			return tree.WriteHold(t.State(), fmt.Sprintf("rolled back to generation %d", in.To))
+			return nil
 		}
 		g, err := t.Rollback(ctx, in.To, in.Above)
 		if err != nil {
 			return err
 		}
 		out.Number, out.Changes = g.Number, g.Changes
-		return tree.WriteHold(t.State(), fmt.Sprintf("rolled back to generation %d", in.To))
+		return nil
 	})
 	return out, err
 }

@@ -40,7 +40,7 @@ func (m *mirror) run(ctx workflow.Context) {
 		return
 	}
 	m.advance(ctx)
-	if m.result.Outcome == Planned || m.fenced() {
+	if m.in.DryRun || m.fenced() {
 		m.end(ctx)
 		return
 	}

@@ -20,17 +20,17 @@ type budget struct {
 // heartbeat, not the clock.
 var budgets = map[string]budget{
 	"Identify": {attempt: time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 3},
-	"Open":     {attempt: 10 * time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 5},
+	"Open":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
 	"Plan":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
 	"Fetch":    {attempt: 24 * time.Hour, queue: 12 * time.Hour, beat: 20 * time.Second, attempts: 10},
 	"Commit":   {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 10},
 	"Rollback": {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
 	"Verify":   {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
 	"Tend":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
-	"Publish":  {attempt: 12 * time.Hour, queue: 10 * time.Minute, beat: 20 * time.Second, attempts: 3},
+	"Publish":  {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
 	"Probe":    {attempt: 15 * time.Second, queue: 10 * time.Minute, beat: 10 * time.Second, attempts: 2},
-	"Confirm":  {attempt: time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 3},
-	"Reap":     {attempt: 2 * time.Hour, queue: 10 * time.Minute, beat: 20 * time.Second, attempts: 2},
+	"Confirm":  {attempt: time.Minute, queue: time.Hour, beat: 0, attempts: 3},
+	"Reap":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 2},
 	"Ask":      {attempt: 12 * time.Hour, queue: 2 * time.Minute, beat: 20 * time.Second, attempts: 2},
 }
 

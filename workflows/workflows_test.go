@@ -182,6 +182,14 @@ func TestMirror(t *testing.T) {
 			},
 			want: []any{workflows.Planned, int64(4), ""},
 		},
+		"a dry run with nothing new touches no region": {
+			in: func(in *workflows.MirrorInput) { in.DryRun = true },
+			setup: func(w *world) {
+				w.opened(5, 4, "")
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{}, nil)
+			},
+			want: []any{workflows.Unchanged, int64(4), ""},
+		},
 		"a region that is down fails by itself": {
 			setup: func(w *world) {
 				w.opened(4, 4, "")

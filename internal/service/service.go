@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -90,11 +91,13 @@ func Start(o Options) (*Service, error) {
 	return s, nil
 }
 
-// Stop ends all workers, the newest first.
+// Stop ends all workers together, so that their time to note where they are does not add up.
 func (s *Service) Stop() {
-	for _, w := range slices.Backward(s.workers) {
-		w.Stop()
+	var wg sync.WaitGroup
+	for _, w := range s.workers {
+		wg.Go(w.Stop)
 	}
+	wg.Wait()
 }
 
 // Run serves until ctx ends.
@@ -115,7 +118,7 @@ func queues(r Role) map[string]int {
 	case "sync":
 		return map[string]int{workflows.SyncQueue(r.Name): 64, workflows.FetchQueue(r.Name): 64}
 	case "release":
-		return map[string]int{workflows.ReleaseQueue(r.Name): 16}
+		return map[string]int{workflows.ReleaseQueue(r.Name): 64}
 	}
 	return map[string]int{workflows.Queue: 1}
 }

@@ -133,8 +133,8 @@ func (t *Tree) Approves(approved string, p *Plan) (bool, error) {
 	return true, nil
 }
 
-// Rollback makes the content of generation to the next generation. It is
-// refused, with a list of up to ten paths, if objects of it are gone.
+// Rollback puts the mirror on hold and makes the content of generation to the
+// next generation. It is refused, with a list of up to ten paths, if objects of it are gone.
 func (t *Tree) Rollback(ctx context.Context, to, above int64) (*Generation, error) {
 	g, err := t.Committed()
 	if err != nil {
@@ -160,6 +160,10 @@ func (t *Tree) Rollback(ctx context.Context, to, above int64) (*Generation, erro
 		if aux[name], err = manifest.ParseDigest(id); err != nil {
 			return nil, err
 		}
+	}
+	// Held before it is committed: cut off in between, the next cycle must not roll forward again.
+	if err := WriteHold(t.cfg.State, fmt.Sprintf("rolled back to generation %d", to)); err != nil {
+		return nil, err
 	}
 	return t.Commit(ctx, CommitRequest{Above: above, Manifest: then, Aux: aux, Engine: old.Engine, Upstream: old.Upstream,
 		Plan: "rollback-" + strconv.FormatInt(to, 10)})
