@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/fault"
@@ -164,8 +166,9 @@ func read(t *tree.Tree, index debrepo.Index, forms []form, each func(debrepo.Pac
 	if err != nil {
 		return subject(err, f.Path)
 	}
-	defer plain.Close()
-	for p, err := range debrepo.ReadPackages(plain) {
+	text, stop := ahead(plain)
+	defer stop()
+	for p, err := range debrepo.ReadPackages(text) {
 		if err != nil {
 			return subject(err, f.Path)
 		}
@@ -174,4 +177,19 @@ func read(t *tree.Tree, index debrepo.Index, forms []form, each func(debrepo.Pac
 		}
 	}
 	return nil
+}
+
+// ahead reads r, and closes it, in a goroutine of its own until stop is called:
+// unpacking an index takes as long as reading what is in it.
+func ahead(r io.ReadCloser) (text io.Reader, stop func()) {
+	out, in := io.Pipe()
+	var g sync.WaitGroup
+	g.Go(func() {
+		_, err := io.CopyBuffer(struct{ io.Writer }{in}, r, make([]byte, 64<<10))
+		in.CloseWithError(errors.Join(err, r.Close())) // nil is the end of the text
+	})
+	return out, func() {
+		out.Close()
+		g.Wait()
+	}
 }

@@ -226,8 +226,15 @@ func (t *Tree) Free() (int64, error) {
 
 // Sync makes everything written so far durable: one syncfs for each file system.
 func (t *Tree) Sync() error {
+	done := map[uint64]bool{}
 	for _, dir := range []string{t.cfg.State, t.cfg.Dir} {
-		if err := syncfs(dir); err != nil {
+		var st unix.Stat_t
+		err := unix.Stat(dir, &st)
+		if err == nil && !done[st.Dev] {
+			done[st.Dev] = true
+			err = syncfs(dir)
+		}
+		if err != nil {
 			return fmt.Errorf("tree: sync %s: %w", dir, err)
 		}
 	}
