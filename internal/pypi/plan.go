@@ -157,6 +157,9 @@ func (p *planner) change(c change) error {
 	if err != nil {
 		return err
 	}
+	if !c.Gone && c.Project.Status == simpleindex.Quarantined {
+		c.Project.Files, c.Project.Versions = nil, nil
+	}
 	if err := p.files(&c, had); err != nil {
 		return err
 	}
@@ -185,9 +188,6 @@ func (p *planner) change(c change) error {
 func (p *planner) files(c *change, had map[string]manifest.Entry) error {
 	if c.Gone {
 		return nil
-	}
-	if c.Project.Status == simpleindex.Quarantined {
-		c.Project.Files, c.Project.Versions = nil, nil
 	}
 	names := map[string]string{}
 	for _, e := range had {
