@@ -411,6 +411,15 @@ func TestScrub(t *testing.T) {
 		r := scrub()
 		hashed += r.Hashed
 		problems = append(problems, r.Problems...)
+		if len(r.Problems) > 0 {
+			if again := scrub(); len(again.Problems) != 1 || again.Hashed != 7 {
+				t.Errorf("a damaged file must be looked at until it is whole: %+v", again)
+			}
+			h.write("pool/123", "content")
+			if again := scrub(); len(again.Problems) != 0 || again.Hashed != 7 {
+				t.Errorf("the file is whole again: %+v", again)
+			}
+		}
 		if r.Hashed > total/20 {
 			t.Errorf("one call hashed %d of %d bytes", r.Hashed, total)
 		}
