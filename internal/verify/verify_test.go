@@ -410,9 +410,7 @@ func TestScrub(t *testing.T) {
 		now = now.Add(5 * time.Hour)
 		r := scrub()
 		hashed += r.Hashed
-		if problems = append(problems, r.Problems...); len(r.Problems) > 0 {
-			h.write("pool/123", "content") // repaired; it may be looked at once more
-		}
+		problems = append(problems, r.Problems...)
 		if len(r.Problems) > 0 {
 			if again := scrub(); len(again.Problems) != 1 || again.Hashed != 7 {
 				t.Errorf("a damaged file must be looked at until it is whole: %+v", again)
@@ -426,7 +424,7 @@ func TestScrub(t *testing.T) {
 			t.Errorf("one call hashed %d of %d bytes", r.Hashed, total)
 		}
 	}
-	if hashed < total || hashed > total+7 || len(problems) != 1 || !strings.Contains(problems[0], "pool/123 has SHA-256") {
+	if hashed != total || len(problems) != 1 || !strings.Contains(problems[0], "pool/123 has SHA-256") {
 		t.Errorf("hashed %d of %d bytes in 30 days, problems %q", hashed, total, problems)
 	}
 	now = now.Add(90 * 24 * time.Hour)
