@@ -120,3 +120,29 @@ func TestEveryRoomHasACaption(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryDependencyHasAReason looks for each direct requirement of go.mod in ARCHITECTURE.md.
+func TestEveryDependencyHasAReason(t *testing.T) {
+	text, err := os.ReadFile("../../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(mod)) {
+		f := strings.Fields(line)
+		if len(f) != 2 || !strings.HasPrefix(line, "\t") || !strings.HasPrefix(f[1], "v") {
+			continue
+		}
+		n++
+		if !strings.Contains(string(text), f[0]) {
+			t.Errorf("ARCHITECTURE.md does not say why the project needs %s", f[0])
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d direct requirements were found in go.mod", n)
+	}
+}
