@@ -63,7 +63,7 @@ func (e *Engine) packages(suite string, r *debrepo.Release, component, arch stri
 	}
 	if len(out) == 0 && arch != "all" {
 		return nil, &fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: suiteDir(suite),
-			Err: fmt.Errorf("Release lists no Packages for component %q and architecture %q", component, arch),
+			Err: fmt.Errorf("the Release file lists no Packages for component %q and architecture %q", component, arch),
 			Advice: fmt.Sprintf("the suite has components %s and architectures %s",
 				strings.Join(r.Components, " "), strings.Join(r.Architectures, " "))}
 	}
@@ -101,7 +101,7 @@ func (e *Engine) keep(ctx context.Context, t *tree.Tree, dir string, index debre
 	if len(out) == 0 && index.Kind == debrepo.KindPackages {
 		if missing == nil {
 			missing = &fault.Error{Kind: fault.Unproved, Op: "apt: plan index", Subject: index.Path,
-				Err: errors.New("Release gives neither SHA256 nor SHA512"), Advice: "upstream's Release is too old a format to be proved"}
+				Err: errors.New("the Release file gives neither SHA256 nor SHA512"), Advice: "upstream's Release is too old a format to be proved"}
 		}
 		return nil, missing
 	}
