@@ -217,10 +217,14 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 		}
 		req.Plan, req.Above = in.Plan, in.Above
 		g, err := t.Commit(ctx, req)
-		if err == nil {
-			out.Number, out.Changes = g.Number, g.Changes
+		if err != nil {
+			return err
 		}
-		return err
+		out.Number, out.Changes = g.Number, g.Changes
+		if len(notes) == 0 {
+			return t.ForgetPlan(in.Plan)
+		}
+		return nil
 	})
 	return out, err
 }

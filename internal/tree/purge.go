@@ -28,6 +28,10 @@ func (t *Tree) TendPlans(ctx context.Context, now time.Time, wait time.Duration,
 	return t.purge(ctx, func(made time.Time) bool { return now.Sub(made) < wait }, keep)
 }
 
+// ForgetPlan removes a plan of which every object is named by the newest
+// generation. Its items need not be read again to know that none is an orphan.
+func (t *Tree) ForgetPlan(digest string) error { return t.dropState("plan", digest) }
+
 // Awaited returns the objects that plans brought and that wait for a later
 // commit: neither the newest generation nor a drop names them, and they are no strangers.
 func (t *Tree) Awaited(ctx context.Context) (map[string]bool, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +55,9 @@ func TestDroppedObjectsWaitAndGo(t *testing.T) {
 	old := []check{{h, "/debian" + lab.DebPath("beta", "1")}, {h, "/pypi" + lab.WheelPath("nova", "1.0")}, {h, "/pypi" + lab.WheelPath("nova", "1.0") + ".metadata"}}
 	for _, c := range append(old, check{h, "/debian/dists/stable/InRelease"}, check{h, "/pypi/simple/nova/"}) {
 		c.status(t, http.StatusOK)
+	}
+	if left, _ := filepath.Glob(filepath.Join(h.Dir, "state", "*", "plan", "*")); len(left) > 0 {
+		t.Errorf("plans that were carried out to the end are still there: %v", left)
 	}
 	outcomes(t, h.Cycle(), workflows.Unchanged, workflows.Unchanged)
 
