@@ -18,7 +18,6 @@ import (
 
 	"mirrorcycle/internal/apt"
 	"mirrorcycle/internal/debrepo/debrepotest"
-	"mirrorcycle/internal/enginetest"
 	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/lab"
 	"mirrorcycle/internal/tree"
@@ -227,7 +226,6 @@ func noop(b *testing.B, h *lab.House, url, keyring string) time.Duration {
 	defer t.Close()
 	e := apt.New(apt.Config{Upstreams: []string{url}, Suites: []string{"stable"}, Components: []string{"main"}, Architectures: []string{"amd64"},
 		Translations: []string{"en"}, Keyring: keyring, ByHash: true}, client)
-	var _ enginetest.Engine = e
 	start := time.Now()
 	digest, _, err := e.Plan(context.Background(), t)
 	if err != nil || digest != "" {
