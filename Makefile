@@ -11,7 +11,7 @@ help: ## list the targets
 run: build ## mirror a demo upstream (or SPEC=mirrors.toml) with everything on this machine
 	@bin/starter up $(SPEC) --dir $(DATA)
 
-test: build ## run the tests; SUITE=fast needs neither root nor network
+test: $(if $(filter fast race,$(SUITE)),,build) ## run the tests; SUITE=fast needs neither root nor a server
 	@test/prepare $(SUITE)
 	@go run ./test/suites $(SUITE)
 
