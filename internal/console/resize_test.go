@@ -10,27 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mirrorcycle/internal/console"
+	"mirrorcycle/internal/need"
 )
 
 // pty returns both ends of a pseudo terminal.
 func pty(t *testing.T) (master, slave *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
+	need.That(t, err == nil, fmt.Sprint("no pseudo terminal: ", err))
 	t.Cleanup(func() { master.Close() })
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Skip(err)
-	}
+	err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	need.That(t, err == nil, fmt.Sprint("no pseudo terminal: ", err))
 	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Skip(err)
-	}
+	need.That(t, err == nil, fmt.Sprint("no pseudo terminal: ", err))
 	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skip(err)
-	}
+	need.That(t, err == nil, fmt.Sprint("no pseudo terminal: ", err))
 	t.Cleanup(func() { slave.Close() })
 	return master, slave
 }

@@ -20,4 +20,4 @@ var Floors = [][]string{
 const TemporalFloor = 6
 
 // Benches are packages that only tests import; they stand outside the floors.
-var Benches = []string{"internal/enginetest", "internal/backend/backendtest", "internal/lab"}
+var Benches = []string{"internal/enginetest", "internal/backend/backendtest", "internal/lab", "internal/need"}

@@ -149,28 +149,12 @@ func (u *Upstream) PyPIMirror(name, grace string) string {
 // Project publishes a project with these versions, each a wheel; none deletes it.
 func (u *Upstream) Project(name string, versions ...string) {
 	u.tb.Helper()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.serial++
-	page := "simple/" + name + "/"
-	if len(versions) == 0 {
-		delete(u.pypi, page)
-		delete(u.pages, name)
-		u.root()
-		return
-	}
-	p := simpleindex.Project{Name: name, Status: simpleindex.Active, LastSerial: u.serial, Versions: versions}
+	var wheels []Object
 	for _, v := range versions {
 		filename, data := Wheel(name, v)
-		sum := sha256.Sum256(data)
-		f := simpleindex.File{Filename: filename, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(data)), CoreMetadata: simpleindex.CoreMetadata{Available: true}}
-		f.URL = u.URL + "/pypi/" + simpleindex.ObjectPath("", f.SHA256, filename)
-		u.pypi[simpleindex.ObjectPath("", f.SHA256, filename)] = data
-		p.Files = append(p.Files, f)
+		wheels = append(wheels, Object{Filename: filename, Version: v, Data: data})
 	}
-	u.pypi[page] = p.RenderJSON(simpleindex.RenderOptions{})
-	u.pages[name] = strconv.FormatInt(u.serial, 10)
-	u.root()
+	u.Objects(name, wheels...)
 }
 
 func (u *Upstream) root() {

@@ -126,7 +126,7 @@ func (t *Tree) count(c *Changes, d manifest.Delta) error {
 
 // rollForward finishes the commit that an earlier epoch began.
 func (t *Tree) rollForward() error {
-	open, err := numbered(t.cfg.State, intentPrefix)
+	open, err := Numbered(t.cfg.State, intentPrefix)
 	if err != nil {
 		return fmt.Errorf("tree: look for intents: %w", err)
 	}

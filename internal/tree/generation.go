@@ -118,7 +118,7 @@ func (t *Tree) Generation(n int64) (*Generation, error) {
 
 // Generations lists the numbers of the generations in state, ascending.
 func (t *Tree) Generations() ([]int64, error) {
-	all, err := numbered(t.statePath("gen"), "")
+	all, err := Numbered(t.statePath("gen"), "")
 	if err != nil {
 		return nil, fmt.Errorf("tree: list generations: %w", err)
 	}
@@ -160,7 +160,7 @@ func (t *Tree) Seal(n int64) error {
 
 // Sealed returns the newest verified generation, or nil if there is none.
 func (t *Tree) Sealed() (*Generation, error) {
-	all, err := numbered(t.statePath("sealed"), "")
+	all, err := Numbered(t.statePath("sealed"), "")
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}

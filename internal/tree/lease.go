@@ -22,8 +22,9 @@ func (t *Tree) epochDir(kind string) string {
 	return filepath.Join(t.cfg.Dir, private, kind, strconv.FormatInt(t.epoch, 10))
 }
 
-// numbered lists the numbers n of the entries prefix<n> in dir.
-func numbered(dir, prefix string) ([]int64, error) {
+// Numbered lists the numbers n above 0 of the entries prefix<n> in dir, in no
+// order. A missing directory has none.
+func Numbered(dir, prefix string) ([]int64, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -42,7 +43,7 @@ func numbered(dir, prefix string) ([]int64, error) {
 }
 
 func (t *Tree) topLease() (int64, error) {
-	all, err := numbered(t.cfg.State, leasePrefix)
+	all, err := Numbered(t.cfg.State, leasePrefix)
 	if err != nil {
 		return 0, fmt.Errorf("tree: read leases: %w", err)
 	}
@@ -110,7 +111,7 @@ func (t *Tree) fence() error {
 	for _, old := range []struct{ dir, prefix string }{
 		{filepath.Join(mirror, "stage"), ""}, {filepath.Join(mirror, "trash"), ""}, {t.cfg.State, tmpPrefix}, {t.cfg.State, leasePrefix},
 	} {
-		numbers, err := numbered(old.dir, old.prefix)
+		numbers, err := Numbered(old.dir, old.prefix)
 		if err != nil {
 			return fmt.Errorf("tree: fence: %w", err)
 		}

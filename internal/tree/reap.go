@@ -23,7 +23,7 @@ type Reaped struct {
 
 // Drops lists the generations whose dropped objects are still kept, ascending.
 func (t *Tree) Drops() ([]int64, error) {
-	all, err := numbered(t.statePath("drops"), "")
+	all, err := Numbered(t.statePath("drops"), "")
 	if err != nil {
 		return nil, fmt.Errorf("tree: list drops: %w", err)
 	}

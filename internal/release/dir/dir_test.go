@@ -17,6 +17,7 @@ import (
 	"mirrorcycle/internal/backend/backendtest"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/need"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/tree"
 )
@@ -227,17 +228,14 @@ func TestHostilePathsAreRefused(t *testing.T) {
 // TestOtherFileSystem has the tree where no hard link reaches.
 func TestOtherFileSystem(t *testing.T) {
 	far, err := os.MkdirTemp("/dev/shm", "mirrorcycle-test-")
-	if err != nil {
-		t.Skip("no second file system")
-	}
+	need.That(t, err == nil, "no second file system at /dev/shm")
 	defer os.RemoveAll(far)
 	region, open := setup(t)
 	if err := os.WriteFile(filepath.Join(far, "a"), []byte("aaa"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Link(filepath.Join(far, "a"), filepath.Join(region, "probe")); err == nil {
-		t.Skip("no second file system")
-	}
+	err = os.Link(filepath.Join(far, "a"), filepath.Join(region, "probe"))
+	need.That(t, err != nil, "/dev/shm is no second file system")
 	src := &origin{dir: far}
 	src.next(t, entries(object("a", "aaa")))
 	if _, err := open().Publish(t.Context(), src); err != nil {

@@ -64,7 +64,7 @@ func (s *session) putRecord(rec record) error {
 
 // list returns the numbers up to top of the files in one of the private directories, ascending.
 func (r *Region) list(kind string, top int64) ([]int64, error) {
-	all, err := numbered(r.path(kind), "")
+	all, err := tree.Numbered(r.path(kind), "")
 	if err != nil {
 		return nil, fmt.Errorf("dir: list %s: %w", kind, err)
 	}

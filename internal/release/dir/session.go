@@ -8,13 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/tree"
 )
 
 // session is the right to write to the mirror's part of a region, until
@@ -83,7 +83,7 @@ func (s *session) takeLease() error {
 }
 
 func (s *session) topLease() (int64, error) {
-	all, err := numbered(s.path(), leasePrefix)
+	all, err := tree.Numbered(s.path(), leasePrefix)
 	if err != nil {
 		return 0, fmt.Errorf("dir: read leases: %w", err)
 	}
@@ -98,7 +98,7 @@ func (s *session) topLease() (int64, error) {
 // stage. Only this function makes one: a fenced run cannot bring its own back.
 func (s *session) fence() error {
 	for _, prefix := range []string{stagePrefix, leasePrefix} {
-		old, err := numbered(s.path(), prefix)
+		old, err := tree.Numbered(s.path(), prefix)
 		if err != nil {
 			return fmt.Errorf("dir: fence: %w", err)
 		}
@@ -137,7 +137,7 @@ func (s *session) recover() error {
 		n = cur.Number
 	}
 	for _, dir := range []string{filepath.Join(s.Dir, releases, s.Mirror), s.path(views), s.path("drops"), s.path("replaced"), s.path("gens")} {
-		all, err := numbered(dir, "")
+		all, err := tree.Numbered(dir, "")
 		if err != nil {
 			return fmt.Errorf("dir: look for a dead attempt: %w", err)
 		}
@@ -226,25 +226,6 @@ func mkdir(name string) error {
 		return err
 	}
 	return nil
-}
-
-// numbered lists the numbers n of the entries prefix<n> in dir.
-func numbered(dir, prefix string) ([]int64, error) {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var out []int64
-	for _, e := range entries {
-		rest, ok := strings.CutPrefix(e.Name(), prefix)
-		if n, err := strconv.ParseInt(rest, 10, 64); ok && err == nil && n > 0 {
-			out = append(out, n)
-		}
-	}
-	return out, nil
 }
 
 // writeSynced makes a new file with durable content.
