@@ -30,6 +30,9 @@ const (
 	defaultIndexMaxAge = Duration(10 * time.Minute)
 
 	defaultVolumePrefix = "mirror."
+	defaultPurgeWithin  = 7 * day
+	defaultQuota        = Size(100e9)
+	maxQuota            = Size(2 << 40)
 )
 
 // Load reads and parses a spec file. A file that cannot be read gives a
@@ -245,6 +248,12 @@ func readRegion(s *section) Region {
 		site.done(nil)
 	}
 	checkWhere(s)
+	if g.AFS != nil {
+		if s.has("keep") && g.Keep > 0 {
+			s.fault("keep", "cannot be had in an AFS region: a site holds one generation", "remove it")
+		}
+		g.Keep = 0
+	}
 	if len(g.Probe) == 0 && g.URL != "" {
 		g.Probe = []string{g.URL}
 	}
@@ -279,6 +288,14 @@ func readAFS(s *section) *AFS {
 		ReleasePrincipal: s.checked("release-principal", "service/release", principal),
 		ReleaseKeytab:    s.checked("release-keytab", "/etc/release.keytab", checkDir),
 		VolumePrefix:     s.checked("volume-prefix", defaultVolumePrefix, matches(prefixPattern, "a volume prefix", defaultVolumePrefix)),
+		PurgeWithin:      s.duration("purge-within", defaultPurgeWithin),
+		RemoveSiteAfter:  s.duration("remove-site-after", 0),
+		Server:           s.checked("server", "afs01.example.org", matches(hostPattern, "a host name", "afs01.example.org")),
+		Partition:        s.checked("partition", "a", matches(partitionPattern, "a partition", "a")),
+		Quota:            s.size("quota", defaultQuota),
+	}
+	if a.Quota > maxQuota {
+		s.fault("quota", "is more than an AFS volume can have", `write at most "2TB"`)
 	}
 	s.require("cell", `cell = "example.org"`)
 	if a.Auth == "" {

@@ -162,6 +162,18 @@ type AFS struct {
 	ReleasePrincipal string `json:"release_principal,omitempty"` // who releases; default WritePrincipal
 	ReleaseKeytab    string `json:"release_keytab,omitempty"`    // path; default WriteKeytab
 	VolumePrefix     string `json:"volume_prefix"`               // default "mirror."
+
+	// PurgeWithin is how long deleted objects may stay in the sites for want of
+	// a release that has something new; default 7d, zero for ever.
+	PurgeWithin Duration `json:"purge_within,omitempty"`
+	// RemoveSiteAfter is how long a site may miss releases before it is taken
+	// out of the volume's sites; default zero, never.
+	RemoveSiteAfter Duration `json:"remove_site_after,omitempty"`
+
+	// Where setup makes volumes, and how large they may grow.
+	Server    string `json:"server,omitempty"`    // file server of the read-write volumes
+	Partition string `json:"partition,omitempty"` // its partition, as vos writes it without /vicep
+	Quota     Size   `json:"quota,omitempty"`     // of each volume; default 100GB, at most 2TB
 }
 
 // Volume returns the name of the volume that holds a mirror's tree.
