@@ -10,6 +10,7 @@ import (
 
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/release"
+	"mirrorcycle/mirrorspec"
 )
 
 // Regions holds the activities of the role release:<region>, and of sync:<storage>
@@ -21,13 +22,28 @@ type Regions struct {
 
 // backendOf builds the backend of one mirror in one region.
 func (r *Regions) backendOf(ctx context.Context, in RegionInput) (backend.Backend, error) {
-	info := activity.GetInfo(ctx)
-	host, _ := os.Hostname()
 	m, region := in.Target.Mirror, in.Region
+	if region.AFS != nil {
+		return r.sites(ctx, in.Target, []mirrorspec.Region{region}, in.Tree), nil
+	}
 	return release.For(release.Options{Region: region, Mirror: m.Name, Tree: in.Tree, Crash: r.Crash,
 		Policy: backend.Policy{Grace: time.Duration(m.Grace) + time.Duration(region.IndexMaxAge),
 			Keep: time.Duration(region.Keep), Every: period(in.Target)},
-		Holder: fmt.Sprintf("workflow %s run %s host %s pid %d", info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid())})
+		Holder: holder(ctx)})
+}
+
+// sites builds the backend of a mirror's AFS volume.
+func (r *Regions) sites(ctx context.Context, t Target, regions []mirrorspec.Region, treeID string) backend.Backend {
+	v := volume(t, regions, treeID)
+	v.Holder, v.Crash = holder(ctx), r.Crash
+	return release.Sites(v)
+}
+
+// holder names the run for leases and journals.
+func holder(ctx context.Context) string {
+	info := activity.GetInfo(ctx)
+	host, _ := os.Hostname()
+	return fmt.Sprintf("workflow %s run %s host %s pid %d", info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid())
 }
 
 // period is about how often cycles run. A spec with a cron schedule does not
@@ -57,6 +73,20 @@ func (r *Regions) Publish(ctx context.Context, in RegionInput) (Outcome, error) 
 		return Outcome{Region: in.Region.Name}, translate(err)
 	}
 	return outcomes[0], nil
+}
+
+// PublishGroup makes the newest sealed generation visible at all sites of the
+// mirror's AFS volume, with an outcome for each region and each further site.
+func (r *Regions) PublishGroup(ctx context.Context, in GroupInput) ([]Outcome, error) {
+	ctx, _, stop := alive(ctx)
+	defer stop()
+	src, done, err := release.From(release.Origin{Storage: in.Target.Storage, Mirror: in.Target.Mirror.Name})
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer done()
+	outcomes, err := r.sites(ctx, in.Target, in.Regions, in.Tree).Publish(ctx, src)
+	return outcomes, translate(err)
 }
 
 // Probe reads generation.json through every front end of the region until all

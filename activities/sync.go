@@ -91,13 +91,28 @@ func (s *Sync) Open(ctx context.Context, in OpenInput) (Opened, error) {
 	if out.Hold, err = t.Hold(); err != nil {
 		return out, translate(err)
 	}
-	out.Above, err = release.Newest(t.ID().Tree, in.Target.Mirror.Name, in.Regions)
+	out.Above, err = newest(ctx, in, t.ID().Tree)
 	if err == nil && out.Above > out.Committed {
 		err = &fault.Error{Kind: fault.Stale, Op: "tree: open", Subject: t.Dir(),
 			Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", out.Above, out.Committed),
 			Advice: "restore the newer tree from a backup; nothing was changed"}
 	}
 	return out, translate(err)
+}
+
+// newest returns the highest generation that any region was seen to serve.
+func newest(ctx context.Context, in OpenInput, treeID string) (int64, error) {
+	top, err := release.Newest(treeID, in.Target.Mirror.Name, in.Regions)
+	if err != nil || in.Target.AFS == nil {
+		return top, err
+	}
+	there, err := release.NewestAtSites(ctx, release.Sites(volume(in.Target, in.Regions, treeID)))
+	return max(top, there), err
+}
+
+// volume describes the AFS volume that holds the target's tree.
+func volume(t Target, regions []mirrorspec.Region, treeID string) release.Volume {
+	return release.Volume{AFS: *t.AFS, Regions: regions, State: stateDir(t), Mirror: t.Mirror, Tree: treeID, Every: period(t)}
 }
 
 // Plan asks upstream what changed.
@@ -261,7 +276,7 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 			return err
 		}
 		keep := time.Duration(in.Target.Storage.RollbackKeep)
-		if out.Reaped, out.Expired, err = t.Tend(ctx, now, keep); err != nil {
+		if err := tendTree(ctx, t, in, now, &out); err != nil {
 			return err
 		}
 		drops, err := t.Drops()
@@ -278,6 +293,37 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		return err
 	})
 	return out, err
+}
+
+// tendTree deletes what no generation, release or rollback needs, and what,
+// where clients read the tree itself, no site's clients may ask for any more.
+func tendTree(ctx context.Context, t *tree.Tree, in TendInput, now time.Time, out *Tended) (err error) {
+	keep := time.Duration(in.Target.Storage.RollbackKeep)
+	if in.Target.AFS == nil {
+		out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, nil)
+		return err
+	}
+	sites := release.Sites(volume(in.Target, in.Regions, t.ID().Tree))
+	due, err := sites.Due(ctx)
+	if err != nil {
+		// Nobody knows which sites there are: expire what only the state holds.
+		because := err.Error()
+		due = func(int64) (bool, string) { return false, because }
+		if !errors.Is(err, fault.Unavailable) {
+			return err
+		}
+	}
+	out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, func(gen int64) bool {
+		ok, because := due(gen)
+		if !ok && out.Because == "" {
+			out.Because = because
+		}
+		return ok
+	})
+	if err == nil && out.Reaped.Objects > 0 {
+		err = sites.Purged()
+	}
+	return err
 }
 
 // step is one activity's work on a tree.

@@ -19,6 +19,7 @@ type Target struct {
 	Limits  mirrorspec.Limits   `json:"limits"`
 	Every   mirrorspec.Duration `json:"every"`
 	Mirror  mirrorspec.Mirror   `json:"mirror"`
+	AFS     *mirrorspec.AFS     `json:"afs,omitempty"` // of the AFS regions that the mirror goes to
 }
 
 // Identified says which tree a mirror has, or why none can be used.
@@ -130,13 +131,16 @@ type TendInput struct {
 	Target Target `json:"target"`
 	Epoch  int64  `json:"epoch"`
 	Plan   string `json:"plan,omitempty"` // kept, the other plans are purged
+
+	Regions []mirrorspec.Region `json:"regions,omitempty"` // the AFS sites among them answer from the tree itself
 }
 
 // Tended counts it.
 type Tended struct {
 	Reaped  tree.Reaped `json:"reaped"`
-	Expired int         `json:"expired"` // generations
-	Waiting int         `json:"waiting"` // generations whose drops are still kept
+	Expired int         `json:"expired"`           // generations
+	Waiting int         `json:"waiting"`           // generations whose drops are still kept
+	Because string      `json:"because,omitempty"` // what the first of them waits for, if it is an AFS site
 	// Scrubbed bytes were hashed anew; Problems are files that are not what they were.
 	Scrubbed int64    `json:"scrubbed,omitempty"`
 	Problems []string `json:"problems,omitempty"`
@@ -148,6 +152,13 @@ type RegionInput struct {
 	Region mirrorspec.Region `json:"region"`
 	Tree   string            `json:"tree"`
 	Number int64             `json:"number,omitempty"` // for Probe: what the region should serve
+}
+
+// GroupInput publishes one mirror to all sites of its AFS volume.
+type GroupInput struct {
+	Target  Target              `json:"target"`
+	Regions []mirrorspec.Region `json:"regions"`
+	Tree    string              `json:"tree"`
 }
 
 // Probed is what a region's URLs were seen to serve.

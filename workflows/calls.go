@@ -56,6 +56,10 @@ func publish(ctx workflow.Context, queue string, in activities.RegionInput) (act
 	return call[activities.Outcome](options(ctx, "Publish", queue, "publish to "+in.Region.Name), regions.Publish, in)
 }
 
+func publishGroup(ctx workflow.Context, queue string, in activities.GroupInput) ([]activities.Outcome, error) {
+	return call[[]activities.Outcome](options(ctx, "Publish", queue, "release the volume to all its sites"), regions.PublishGroup, in)
+}
+
 func probe(ctx workflow.Context, queue string, in activities.RegionInput) (activities.Probed, error) {
 	return call[activities.Probed](options(ctx, "Probe", queue, "read back through "+in.Region.URL), regions.Probe, in)
 }

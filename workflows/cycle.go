@@ -92,7 +92,11 @@ func Targets(spec mirrorspec.Spec, only []string) []activities.Target {
 	var out []activities.Target
 	for _, m := range spec.Mirrors {
 		if len(only) == 0 || slices.Contains(only, m.Name) {
-			out = append(out, activities.Target{Storage: spec.Storage, Limits: spec.Limits, Every: spec.Cycle.Every, Mirror: m})
+			t := activities.Target{Storage: spec.Storage, Limits: spec.Limits, Every: spec.Cycle.Every, Mirror: m}
+			if slices.ContainsFunc(spec.RegionsOf(m.Name), func(r mirrorspec.Region) bool { return r.AFS != nil }) {
+				t.AFS = spec.AFS
+			}
+			out = append(out, t)
 		}
 	}
 	return out

@@ -26,7 +26,7 @@ func TestTypesThatCrossTemporal(t *testing.T) {
 		activities.Target{}, activities.Identified{}, activities.OpenInput{}, activities.Opened{}, activities.PlanInput{}, activities.Planned{},
 		activities.FetchInput{}, activities.Fetched{}, activities.Progress{}, activities.CommitInput{}, activities.Committed{},
 		activities.RollbackInput{}, activities.VerifyInput{}, activities.Verified{}, activities.TendInput{}, activities.Tended{},
-		activities.RegionInput{}, activities.Probed{}, activities.Outcome{}, activities.Reaped{}, activities.Question{}, activities.Answer{},
+		activities.RegionInput{}, activities.GroupInput{}, activities.Probed{}, activities.Outcome{}, activities.Reaped{}, activities.Question{}, activities.Answer{},
 	} {
 		typ := reflect.TypeOf(v)
 		t.Run(typ.String(), func(t *testing.T) {

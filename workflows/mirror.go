@@ -201,7 +201,11 @@ func first(s []string) string {
 }
 
 func (m *mirror) tend(ctx workflow.Context) {
-	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan()})
+	in := activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan()}
+	if m.in.Target.AFS != nil {
+		in.Regions = m.in.Regions
+	}
+	t, err := tend(ctx, m.queue, in)
 	if err == nil {
 		m.result.Tended = &t
 		if len(t.Problems) == 0 {

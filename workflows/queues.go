@@ -1,6 +1,9 @@
 package workflows
 
-import "mirrorcycle/mirrorspec"
+import (
+	"mirrorcycle/activities"
+	"mirrorcycle/mirrorspec"
+)
 
 // Queue is the task queue of all workflows.
 const Queue = "mirrorcycle"
@@ -14,15 +17,20 @@ func SyncQueue(storage string) string { return "sync-" + storage }
 func FetchQueue(storage string) string { return "fetch-" + storage }
 
 // RegionQueue serves the activities that touch a region: its own host's if it
-// pulls, else that of the storage whose file system it shares.
-func RegionQueue(storage string, r mirrorspec.Region) string {
-	if r.Pull {
+// pulls, the cell's if it is an AFS site (only workers there have the right to
+// release), else that of the storage whose file system it shares.
+func RegionQueue(t activities.Target, r mirrorspec.Region) string {
+	switch {
+	case r.Pull:
 		return ReleaseQueue(r.Name)
+	case r.AFS != nil && t.AFS != nil:
+		return ReleaseQueue(t.AFS.Cell)
 	}
-	return SyncQueue(storage)
+	return SyncQueue(t.Storage.Name)
 }
 
-// ReleaseQueue serves the activities on the host of a region that pulls.
+// ReleaseQueue serves the activities on the host of a region that pulls, or
+// those with the rights to release the volumes of an AFS cell.
 func ReleaseQueue(region string) string { return "release-" + region }
 
 // CycleID is the workflow ID of an on-demand cycle.

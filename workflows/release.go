@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -9,92 +10,167 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"mirrorcycle/activities"
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/mirrorspec"
 )
 
 // Release brings one group of regions to a tree's newest sealed generation,
 // reads it back through their URLs and deletes what is due there.
 func Release(ctx workflow.Context, in ReleaseInput) ([]RegionResult, error) {
-	mark(ctx, attrMirror.ValueSet(in.Target.Mirror.Name), attrRegion.ValueSet(group(in.Regions)))
+	mark(ctx, attrMirror.ValueSet(in.Target.Mirror.Name), attrRegion.ValueSet(group(in.Target, in.Regions)))
 	out := make([]RegionResult, len(in.Regions))
 	if err := workflow.SetQueryHandler(ctx, "progress", func() ([]RegionResult, error) { return out, nil }); err != nil {
 		return nil, err
 	}
-	for i, r := range in.Regions {
-		out[i] = releaseOne(ctx, in, r)
-		workflow.SetCurrentDetails(ctx, regionDetails(out))
+	if len(in.Regions) > 0 && in.Regions[0].AFS != nil {
+		out = releaseVolume(ctx, in)
+	} else {
+		for i, r := range in.Regions {
+			out[i] = releaseOne(ctx, in, r)
+			workflow.SetCurrentDetails(ctx, regionDetails(out))
+		}
 	}
 	mark(ctx, attrGeneration.ValueSet(lowest(out)), attrOutcome.ValueSet(string(worst(out))))
 	return out, nil
 }
 
 func releaseOne(ctx workflow.Context, in ReleaseInput, r mirrorspec.Region) RegionResult {
-	queue := RegionQueue(in.Target.Storage.Name, r)
+	queue := RegionQueue(in.Target, r)
 	step := activities.RegionInput{Target: in.Target, Region: r, Tree: in.Tree}
-	res := RegionResult{Region: r.Name, Outcome: Unchanged}
-	failed := func(err error) bool {
-		if err != nil && res.Error == "" {
-			res.Outcome = Failed
-			res.FaultKind, res.Error = activities.FaultOf(err)
-		}
-		return err != nil
-	}
 	published, err := publish(ctx, queue, step)
-	if failed(err) {
+	res := RegionResult{Region: r.Name, Outcome: Unchanged}
+	if !res.published(published, err) {
 		return res
-	}
-	if published.Error != "" {
-		res.Outcome, res.FaultKind, res.Error = Failed, published.Kind, published.Error
-		return res
-	}
-	if published.Changed {
-		res.Outcome = Done
 	}
 	step.Number = published.Serves
-	probed, err := probe(ctx, queue, step)
-	if !failed(err) {
-		res.Serves = probed.Serves
-		if probed.Serves < step.Number {
-			failed(temporal.NewApplicationError("release: probe "+r.URL+": "+probed.Error, "unavailable"))
-		}
-	}
-	if res.Serves > 0 {
-		step.Number = res.Serves
-		failed(confirm(ctx, queue, step))
-	}
-	if reaped, err := reapRegion(ctx, queue, step); !failed(err) {
+	readBack(ctx, queue, step, &res)
+	if reaped, err := reapRegion(ctx, queue, step); !res.failed(err) {
 		res.Reaped = &reaped
 	}
 	return res
 }
 
+// releaseVolume releases the volume that is the tree: all sites at once, those
+// that no region names too. What is due is deleted in the tree, not here.
+func releaseVolume(ctx workflow.Context, in ReleaseInput) []RegionResult {
+	queue := RegionQueue(in.Target, in.Regions[0])
+	published, err := publishGroup(ctx, queue, activities.GroupInput{Target: in.Target, Regions: in.Regions, Tree: in.Tree})
+	out := make([]RegionResult, max(len(in.Regions), len(published)))
+	for i := range out {
+		res := &out[i]
+		res.Outcome = Unchanged
+		if err != nil || i >= len(published) {
+			res.Region = in.Regions[i].Name
+			res.failed(err)
+			continue
+		}
+		res.Region = published[i].Region
+		ok := res.published(published[i], nil)
+		if i >= len(in.Regions) { // a site without a region has no URL to be read through
+			res.Serves = published[i].Serves
+			continue
+		}
+		if published[i].Serves > 0 && (ok || published[i].Kind == string(fault.Unavailable)) {
+			// A site that lags serves something too: what, decides when objects may go.
+			readBack(ctx, queue, activities.RegionInput{Target: in.Target, Region: in.Regions[i], Tree: in.Tree, Number: published[i].Serves}, res)
+		}
+		workflow.SetCurrentDetails(ctx, regionDetails(out))
+	}
+	return out
+}
+
+// published notes what a backend did and reports whether it came about.
+func (r *RegionResult) published(o activities.Outcome, err error) bool {
+	if r.failed(err) {
+		return false
+	}
+	if o.Changed {
+		r.Outcome = Done
+	}
+	if o.Error != "" {
+		r.Outcome, r.FaultKind, r.Error = Failed, o.Kind, o.Error
+	}
+	return o.Error == ""
+}
+
+// failed notes the first error of a region and reports whether there is one now.
+func (r *RegionResult) failed(err error) bool {
+	if err != nil && r.Error == "" {
+		r.Outcome = Failed
+		r.FaultKind, r.Error = activities.FaultOf(err)
+	}
+	return err != nil
+}
+
+// readBack probes the region's URLs and records what they were seen to serve.
+func readBack(ctx workflow.Context, queue string, step activities.RegionInput, res *RegionResult) {
+	probed, err := probe(ctx, queue, step)
+	if !res.failed(err) {
+		res.Serves = probed.Serves
+		if probed.Serves < step.Number {
+			res.failed(temporal.NewApplicationError("release: probe "+step.Region.URL+": "+probed.Error, "unavailable"))
+		}
+	}
+	if res.Serves > 0 {
+		step.Number = res.Serves
+		res.failed(confirm(ctx, queue, step))
+	}
+}
+
+// groups splits regions into those that are released together: the sites of a
+// volume, and every other one by itself.
+func groups(t activities.Target, regions []mirrorspec.Region) [][]mirrorspec.Region {
+	var out [][]mirrorspec.Region
+	sites := -1
+	for _, r := range regions {
+		switch {
+		case r.AFS == nil || t.AFS == nil:
+			out = append(out, []mirrorspec.Region{r})
+		case sites >= 0:
+			out[sites] = append(out[sites], r)
+		default:
+			sites = len(out)
+			out = append(out, []mirrorspec.Region{r})
+		}
+	}
+	return out
+}
+
 // releaseAll starts a child per group and waits for all of them for a time.
 func releaseAll(ctx workflow.Context, in MirrorInput, tree string, number int64) []RegionResult {
-	out := make([]RegionResult, len(in.Regions))
-	pending := len(in.Regions)
-	for i, r := range in.Regions {
-		out[i] = RegionResult{Region: r.Name, Outcome: Late}
+	all := groups(in.Target, in.Regions)
+	out := make([][]RegionResult, len(all))
+	pending := len(all)
+	for i, g := range all {
+		set := func(o Outcome, err error) {
+			out[i] = make([]RegionResult, len(g))
+			for j, r := range g {
+				out[i][j] = RegionResult{Region: r.Name, Outcome: o}
+				out[i][j].failed(err)
+			}
+		}
+		set(Late, nil)
+		name := group(in.Target, g)
 		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID: ReleaseID(tree, r.Name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
-			StaticSummary: "release " + in.Target.Mirror.Name + " to " + r.Name,
+			WorkflowID: ReleaseID(tree, name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
+			StaticSummary: "release " + in.Target.Mirror.Name + " to " + name,
 		})
-		f := workflow.ExecuteChildWorkflow(child, Release, ReleaseInput{Target: in.Target, Tree: tree, Regions: []mirrorspec.Region{r}, Number: number})
+		f := workflow.ExecuteChildWorkflow(child, Release, ReleaseInput{Target: in.Target, Tree: tree, Regions: g, Number: number})
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer func() { pending-- }()
 			var got []RegionResult
 			switch err := f.Get(ctx, &got); {
 			case alreadyRunning(err):
-				out[i].Outcome = Busy
+				set(Busy, nil)
 			case err != nil:
-				out[i].Outcome = Failed
-				out[i].FaultKind, out[i].Error = activities.FaultOf(err)
-			case len(got) == 1:
-				out[i] = got[0]
+				set(Failed, err)
+			default:
+				out[i] = got
 			}
 		})
 	}
 	await(ctx, time.Duration(in.ReleaseWait), "wait for the regions", func() bool { return pending == 0 })
-	return out
+	return slices.Concat(out...)
 }
 
 // await waits for a condition for a time; what is not there by then is late.
@@ -107,9 +183,13 @@ func alreadyRunning(err error) bool {
 	return errors.As(err, &running)
 }
 
-func group(rs []mirrorspec.Region) string {
-	if len(rs) == 0 {
+// group names the regions that are released together.
+func group(t activities.Target, rs []mirrorspec.Region) string {
+	switch {
+	case len(rs) == 0:
 		return ""
+	case rs[0].AFS != nil && t.AFS != nil:
+		return t.AFS.Cell
 	}
 	return rs[0].Name
 }

@@ -5,10 +5,10 @@ package house
 // floors only; rooms of one floor are strangers. Tests may look anywhere.
 var Floors = [][]string{
 	{"internal/fault", "internal/house"},
-	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex"},
+	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread"},
 	{"internal/fetch", "internal/tree", "internal/debrepo/debrepotest"},
 	{"internal/backend", "internal/transfer"},
-	{"internal/release/dir"},
+	{"internal/release/dir", "internal/release/afs"},
 	{"internal/apt", "internal/pypi", "internal/verify", "internal/release"},
 	{"activities", "internal/console", "internal/serve", "internal/local", "internal/demo"},
 	{"workflows"},
@@ -20,4 +20,4 @@ var Floors = [][]string{
 const TemporalFloor = 6
 
 // Benches are packages that only tests import; they stand outside the floors.
-var Benches = []string{"internal/enginetest", "internal/backend/backendtest", "internal/lab", "internal/need"}
+var Benches = []string{"internal/enginetest", "internal/backend/backendtest", "internal/lab", "internal/need", "internal/afslab"}

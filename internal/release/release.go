@@ -27,13 +27,13 @@ type Options struct {
 	Crash  func(string) // called at every write boundary; tests stop there
 }
 
-// For returns the backend of a mirror in a region. The error is fault.Config
-// for a region that this version cannot publish to.
+// For returns the backend of a mirror in a directory region. The error is
+// fault.Config for any other; see Sites.
 func For(o Options) (backend.Backend, error) {
 	switch {
 	case o.Region.AFS != nil:
 		return nil, &fault.Error{Kind: fault.Config, Op: "release: open region", Subject: o.Region.Name,
-			Err: errors.New("this version has no AFS backend yet"), Advice: "give the region a dir instead of afs"}
+			Err: errors.New("it is one of the sites of a volume, which are released to together"), Advice: "report this as a bug"}
 	case o.Region.Dir == "":
 		return nil, &fault.Error{Kind: fault.Config, Op: "release: open region", Subject: o.Region.Name,
 			Err: errors.New("it has no directory"), Advice: "give the region a dir"}
@@ -43,8 +43,8 @@ func For(o Options) (backend.Backend, error) {
 }
 
 // Newest returns the highest number of the tree's generations that a region
-// shows in a directory of this host, 0 if none does. Regions elsewhere, or not
-// mounted, are passed over. A generation of another tree is fault.WrongStorage.
+// shows in a directory of this host, 0 if none does. Regions elsewhere, not
+// mounted, or on AFS (see NewestAtSites) are passed over. A generation of another tree is fault.WrongStorage.
 func Newest(treeID, mirror string, regions []mirrorspec.Region) (int64, error) {
 	var top int64
 	for _, r := range regions {

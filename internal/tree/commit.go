@@ -155,6 +155,9 @@ func (t *Tree) apply(in intent) error {
 	if err == nil && served.Number >= in.Generation.Number {
 		return t.dropState(intentPrefix + n)
 	}
+	if err := t.awaitThaw(); err != nil {
+		return err
+	}
 	indexes, gone, err := t.difference(in)
 	if err != nil {
 		return err

@@ -176,14 +176,14 @@ func TestTendKeepsWhatReleasesTake(t *testing.T) {
 		}
 	}
 	late := config(dir, nil).Now().Add(30 * 24 * time.Hour)
-	if _, _, err := tr.Tend(context.Background(), late, time.Hour); err != nil {
+	if _, _, err := tr.Tend(context.Background(), late, time.Hour, nil); err != nil {
 		t.Fatal(err)
 	}
 	wantThere(t, tr, map[string]bool{"pool/a.deb": true, "pool/b/b.deb": true, "pool/c.deb": true})
 	if err := tr.Seal(3); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := tr.Tend(context.Background(), late, time.Hour); err != nil {
+	if _, _, err := tr.Tend(context.Background(), late, time.Hour, nil); err != nil {
 		t.Fatal(err)
 	}
 	wantThere(t, tr, map[string]bool{"pool/a.deb": false, "pool/b/b.deb": false, "pool/c.deb": false, "pool/d.deb": true})

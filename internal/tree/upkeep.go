@@ -15,9 +15,11 @@ import (
 	"mirrorcycle/internal/manifest"
 )
 
-// Tend deletes what a tree that no client reads no longer needs: objects that
-// were dropped, and generations that were superseded, at least keep ago.
-func (t *Tree) Tend(ctx context.Context, now time.Time, keep time.Duration) (Reaped, int, error) {
+// Tend deletes what a tree no longer needs: objects that were dropped, and
+// generations that were superseded, at least keep ago. Where clients read the
+// tree itself, or copies that share its fate, due says whether what a
+// generation dropped may go; nil means that no client does.
+func (t *Tree) Tend(ctx context.Context, now time.Time, keep time.Duration, due func(gen int64) bool) (Reaped, int, error) {
 	superseded, err := t.superseded()
 	if err != nil {
 		return Reaped{}, 0, err
@@ -38,7 +40,7 @@ func (t *Tree) Tend(ctx context.Context, now time.Time, keep time.Duration) (Rea
 	// been superseded at the latest when n was committed. But releases take the
 	// newest sealed one, however old: what was dropped after it, it still names.
 	reaped, err := t.Reap(ctx, func(n int64) bool {
-		if sealed != nil && n > sealed.Number {
+		if sealed != nil && n > sealed.Number || due != nil && !due(n) {
 			return false
 		}
 		g, err := t.Generation(n)

@@ -1,0 +1,236 @@
+// Package afs publishes a mirror to the read-only sites of an AFS volume.
+//
+// The mirror's tree is the read-write volume. vos release clones it and
+// brings every site up to the clone, each site atomically, one after another;
+// there is no choosing of sites, so all of them are one group.
+//
+// What vos prints or exits with is no proof of anything: after an interrupted
+// release a plain repetition publishes the old clone and exits with 0. A release
+// is judged by what each site's file server serves: generation.json, and the
+// indexes that the release should have changed, read from that server itself.
+//
+// Its notes are in the mirror's state, beside the tree and never in it:
+//
+//	<state>/sites/<address>-<partition>   the site's ledger
+//	<state>/release/run.<n>               one run of vos release, from before its start
+//	<state>/release/log.<n>               what it printed
+//	<state>/release/behind/<site>         since when a site has been behind
+//	<state>/memo/reaped                   since when deletions wait for a release
+package afs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"mirrorcycle/internal/afsread"
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/tree"
+)
+
+// Region is a region of the spec that is a site of the cell.
+type Region struct {
+	Name      string
+	Server    string // host name or address of the file server
+	Partition string // "a"
+}
+
+// Options say which mirror is published to which sites.
+type Options struct {
+	Cell    Cell
+	Volume  string // of the mirror's tree
+	Mirror  string
+	Tree    string // the tree's ID
+	State   string // the mirror's state directory
+	Regions []Region
+	Policy  backend.Policy
+	// Purge is how long deletions may wait for a release that has something
+	// new; after that they get one of their own. 0: for ever.
+	Purge time.Duration
+	// Remove is how long a site may stay behind before it is removed from the
+	// volume's sites. 0: for ever.
+	Remove time.Duration
+	Holder string                         // written into the journal
+	Listen func() (net.PacketConn, error) // opens the socket that asks file servers; a UDP socket if nil
+	Crash  func(string)                   // called with the name of every write boundary; tests stop there
+	Now    func() time.Time               // the clock, time.Now if nil
+}
+
+// Backend is one mirror's volume.
+type Backend struct{ Options }
+
+var _ backend.Backend = (*Backend)(nil)
+
+// New returns the backend of a mirror's volume. It touches nothing yet.
+func New(o Options) *Backend {
+	if o.Crash == nil {
+		o.Crash = func(string) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Backend{o}
+}
+
+// Publish implements backend.Backend. What the sites hold already, and that
+// the volume location database agrees, is looked at first: a release without
+// need would invalidate every client's cache.
+func (b *Backend) Publish(ctx context.Context, src backend.Source) ([]backend.Outcome, error) {
+	want, err := src.Sealed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if want == nil {
+		return nil, &fault.Error{Kind: fault.Config, Op: "afs: publish", Subject: b.Volume, Err: errors.New("no generation was verified yet")}
+	}
+	v, err := b.settled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.acceptable(want.Number); err != nil {
+		return nil, err
+	}
+	before := v.held()
+	if why, clone := b.needed(v, want.Number); why != "" {
+		if v, err = b.bring(ctx, src, v, want, clone); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.note(v); err != nil {
+		return nil, err
+	}
+	return b.outcomes(v, want.Number, before), b.removeLate(ctx, v)
+}
+
+// Serving implements backend.Backend.
+func (b *Backend) Serving(ctx context.Context) ([]backend.Outcome, error) {
+	v, err := b.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.outcomes(v, 0, nil), nil
+}
+
+// Reap implements backend.Backend. The tree is the store of all sites: what
+// may go is deleted there (see Due), and the next release carries it out.
+func (b *Backend) Reap(context.Context) (backend.Reaped, error) { return backend.Reaped{}, nil }
+
+// needed says why a release is to be made, "" if none is, and whether the
+// volume has to be cloned anew.
+func (b *Backend) needed(v *view, want int64) (why string, force bool) {
+	force = v.entry.Clone != 0 || v.flagged()
+	behind, reachable := v.behind(want)
+	switch {
+	case len(behind) == len(v.sites) && !reachable:
+		return "no site answers", force // the release itself says what is wrong
+	case reachable:
+		return fmt.Sprintf("%d sites are behind", len(behind)), force
+	case len(behind) > 0:
+		return "", false // all that lag cannot be reached: nothing would come of it
+	case force:
+		return "the volume location database has an unfinished release", true
+	case b.purgeDue():
+		return "deletions have waited long enough", false
+	}
+	return "", false
+}
+
+// bring releases the volume and looks at the result; where the sites do not
+// hold what was released, once more with a new clone.
+func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *tree.Generation, force bool) (*view, error) {
+	for again := false; ; again = true {
+		if err := b.note(v); err != nil {
+			return nil, err
+		}
+		began := b.Now()
+		failure, err := b.release(ctx, v, want, force)
+		if err != nil {
+			return nil, err
+		}
+		after, err := b.settled(ctx)
+		if err != nil {
+			return nil, errors.Join(failure, err)
+		}
+		wrong := b.proveIndexes(ctx, src, v, after, want)
+		behind, reachable := after.behind(want.Number)
+		if len(wrong) == 0 && (len(behind) == 0 || !reachable) {
+			return after, b.purged(began)
+		}
+		if again || failure != nil {
+			after.blame(wrong, failure)
+			return after, nil
+		}
+		v, force = after, true
+	}
+}
+
+// outcomes says for every region, and for every site that no region names, what it holds.
+func (b *Backend) outcomes(v *view, want int64, before map[string]int64) []backend.Outcome {
+	var out []backend.Outcome
+	named := map[string]bool{}
+	for _, r := range b.Regions {
+		s, err := v.siteOf(r)
+		if err != nil {
+			out = append(out, backend.Outcome{Region: r.Name, Kind: string(fault.KindOf(err)), Error: err.Error()})
+			continue
+		}
+		named[s.name()] = true
+		out = append(out, s.outcome(r.Name, want, before))
+	}
+	for _, s := range v.sites {
+		if !named[s.name()] {
+			out = append(out, s.outcome("site "+s.name(), want, before))
+		}
+	}
+	return out
+}
+
+func (s *site) outcome(region string, want int64, before map[string]int64) backend.Outcome {
+	o := backend.Outcome{Region: region, Serves: s.Held.Number}
+	if before != nil {
+		o.Changed = before[s.name()] != o.Serves
+	}
+	err := s.Err
+	if err == nil && want > 0 && o.Serves != want {
+		err = &fault.Error{Kind: fault.Unavailable, Op: "afs: release to", Subject: s.name(),
+			Err:    fmt.Errorf("the site holds generation %d, not %d (%s)", o.Serves, want, stateText(s.State)),
+			Advice: "the next cycle tries again; it will get all that changed since, or all of the volume"}
+	}
+	if err != nil {
+		o.Kind, o.Error = string(fault.KindOf(err)), err.Error()
+	}
+	return o
+}
+
+// listen opens the client that asks file servers.
+func (b *Backend) listen() (*afsread.Client, error) {
+	var conn net.PacketConn
+	if b.Listen != nil {
+		var err error
+		if conn, err = b.Listen(); err != nil {
+			return nil, err
+		}
+	}
+	return afsread.New(conn)
+}
+
+// path returns a name in the release's part of the state.
+func (b *Backend) path(elem ...string) string {
+	return filepath.Join(append([]string{b.State, "release"}, elem...)...)
+}
+
+// siteName names a site in file names and messages.
+func siteName(server netip.Addr, partition string) string { return server.String() + "-" + partition }
+
+func remove(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

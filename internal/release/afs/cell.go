@@ -1,0 +1,68 @@
+package afs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"mirrorcycle/internal/vos"
+)
+
+// Cell says how vos is run.
+type Cell struct {
+	Name      string
+	Localauth bool   // with the cell's own key, on a server host
+	Principal string // else with tickets for this principal
+	Keytab    string // from this file
+	// Enter is put before every command: how to get to a host of the cell from here.
+	Enter []string
+}
+
+// command returns the argument list of a vos command with the rights to change something.
+func (c Cell) command(args ...string) []string {
+	list := append(append([]string{"vos"}, args...), "-cell", c.Name, "-noresolve")
+	if c.Localauth {
+		list = append(list, "-localauth")
+	} else {
+		// A ticket cache and a token group of its own; kept fresh while vos runs.
+		list = append([]string{"k5start", "-q", "-t", "-K", "30", "-f", c.Keytab, c.Principal, "--"}, list...)
+	}
+	return append(append([]string(nil), c.Enter...), list...)
+}
+
+const queryTime = 2 * time.Minute
+
+// ask runs a vos command that only reads, without rights.
+func (c Cell) ask(ctx context.Context, args ...string) ([]byte, error) {
+	list := append(append(append([]string(nil), c.Enter...), "vos"), args...)
+	return run(ctx, append(list, "-cell", c.Name, "-noresolve", "-noauth"))
+}
+
+// change runs a vos command that changes the database or a server, other than a release.
+func (c Cell) change(ctx context.Context, args ...string) error {
+	_, err := run(ctx, c.command(args...))
+	return err
+}
+
+// run runs a short command. The error's kind says whether to try again.
+func run(ctx context.Context, list []string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, list[0], list[1:]...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C") // vos prints times without a zone
+	err := cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return out.Bytes(), nil
+	case errors.As(err, &exit):
+		return out.Bytes(), vos.Classify(exit.ExitCode(), out.Bytes(), errs.Bytes())
+	}
+	return nil, fmt.Errorf("afs: run %s: %w", list[0], err)
+}

@@ -1,0 +1,281 @@
+package afs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/journal"
+	"mirrorcycle/internal/ledger"
+	"mirrorcycle/internal/tree"
+)
+
+// maxLog is how many records a site's ledger may have before it is shortened.
+const maxLog = 2000
+
+func (b *Backend) sitePath(name string) string { return filepath.Join(b.State, "sites", name) }
+
+func readLog(name string) ([]ledger.Record, error) {
+	texts, err := journal.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	var out []ledger.Record
+	for _, t := range texts {
+		r, err := ledger.ParseRecord(t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (b *Backend) append(site string, event ledger.Event, gen int64) error {
+	name := b.sitePath(site)
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("afs: write the ledger: %w", err)
+	}
+	log, err := readLog(name)
+	if err != nil {
+		return err
+	}
+	if short := ledger.Compact(log, maxLog); len(short) < len(log) {
+		var texts []string
+		for _, r := range short {
+			texts = append(texts, r.String())
+		}
+		if err := journal.Rewrite(name, texts); err != nil {
+			return err
+		}
+	}
+	b.Crash("ledger")
+	return journal.Append(name, ledger.Record{Time: b.Now(), Event: event, Gen: gen}.String())
+}
+
+// intend notes for every site, named by the spec or not, that it may serve gen from now on.
+func (b *Backend) intend(v *view, gen int64) error {
+	for _, s := range v.sites {
+		if err := b.append(s.name(), ledger.Intent, gen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note records what was seen of sites that no region names, for nobody probes
+// an URL for them, and that those which the database has lost serve nobody.
+func (b *Backend) note(v *view) error {
+	named := map[string]bool{}
+	for _, r := range b.Regions {
+		if s, err := v.siteOf(r); err == nil {
+			named[s.name()] = true
+		}
+	}
+	known := map[string]bool{}
+	for _, s := range v.sites {
+		known[s.name()] = true
+		if named[s.name()] || s.Err != nil || s.Held.Number == 0 {
+			continue
+		}
+		if err := b.confirm(s.name(), s.Held.Number); err != nil {
+			return err
+		}
+	}
+	return b.retire(known)
+}
+
+func (b *Backend) retire(known map[string]bool) error {
+	files, err := os.ReadDir(filepath.Join(b.State, "sites"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, f := range files {
+		if known[f.Name()] || strings.HasSuffix(f.Name(), ".new") {
+			continue
+		}
+		log, err := readLog(b.sitePath(f.Name()))
+		if err != nil || len(log) == 0 {
+			return err
+		}
+		last := log[len(log)-1]
+		if last.Event == ledger.Retired && !b.waiting() {
+			continue
+		}
+		if err := b.append(f.Name(), ledger.Retired, last.Gen); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// Confirm implements backend.Backend. A region counts as serving what both
+// its site and its URL were seen to serve: clients of a site that missed a
+// release are led to other sites, and may be led back.
+func (b *Backend) Confirm(ctx context.Context, region string, n int64) error {
+	i := slices.IndexFunc(b.Regions, func(r Region) bool { return r.Name == region })
+	if i < 0 || n <= 0 {
+		return &fault.Error{Kind: fault.Config, Op: "afs: confirm", Subject: b.Volume,
+			Err: fmt.Errorf("generation %d of region %q", n, region), Advice: "report this as a bug"}
+	}
+	v, err := b.look(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := v.siteOf(b.Regions[i])
+	if err == nil {
+		err = s.Err
+	}
+	if err != nil || s.Held.Number == 0 {
+		return err
+	}
+	return b.confirm(s.name(), min(n, s.Held.Number))
+}
+
+// confirm records that a site serves gen, if that tells anything new: while
+// objects wait to be deleted each look at the site counts.
+func (b *Backend) confirm(site string, gen int64) error {
+	log, err := readLog(b.sitePath(site))
+	if err != nil {
+		return err
+	}
+	if n := len(log); n > 0 && log[n-1].Event == ledger.Serves && log[n-1].Gen == gen && !b.waiting() {
+		return nil
+	}
+	return b.append(site, ledger.Serves, gen)
+}
+
+// waiting reports whether dropped objects wait in the tree.
+func (b *Backend) waiting() bool {
+	drops, err := tree.Numbered(filepath.Join(b.State, "drops"), "")
+	return err != nil || len(drops) > 0
+}
+
+// Due returns what promise 1 says of the tree of an AFS volume: whether what
+// generation n dropped may be deleted. All sites in the database count, and
+// those that it has lost, until their clients' wait is over.
+func (b *Backend) Due(ctx context.Context) (func(n int64) (due bool, because string), error) {
+	e, err := b.entry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store := ledger.Store{Sites: map[string][]ledger.Record{}}
+	for _, s := range e.Sites {
+		if s.ReadOnly {
+			store.Sites[siteName(s.Server, s.Partition)] = nil
+		}
+	}
+	files, err := os.ReadDir(filepath.Join(b.State, "sites"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("afs: read the ledgers: %w", err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), ".new") {
+			continue
+		}
+		if store.Sites[f.Name()], err = readLog(b.sitePath(f.Name())); err != nil {
+			return nil, err
+		}
+	}
+	p := ledger.Policy{Wait: b.Policy.Grace, Every: b.Policy.Every}
+	now := b.Now()
+	return func(n int64) (bool, string) { return store.Due(n, now, p) }, nil
+}
+
+const reapedMemo = "memo/reaped"
+
+// Purged notes that objects were deleted from the tree, which a release has to carry out.
+func (b *Backend) Purged() error {
+	name := filepath.Join(b.State, reapedMemo)
+	if _, err := os.Lstat(name); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(name, []byte(b.Now().UTC().Format(time.RFC3339Nano)+"\n"), 0o644)
+}
+
+func (b *Backend) purgedAt() (time.Time, bool) {
+	data, err := os.ReadFile(filepath.Join(b.State, reapedMemo))
+	if err != nil {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(data)))
+	return at, err == nil
+}
+
+// purgeDue reports whether deletions have waited for a release for long enough.
+func (b *Backend) purgeDue() bool {
+	at, ok := b.purgedAt()
+	return ok && b.Purge > 0 && b.Now().Sub(at) >= b.Purge
+}
+
+// purged forgets deletions that a release which began at the given time carried out.
+func (b *Backend) purged(began time.Time) error {
+	if at, ok := b.purgedAt(); !ok || at.After(began) {
+		return nil
+	}
+	return remove(filepath.Join(b.State, reapedMemo))
+}
+
+// removeLate takes sites out of the database that stayed behind for longer
+// than the spec allows: until then no dropped object may be deleted, and
+// clients cannot fail over to them.
+func (b *Backend) removeLate(ctx context.Context, v *view) error {
+	if b.Remove == 0 {
+		return nil
+	}
+	for _, s := range v.sites {
+		name := b.path("behind", s.name())
+		if s.Err == nil && s.Held.Number == v.newest() {
+			if err := remove(name); err != nil {
+				return err
+			}
+			continue
+		}
+		since, err := b.since(name)
+		if err != nil {
+			return err
+		}
+		if b.Now().Sub(since) < b.Remove || len(v.sites) == 1 {
+			continue
+		}
+		if err := b.Cell.change(ctx, "remsite", "-server", s.Server.String(), "-partition", s.Partition, "-id", b.Volume); err != nil {
+			return fmt.Errorf("afs: remove site %s, behind since %s: %w", s.name(), since.Format(time.RFC3339), err)
+		}
+		if err := remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// since returns the time in a note, which it makes if there is none.
+func (b *Backend) since(name string) (time.Time, error) {
+	if data, err := os.ReadFile(name); err == nil {
+		if at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(data))); err == nil {
+			return at, nil
+		}
+	}
+	now := b.Now().UTC()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return now, err
+	}
+	return now, os.WriteFile(name, []byte(now.Format(time.RFC3339Nano)+"\n"), 0o644)
+}
+
+func (v *view) newest() int64 {
+	var top int64
+	for _, s := range v.sites {
+		top = max(top, s.Held.Number)
+	}
+	return top
+}
