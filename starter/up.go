@@ -15,6 +15,7 @@ import (
 	tlog "go.temporal.io/sdk/log"
 
 	"mirrorcycle/internal/local"
+	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
@@ -237,6 +238,9 @@ func rolesOf(spec *mirrorspec.Spec) []service.Role {
 		if r.Pull {
 			roles = append(roles, service.Role{Kind: "release", Name: r.Name})
 		}
+	}
+	if release.HasSites(spec.Regions) {
+		roles = append(roles, service.Role{Kind: "release", Name: spec.AFS.Cell})
 	}
 	return roles
 }

@@ -50,6 +50,12 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*
 		return nil, err
 	}
 	fmt.Fprintf(w, "demo upstream at http://%s, spec in %s\n", address, file)
+	stepping(w, u, o.step, ends)
+	return mirrorspec.Load(file)
+}
+
+// stepping lets the demo publish something new once in a while.
+func stepping(w io.Writer, u *demo.Upstream, every time.Duration, ends *stack) {
 	stop := make(chan struct{})
 	ends.push(func() { close(stop) })
 	go func() {
@@ -57,7 +63,7 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*
 			select {
 			case <-stop:
 				return
-			case <-time.After(o.step):
+			case <-time.After(every):
 				if err := u.Step(); err != nil {
 					slog.Error("demo upstream", "error", err)
 					return
@@ -66,7 +72,6 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*
 			}
 		}
 	}()
-	return mirrorspec.Load(file)
 }
 
 func demoSpec(dir, upstream, keyring, here, there string) []byte {
@@ -122,7 +127,7 @@ func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
 	for _, r := range spec.Regions {
 		address, ok := loopback(r.URL)
 		if r.Dir == "" || !ok {
-			fmt.Fprintf(w, "region %s: %s is not on loopback and has a web server of its own\n", r.Name, r.URL)
+			fmt.Fprintf(w, "region %s: %s has a web server of its own\n", r.Name, r.URL)
 			continue
 		}
 		h, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge)})

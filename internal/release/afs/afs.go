@@ -185,7 +185,7 @@ func (b *Backend) outcomes(v *view, want int64, before map[string]int64) []backe
 	}
 	for _, s := range v.sites {
 		if !named[s.name()] {
-			out = append(out, s.outcome("site "+s.name(), want, before))
+			out = append(out, s.outcome(s.name()+" (not in the spec)", want, before))
 		}
 	}
 	return out

@@ -100,6 +100,9 @@ func (b *Backend) look(ctx context.Context) (*view, error) {
 				s.Err = &fault.Error{Kind: fault.WrongStorage, Op: "afs: look at site", Subject: s.name(),
 					Err: fmt.Errorf("it holds tree %s, not %s", s.Held.Tree, b.Tree), Advice: "check volume-prefix and the mount point of the tree"}
 			}
+			if s.Err != nil {
+				s.Held = tree.Served{}
+			}
 		})
 	}
 	wg.Wait()
