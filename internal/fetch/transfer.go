@@ -91,7 +91,10 @@ func (t *transfer) exchange(ctx context.Context, at target, watch *time.Timer) (
 	}
 	defer resp.Body.Close()
 	watch.Reset(t.c.opt.Stall)
-	res := Result{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"), Header: resp.Header, URL: display(resp.Request.URL)}
+	res := Result{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"), Header: resp.Header, URL: at.name}
+	if resp.Request.URL != at.url {
+		res.URL = display(resp.Request.URL)
+	}
 	if resp.StatusCode == http.StatusNotModified && t.req.conditional() && t.n == 0 {
 		res.NotModified = true
 		return res, nil
@@ -147,10 +150,11 @@ func (t *transfer) reset() *failure {
 }
 
 func (t *transfer) request(ctx context.Context, at target) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at.url.String(), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "", nil)
 	if err != nil {
 		return nil, errors.New("URL is not usable")
 	}
+	r.URL, r.Host = at.url, at.url.Host // read already; nobody writes to it
 	for k, values := range t.req.Header {
 		for _, v := range values {
 			r.Header.Add(k, v)

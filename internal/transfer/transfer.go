@@ -51,10 +51,16 @@ func Run(ctx context.Context, t *tree.Tree, p *tree.Plan, shard int, o Options) 
 	r := runner{t: t, o: o}
 	results := make([][]tree.Result, len(items))
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(o.Workers, 1))
-	for i, it := range items {
+	var next atomic.Int64
+	// So many goroutines for the whole shard: a new one for each object would
+	// grow its stack anew for each request.
+	for range min(max(o.Workers, 1), len(items)) {
 		g.Go(func() (err error) {
-			results[i], err = r.item(ctx, it)
+			for i := next.Add(1) - 1; i < int64(len(items)) && err == nil; i = next.Add(1) - 1 {
+				if err = ctx.Err(); err == nil {
+					results[i], err = r.item(ctx, items[i])
+				}
+			}
 			return err
 		})
 	}

@@ -74,9 +74,10 @@ type PlanInfo struct {
 	Upstream     Upstream `json:"upstream"`
 }
 
-// A shard of the fetch list ends after this many objects or bytes.
+// A shard of the fetch list ends after this many objects or bytes: a shard
+// costs a syncfs and some events of history, and is what one worker takes.
 const (
-	shardObjects = 1000
+	shardObjects = 4000
 	shardBytes   = 1 << 30
 )
 

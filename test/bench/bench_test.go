@@ -184,6 +184,7 @@ func BenchmarkAptCycle(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	syscall.Sync() // the cycle's syncs must not write the archive out, too
 	url := nginx(b, c.dir)
 	keyring := filepath.Join(dir, "keyring.gpg")
 	if err := os.WriteFile(keyring, debrepotest.PublicKeys(c.key), 0o644); err != nil {
@@ -194,8 +195,17 @@ func BenchmarkAptCycle(b *testing.B) {
 		url, keyring)})
 	memory := worker(b, h)
 	for b.Loop() {
+		cpu, start := busy(), time.Now()
 		first := cycle(b, h, workflows.Done)
+		b.Logf("CPU of the first cycle: %s", busy().since(cpu))
+		if all, err := stages(context.Background(), h.Client, start); err != nil {
+			b.Error(err)
+		} else {
+			b.Logf("activities of the first cycle, in seconds: %s", all)
+		}
+		cpu = busy()
 		plain := bare(b, url, filepath.Join(dir, "bare"), c)
+		b.Logf("CPU of the bare downloader: %s", busy().since(cpu))
 		report(b, n, "first cycle", first)
 		report(b, n, "bare downloader, 32 connections", plain)
 		b.Logf("first / bare = %.2f", first.Seconds()/plain.Seconds())

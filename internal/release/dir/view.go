@@ -34,7 +34,7 @@ type builder struct {
 	number   int64
 	sealed   int64 // Unix time of the generation's commit: what is younger is proved anew
 	replaced []string
-	jobs     []job
+	todo     func(job) error // has a file placed; it may fail with what another file failed of
 	fetching singleflight.Group
 }
 
@@ -45,20 +45,38 @@ type job struct {
 
 func (b *builder) staged(p string) string { return b.stage(strconv.FormatInt(b.number, 10), p) }
 
-// build makes the view; old is the number of the view that is served, 0 for none.
+// build makes the view; old is the number of the view that is served, 0 for
+// none. Files are placed while further directories are made.
 func (b *builder) build(old int64) error {
-	if _, err := b.dir(".", old, &b.next.root); err != nil {
-		return err
-	}
 	g, ctx := errgroup.WithContext(b.ctx)
-	g.SetLimit(pulls)
-	for _, j := range b.jobs {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error { return b.place(ctx, j) })
+	jobs := make(chan job, 64*pulls)
+	for range pulls {
+		g.Go(func() error {
+			for j := range jobs {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := b.place(ctx, j); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	return errors.Join(g.Wait(), b.ctx.Err())
+	b.todo = func(j job) error {
+		select {
+		case jobs <- j:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	_, err := b.dir(".", old, &b.next.root)
+	close(jobs)
+	if failed := g.Wait(); failed != nil {
+		return failed // which has stopped the walk, if that failed too
+	}
+	return errors.Join(err, b.ctx.Err())
 }
 
 // dir builds directory p anew from its physical directory in view k, and
@@ -78,7 +96,9 @@ func (b *builder) dir(p string, k int64, n *node) (names int, err error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.files)) {
 		if f := n.files[name]; !f.gone {
-			b.jobs = append(b.jobs, job{f, k})
+			if err := b.todo(job{f, k}); err != nil {
+				return 0, err
+			}
 			names++
 		}
 	}
