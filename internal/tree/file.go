@@ -26,7 +26,11 @@ type File struct {
 
 // Create opens a new file in the stage.
 func (t *Tree) Create() (*File, error) {
-	name := filepath.Join(t.stageDir(), "f"+strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
+	dir, err := t.pass(stage)
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Join(dir, "f"+strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, t.explain("tree: create", name, err)
@@ -90,9 +94,13 @@ func (t *Tree) discard(p string) error {
 	if err := CheckPath(p); err != nil {
 		return err
 	}
-	to := filepath.Join(t.trashDir(), strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
+	dir, err := t.pass(trash)
+	if err != nil {
+		return err
+	}
+	to := filepath.Join(dir, strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
 	t.cfg.Crash("discard")
-	err := t.at(p, false, func(dir int, base string) error { return unix.Renameat(dir, base, unix.AT_FDCWD, to) })
+	err = t.at(p, false, func(dir int, base string) error { return unix.Renameat(dir, base, unix.AT_FDCWD, to) })
 	if errors.Is(err, fs.ErrNotExist) {
 		if t.isFenced() {
 			return t.fenced()

@@ -9,17 +9,81 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 const leasePrefix, tmpPrefix = "lease.", "tmp."
 
-func (t *Tree) stageDir() string { return t.epochDir("stage") }
-func (t *Tree) trashDir() string { return t.epochDir("trash") }
-func (t *Tree) tmpDir() string   { return t.statePath(tmpPrefix + strconv.FormatInt(t.epoch, 10)) }
+func (t *Tree) tmpDir() string { return t.statePath(tmpPrefix + strconv.FormatInt(t.epoch, 10)) }
 
 func (t *Tree) epochDir(kind string) string {
 	return filepath.Join(t.cfg.Dir, private, kind, strconv.FormatInt(t.epoch, 10))
+}
+
+const stage, trash = "stage", "trash"
+
+// passing keeps the directories of one process in stage/<epoch> and
+// trash/<epoch>. They are made when the first file passes through them: a run
+// that finds nothing new writes nothing to the tree.
+type passing struct {
+	mu   sync.Mutex
+	made map[string]string // kind to directory
+}
+
+// pass returns this process's own directory of a kind. It is made once, and
+// the lease is looked at afterwards: whoever took over either lists the
+// directory when it fences, or has its lease seen here. Nobody makes or uses
+// another process's directory, so a fenced one stays without.
+func (t *Tree) pass(kind string) (string, error) {
+	t.passing.mu.Lock()
+	defer t.passing.mu.Unlock()
+	if dir := t.passing.made[kind]; dir != "" {
+		return dir, nil
+	}
+	if t.epoch == 0 {
+		return "", t.fenced()
+	}
+	dir := filepath.Join(t.epochDir(kind), t.nonce)
+	err := os.MkdirAll(dir, 0o755)
+	for range 10 { // another process may remove the empty directory above at this moment
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err != nil {
+		return "", t.explain("tree: make", dir, err)
+	}
+	t.cfg.Crash("pass/" + kind)
+	top, err := t.topLease()
+	if err == nil && top != t.epoch {
+		err = errors.Join(t.fenced(), os.RemoveAll(dir))
+		os.Remove(t.epochDir(kind))
+	}
+	if err != nil {
+		return "", err
+	}
+	if t.passing.made == nil {
+		t.passing.made = map[string]string{}
+	}
+	t.passing.made[kind] = dir
+	return dir, nil
+}
+
+// leave removes this process's directories, and those above that became empty:
+// what is released or served has neither stage nor trash.
+func (t *Tree) leave() error {
+	t.passing.mu.Lock()
+	defer t.passing.mu.Unlock()
+	var all []error
+	for kind, dir := range t.passing.made {
+		all = append(all, removeAll(dir))
+		os.Remove(t.epochDir(kind))
+		os.Remove(filepath.Dir(t.epochDir(kind)))
+	}
+	t.passing.made = nil
+	return errors.Join(all...)
 }
 
 // Numbered lists the numbers n above 0 of the entries prefix<n> in dir, in no
@@ -105,7 +169,8 @@ func (t *Tree) Holder() (string, error) {
 }
 
 // fence removes what older epochs could still rename from, then makes our own
-// directories. Only this function makes them: a fenced run cannot bring its own back.
+// directory in the state. Only this function makes it: a fenced run cannot bring
+// its own back. Those in the tree are made when they are needed (see pass).
 func (t *Tree) fence() error {
 	mirror := filepath.Join(t.cfg.Dir, private)
 	for _, old := range []struct{ dir, prefix string }{
@@ -125,16 +190,14 @@ func (t *Tree) fence() error {
 			t.cfg.Crash("open/fenced")
 		}
 	}
-	for _, dir := range []string{t.stageDir(), t.trashDir(), t.tmpDir()} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("tree: make %s: %w", dir, err)
-		}
+	if err := os.MkdirAll(t.tmpDir(), 0o755); err != nil {
+		return fmt.Errorf("tree: make %s: %w", t.tmpDir(), err)
 	}
 	t.cfg.Crash("open/ready")
-	// Somebody may have fenced us before these directories were there to be removed.
+	// Somebody may have fenced us before this directory was there to be removed.
 	top, err := t.topLease()
 	if err == nil && top != t.epoch {
-		err = errors.Join(t.fenced(), os.RemoveAll(t.stageDir()), os.RemoveAll(t.trashDir()), os.RemoveAll(t.tmpDir()))
+		err = errors.Join(t.fenced(), os.RemoveAll(t.tmpDir()))
 	}
 	return err
 }

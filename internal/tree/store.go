@@ -145,10 +145,14 @@ func (t *Tree) OpenIndex(d manifest.Digest) (*os.File, error) {
 
 // LandIndex places kept content at p at once: for immutable files whose content is an index (by-hash).
 func (t *Tree) LandIndex(d manifest.Digest, p string) error {
-	staged := filepath.Join(t.stageDir(), "i"+strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
+	dir, err := t.pass(stage)
+	if err != nil {
+		return err
+	}
+	staged := filepath.Join(dir, "i"+strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
 	blob := t.blobPath("index", d)
-	err := os.Link(blob, staged)
-	if errors.Is(err, unix.EXDEV) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ENOTSUP) {
+	err = os.Link(blob, staged)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another file system, or one that cannot: AFS links within a directory only
 		err = copyFile(blob, staged)
 	}
 	if err != nil {

@@ -12,7 +12,7 @@
 //
 //	<dir>/.mirror/id                identity, made by Setup only
 //	<dir>/.mirror/generation.json   what the tree serves (see Generation)
-//	<dir>/.mirror/stage/<epoch>/    files on their way in
+//	<dir>/.mirror/stage/<epoch>/    files on their way in, in a directory for each process
 //	<dir>/.mirror/trash/<epoch>/    files on their way out
 //	<state>/id  lease.<epoch>  tmp.<epoch>/
 //	<state>/intent.<n>              a commit that is under way
@@ -60,6 +60,8 @@ type Tree struct {
 	seq   atomic.Int64
 	nonce string // keeps the temporary names of several processes of one epoch apart
 	dirs  dirs
+
+	passing passing
 }
 
 // Open checks the identity, takes the lease, fences older epochs and rolls an
@@ -163,10 +165,11 @@ func Read(cfg Config) (*Tree, error) {
 	return &Tree{cfg: cfg, id: id, nonce: rand.Text()[:10], dirs: dirs{root: cfg.Dir, open: map[string]*dir{}}}, nil
 }
 
-// Close releases the directory handles; the lease stays until somebody takes over.
+// Close releases the directory handles and removes what is staged or thrown
+// away; the lease stays until somebody takes over.
 func (t *Tree) Close() error {
 	t.dirs.close()
-	return nil
+	return t.leave()
 }
 
 // ID returns the tree's identity.
@@ -208,9 +211,13 @@ func (t *Tree) isFenced() bool {
 	if t.epoch == 0 {
 		return true
 	}
-	_, err := os.Lstat(t.stageDir())
-	if err == nil {
-		_, err = os.Lstat(t.tmpDir())
+	t.passing.mu.Lock()
+	defer t.passing.mu.Unlock()
+	_, err := os.Lstat(t.tmpDir())
+	for _, dir := range t.passing.made {
+		if err == nil {
+			_, err = os.Lstat(dir)
+		}
 	}
 	return errors.Is(err, fs.ErrNotExist)
 }

@@ -341,7 +341,7 @@ func TestHostilePaths(t *testing.T) {
 			t.Errorf("%s holds %v", d, left)
 		}
 	}
-	if stage, _ := filepath.Glob(filepath.Join(dir, "tree/.mirror/stage/*/*")); len(stage) != 0 {
+	if stage, _ := filepath.Glob(filepath.Join(dir, "tree/.mirror/stage/*/*/*")); len(stage) != 0 {
 		t.Errorf("refused files stay in the stage: %v", stage)
 	}
 }
@@ -451,4 +451,61 @@ func FuzzCheckPath(f *testing.F) {
 			t.Errorf("%q was accepted and leads to %q", p, rel)
 		}
 	})
+}
+
+// TestQuietRunLeavesTheTreeAlone: on AFS everything written to the tree makes
+// the read-write volume differ from what is served.
+func TestQuietRunLeavesTheTreeAlone(t *testing.T) {
+	cfg := config(setup(t), nil)
+	first, err := tree.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(commit(first, story[0]), first.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before := listing(t, cfg.Dir)
+	tr, err := tree.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := tr.Tend(t.Context(), time.Now(), time.Hour, nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, listing(t, cfg.Dir)); diff != "" {
+		t.Errorf("an open tree was written to:\n%s", diff)
+	}
+	f, err := tr.Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"stage", "trash"} {
+		if _, err := os.Lstat(filepath.Join(cfg.Dir, ".mirror", name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+}
+
+// listing maps every name below dir to when it was changed.
+func listing(t *testing.T, dir string) map[string]time.Time {
+	t.Helper()
+	out := map[string]time.Time{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			out[name] = info.ModTime()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
