@@ -3,8 +3,8 @@
 # `fs setacl` and no `fs mkmount`: so volumes are born from a dump that mkdump.pl writes, with ACL and mount points.
 
 # Mount points below /afs/CELL and /afs/.CELL, made with the cell: of mirrors, and for tests. Those whose volume does
-# not exist yet dangle.
-MOUNTS="debian ubuntu pypi apt state $(printf 't%02d ' {1..40})"
+# not exist yet dangle. A client keeps what it read of a removed volume, so a test's name is used once: until the next up.
+MOUNTS="debian ubuntu pypi apt state $(printf 't%03d ' {1..400})"
 
 vldb() { enter db1 vos listvldb -name "$1" -noresolve -noauth -quiet 2>/dev/null; }
 has_vol() { vldb "$1" >/dev/null; }

@@ -1,0 +1,46 @@
+package afslab
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"mirrorcycle/deploy/afs-cell/netns"
+)
+
+// Stop takes the power from a host; Start gives it back, as the end of the test does.
+func (c *Cell) Stop(tb testing.TB, host string) { tb.Helper(); c.fault(tb, host, "stop", "start") }
+
+// Start boots a host and waits until it serves. A host that runs is left alone.
+func (c *Cell) Start(tb testing.TB, host string) { tb.Helper(); c.must(tb, "start", host) }
+
+// Cut pulls a host's network cable; Heal plugs it in, as the end of the test does.
+func (c *Cell) Cut(tb testing.TB, host string) { tb.Helper(); c.fault(tb, host, "cut", "heal") }
+
+// Heal plugs a host's network cable in.
+func (c *Cell) Heal(tb testing.TB, host string) { tb.Helper(); c.must(tb, "heal", host) }
+
+func (c *Cell) fault(tb testing.TB, host, verb, undo string) {
+	tb.Helper()
+	c.must(tb, verb, host)
+	tb.Cleanup(func() { c.must(tb, undo, host) })
+}
+
+func (c *Cell) must(tb testing.TB, args ...string) {
+	tb.Helper()
+	if _, err := c.cell(args...); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Dial connects to a literal address as a process in the host would: for an
+// http.Transport of a client that lives in a region.
+func (c *Cell) Dial(ctx context.Context, host, addr string) (net.Conn, error) {
+	return netns.Dial(ctx, c.Init(host), addr)
+}
+
+// Listen listens on a literal address inside a host: for a server of this
+// process that commands in the host are to reach.
+func (c *Cell) Listen(ctx context.Context, host, addr string) (net.Listener, error) {
+	return netns.Listen(ctx, c.Init(host), addr)
+}
