@@ -31,8 +31,8 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := bigPlan(t, tr, free)
-	storage := mirrorspec.Storage{MinFree: mirrorspec.Size(free / 4)}
-	if err := precheck(tr, storage, p, 0, 1); !errors.Is(err, fault.NoSpace) {
+	target := Target{Storage: mirrorspec.Storage{MinFree: mirrorspec.Size(free / 4)}}
+	if err := precheck(t.Context(), tr, target, p, 0, 1); !errors.Is(err, fault.NoSpace) {
 		t.Fatalf("a plan as large as the disk's free space is begun: %v", err)
 	}
 	there, err := os.Create(filepath.Join(cfg.Dir, "big"))
@@ -40,11 +40,11 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 		err = errors.Join(there.Truncate(free), there.Close()) // it has no blocks
 	}
 	need.That(t, err == nil, fmt.Sprint("no large sparse files: ", err))
-	if err := precheck(tr, storage, p, 0, 1); err != nil {
+	if err := precheck(t.Context(), tr, target, p, 0, 1); err != nil {
 		t.Error(err)
 	}
-	storage.MinFree = mirrorspec.Size(2 * free)
-	if err := precheck(tr, storage, p, 0, 1); !errors.Is(err, fault.NoSpace) {
+	target.Storage.MinFree = mirrorspec.Size(2 * free)
+	if err := precheck(t.Context(), tr, target, p, 0, 1); !errors.Is(err, fault.NoSpace) {
 		t.Errorf("what is to stay free is not kept free: %v", err)
 	}
 }

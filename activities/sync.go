@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"sync"
 	"time"
@@ -13,8 +14,10 @@ import (
 	"mirrorcycle/internal/apt"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/pypi"
 	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/release/afs"
 	"mirrorcycle/internal/transfer"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/verify"
@@ -130,7 +133,10 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if err != nil {
 			return err
 		}
-		if err := precheck(t, in.Target.Storage, p, 0, p.Info.Shards); err != nil {
+		if err := precheck(ctx, t, in.Target, p, 0, p.Info.Shards); err != nil {
+			return err
+		}
+		if err := fits(ctx, t, in.Target, planned(p)); err != nil {
 			return err
 		}
 		out.Info.Deferred, out.Info.Emptied = few(out.Info.Deferred), few(out.Info.Emptied)
@@ -144,8 +150,9 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 
 // precheck refuses shards of a plan that would fill the disk, before their
 // first byte. What an earlier run brought needs no room any more.
-func precheck(t *tree.Tree, st mirrorspec.Storage, p *tree.Plan, from, to int) error {
-	free, err := t.Free()
+func precheck(ctx context.Context, t *tree.Tree, target Target, p *tree.Plan, from, to int) error {
+	free, err := room(ctx, t, target)
+	st := target.Storage
 	if err != nil || free >= p.Info.Bytes+int64(st.MinFree) {
 		return err
 	}
@@ -162,7 +169,73 @@ func precheck(t *tree.Tree, st mirrorspec.Storage, p *tree.Plan, from, to int) e
 	}
 	return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: t.Dir(),
 		Err:    fmt.Errorf("%d bytes to fetch and %d to keep free, %d are free", need-int64(st.MinFree), st.MinFree, free),
-		Advice: "free space, mirror less, or lower storage.min-free"}
+		Advice: "free space, mirror less, raise the volume's quota if it has one, or lower storage.min-free"}
+}
+
+// room is how many bytes may still be written to a tree. The file system of an
+// AFS client cannot say; the volume's quota and its partition do.
+func room(ctx context.Context, t *tree.Tree, target Target) (int64, error) {
+	if target.AFS == nil {
+		return t.Free()
+	}
+	return release.Sites(volume(target, nil, t.ID().Tree)).Room(ctx)
+}
+
+// fits refuses paths that an AFS directory has no room for, before their first byte.
+func fits(ctx context.Context, t *tree.Tree, target Target, added iter.Seq2[string, error]) error {
+	if target.AFS == nil {
+		return nil
+	}
+	g, err := t.Committed()
+	if err != nil {
+		return err
+	}
+	now, err := t.ManifestOf(g)
+	if err != nil {
+		return err
+	}
+	retained, err := t.Retained()
+	if err != nil {
+		return err
+	}
+	return afs.Fit(now, retained, added)
+}
+
+// planned yields what a plan fetches and the tree does not hold.
+func planned(p *tree.Plan) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for shard := range p.Info.Shards {
+			for it, err := range p.Items(shard) {
+				if !yield(it.Path, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// settled yields the paths that a commit adds to the tree.
+func settled(t *tree.Tree, req tree.CommitRequest) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		g, err := t.Committed()
+		if err != nil {
+			yield("", err)
+			return
+		}
+		now, err := t.ManifestOf(g)
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for d, err := range manifest.Diff(now, req.Manifest) {
+			if err == nil && (d.Old != nil || !d.New.Kind.IsIndex()) {
+				continue // the objects have landed
+			}
+			if !yield(d.Path(), err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // few bounds a list that crosses Temporal, which refuses large results: when
@@ -185,7 +258,7 @@ func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 		}
 		// Other mirrors have been filling the same disk since the plan was made.
 		if !p.IsDone(in.Shard) {
-			if err := precheck(t, in.Target.Storage, p, in.Shard, in.Shard+1); err != nil {
+			if err := precheck(ctx, t, in.Target, p, in.Shard, in.Shard+1); err != nil {
 				return err
 			}
 		}
@@ -228,6 +301,9 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 		req, notes, err := engine.Settle(ctx, t, p)
 		out.Deferred = few(notes)
 		if err != nil || req.Manifest == nil {
+			return err
+		}
+		if err := fits(ctx, t, in.Target, settled(t, req)); err != nil {
 			return err
 		}
 		req.Plan, req.Above = in.Plan, in.Above

@@ -5,8 +5,8 @@ package house
 // floors only; rooms of one floor are strangers. Tests may look anywhere.
 var Floors = [][]string{
 	{"internal/fault", "internal/house"},
-	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread"},
-	{"internal/fetch", "internal/tree", "internal/debrepo/debrepotest"},
+	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread", "deploy/afs-cell/netns"},
+	{"internal/fetch", "internal/tree", "internal/debrepo/debrepotest", "deploy/afs-cell/forward"},
 	{"internal/backend", "internal/transfer"},
 	{"internal/release/dir", "internal/release/afs"},
 	{"internal/apt", "internal/pypi", "internal/verify", "internal/release"},

@@ -149,6 +149,56 @@ func (m *Manifest) Under(prefix string) iter.Seq2[Entry, error] {
 	}
 }
 
+// Children yields the names right below the directory dir, "" for the top, by
+// ascending path: of a subdirectory its name once, however much is in it.
+func (m *Manifest) Children(dir string) iter.Seq2[string, error] {
+	prefix := dir
+	if dir != "" {
+		prefix += "/"
+	}
+	return func(yield func(string, error) bool) {
+		start := m.children(prefix, prefix, yield)
+		for start != "" {
+			start = m.children(prefix, start, yield)
+		}
+	}
+}
+
+// skip is how many entries of a subdirectory are read over before the next
+// child is looked for.
+const skip = 4096
+
+// children goes on from start, and returns where to go on if it left a large
+// subdirectory, "" at the end.
+func (m *Manifest) children(prefix, start string, yield func(string, error) bool) string {
+	last, seen := "", 0
+	for e, err := range m.from(m.find(start), start) {
+		if err != nil {
+			yield("", err)
+			return ""
+		}
+		rest, ok := strings.CutPrefix(e.Path, prefix)
+		if !ok {
+			return ""
+		}
+		name, _, nested := strings.Cut(rest, "/")
+		if name == last {
+			if seen++; seen > skip {
+				return prefix + name + "0" // the first path behind name + "/"
+			}
+			continue
+		}
+		last, seen = name, 0
+		if !yield(name, nil) {
+			return ""
+		}
+		if nested {
+			seen++
+		}
+	}
+	return ""
+}
+
 func (m *Manifest) from(i int, start string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for ; i < len(m.segments); i++ {

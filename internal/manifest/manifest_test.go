@@ -254,3 +254,28 @@ func FuzzParseEntry(f *testing.F) {
 		}
 	})
 }
+
+func TestChildren(t *testing.T) {
+	model := map[string]manifest.Entry{}
+	for i := range 20000 {
+		p := fmt.Sprintf("big/%05d", i)
+		model[p] = entry(p, 1)
+	}
+	for _, p := range []string{"a", "big-file", "big0", "c/d/e", "c/f", "c/f.g"} {
+		model[p] = entry(p, 1)
+	}
+	store := newMemory()
+	m := write(t, store, model)
+	for dir, want := range map[string][]string{"": {"a", "big-file", "big", "big0", "c"}, "c": {"d", "f", "f.g"}, "c/d": {"e"}, "none": nil} {
+		var got []string
+		for name, err := range m.Children(dir) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("children of %q (-want +got):\n%s", dir, diff)
+		}
+	}
+}

@@ -239,7 +239,10 @@ func (t *Tree) writeServed(data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Sync()); err == nil {
+		err = t.finish(f.File)
+	}
+	if err != nil {
 		return t.explain("tree: write", ServedPath, err)
 	}
 	t.cfg.Crash("served")

@@ -53,10 +53,44 @@ func (f *File) Discard() error { return errors.Join(f.Close(), os.Remove(f.Name(
 // Land closes the file and renames it to path in the tree, replacing what is
 // there. The caller has proved the content. It is durable after the next Sync.
 func (f *File) Land(p string) error {
-	if err := f.Close(); err != nil {
+	if err := f.tree.finish(f.File); err != nil {
 		return f.tree.explain("tree: write", p, err)
 	}
 	return f.tree.land(f.Name(), p)
+}
+
+// finish closes a file that was written. Where the file system may lose it
+// without an error, it is read again by its name: a FUSE client of AFS lets
+// writes beyond the quota, fsync and close succeed, and then forgets them.
+func (t *Tree) finish(f *os.File) error {
+	if !t.forgetful {
+		return f.Close()
+	}
+	name := f.Name()
+	want, err := hashOf(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	again, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer again.Close()
+	got, err := hashOf(again)
+	if err == nil && got != want {
+		err = &fault.Error{Kind: fault.NoSpace, Op: "tree: write", Subject: name,
+			Err: errors.New("the file system has lost what was written"), Advice: "raise the volume's quota, or free space"}
+	}
+	return err
+}
+
+func hashOf(f *os.File) (manifest.Digest, error) {
+	h := sha256.New()
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return manifest.Digest{}, err
+	}
+	_, err := io.Copy(h, f)
+	return manifest.Digest(h.Sum(nil)), err
 }
 
 // land renames a staged file into place. The stage is named by its path, never

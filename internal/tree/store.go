@@ -121,7 +121,7 @@ func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
 	err := os.Rename(f.Name(), name)
 	if errors.Is(err, unix.EXDEV) {
 		temp := t.tempName()
-		if err = copyFile(f.Name(), temp); err == nil {
+		if err = t.copyFile(f.Name(), temp); err == nil {
 			err = errors.Join(os.Rename(temp, name), os.Remove(f.Name()))
 		}
 	}
@@ -153,7 +153,7 @@ func (t *Tree) LandIndex(d manifest.Digest, p string) error {
 	blob := t.blobPath("index", d)
 	err = os.Link(blob, staged)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // another file system, or one that cannot: AFS links within a directory only
-		err = copyFile(blob, staged)
+		err = t.copyFile(blob, staged)
 	}
 	if err != nil {
 		return t.explain("tree: stage index", p, err)
@@ -166,16 +166,18 @@ func (t *Tree) LandIndex(d manifest.Digest, p string) error {
 	return nil
 }
 
-func copyFile(from, to string) error {
+func (t *Tree) copyFile(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	out, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	if _, err = io.Copy(out, in); err != nil {
+		return errors.Join(err, out.Close())
+	}
+	return t.finish(out)
 }

@@ -61,7 +61,8 @@ type Tree struct {
 	nonce string // keeps the temporary names of several processes of one epoch apart
 	dirs  dirs
 
-	passing passing
+	passing   passing
+	forgetful bool // the tree's file system may lose what was written without an error
 }
 
 // Open checks the identity, takes the lease, fences older epochs and rolls an
@@ -162,7 +163,11 @@ func Read(cfg Config) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{cfg: cfg, id: id, nonce: rand.Text()[:10], dirs: dirs{root: cfg.Dir, open: map[string]*dir{}}}, nil
+	var st unix.Statfs_t
+	if err := unix.Statfs(cfg.Dir, &st); err != nil {
+		return nil, fmt.Errorf("tree: look at the file system of %s: %w", cfg.Dir, err)
+	}
+	return &Tree{cfg: cfg, id: id, nonce: rand.Text()[:10], dirs: dirs{root: cfg.Dir, open: map[string]*dir{}}, forgetful: st.Type == unix.FUSE_SUPER_MAGIC}, nil
 }
 
 // Close releases the directory handles and removes what is staged or thrown

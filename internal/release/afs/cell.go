@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"time"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/vos"
 )
 
@@ -65,4 +67,40 @@ func run(ctx context.Context, list []string) ([]byte, error) {
 		return out.Bytes(), vos.Classify(exit.ExitCode(), out.Bytes(), errs.Bytes())
 	}
 	return nil, fmt.Errorf("afs: run %s: %w", list[0], err)
+}
+
+// Room returns how many bytes may still be written to the read-write volume:
+// what its quota leaves, and no more than its partition has free. It asks the
+// servers; a client would say what it likes.
+func (b *Backend) Room(ctx context.Context) (int64, error) {
+	out, err := b.Cell.ask(ctx, "examine", b.Volume, "-format")
+	if err != nil {
+		return 0, fmt.Errorf("afs: examine volume %s: %w", b.Volume, err)
+	}
+	all, err := vos.ParseExamine(out)
+	if err == nil && (len(all) == 0 || all[0].Status != "OK") {
+		err = &fault.Error{Kind: fault.Unavailable, Op: "afs: examine volume", Subject: b.Volume, Err: errors.New("a transaction has it"), Advice: "try again"}
+	}
+	if err != nil {
+		return 0, err
+	}
+	v := all[0]
+	out, err = b.Cell.ask(ctx, "partinfo", "-server", v.Server.String(), "-partition", v.Partition)
+	if err != nil {
+		return 0, fmt.Errorf("afs: look at partition %s of %s: %w", v.Partition, v.Server, err)
+	}
+	parts, err := vos.ParsePartinfo(out)
+	if err != nil {
+		return 0, err
+	}
+	room := int64(math.MaxInt64)
+	if v.Quota > 0 {
+		room = max(0, v.Quota-v.Used) << 10
+	}
+	for _, p := range parts {
+		if p.Name == v.Partition {
+			room = min(room, p.Free<<10)
+		}
+	}
+	return room, nil
 }
