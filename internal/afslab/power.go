@@ -2,6 +2,7 @@ package afslab
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 
@@ -19,6 +20,16 @@ func (c *Cell) Cut(tb testing.TB, host string) { tb.Helper(); c.fault(tb, host, 
 
 // Heal plugs a host's network cable in.
 func (c *Cell) Heal(tb testing.TB, host string) { tb.Helper(); c.must(tb, "heal", host) }
+
+// Slow lets a host receive at this rate only, such as "20mbit", until the test
+// ends or Slow says "off": so that a release lasts long enough to interrupt it.
+func (c *Cell) Slow(tb testing.TB, host, rate string) {
+	tb.Helper()
+	c.must(tb, "slow", host, rate)
+	if rate != "off" {
+		tb.Cleanup(func() { c.must(tb, "slow", host, "off") })
+	}
+}
 
 func (c *Cell) fault(tb testing.TB, host, verb, undo string) {
 	tb.Helper()
@@ -43,4 +54,14 @@ func (c *Cell) Dial(ctx context.Context, host, addr string) (net.Conn, error) {
 // process that commands in the host are to reach.
 func (c *Cell) Listen(ctx context.Context, host, addr string) (net.Listener, error) {
 	return netns.Listen(ctx, c.Init(host), addr)
+}
+
+// ListenPacket opens a UDP socket inside a host.
+func (c *Cell) ListenPacket(ctx context.Context, host, addr string) (net.PacketConn, error) {
+	return netns.ListenPacket(ctx, c.Init(host), addr)
+}
+
+// Path is a path of a host as this process reaches it, until the host is stopped.
+func (c *Cell) Path(host, name string) string {
+	return fmt.Sprintf("/proc/%d/root%s", c.Init(host), name)
 }

@@ -99,6 +99,11 @@ plug() { # a cable between the bridge and the host
 cable() { nsenter -t "$(pid_up sw)" -n ip link set "v$1" "$2"; }
 cable_cut() { ! nsenter -t "$(pid_up sw)" -n ip -o link show "v$1" 2>/dev/null | grep -q '[<,]UP[,>]'; }
 
+slow() {
+  nsenter -t "$(pid_up sw)" -n tc qdisc del dev "v$1" root 2>/dev/null || true
+  [ "$2" = off ] || nsenter -t "$(pid_up sw)" -n tc qdisc add dev "v$1" root tbf rate "$2" burst 64kb latency 200ms
+}
+
 # bind_into HOST PATH...: seen from the host's mount namespace, this machine's file system is beside the host's root.
 bind_into() {
   local h=$1 R=$H/$1/root p d; shift

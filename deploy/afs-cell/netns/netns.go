@@ -1,4 +1,4 @@
-// Package netns opens TCP sockets in the network namespace of another process.
+// Package netns opens sockets in the network namespace of another process.
 package netns
 
 import (
@@ -24,6 +24,14 @@ func Listen(ctx context.Context, pid int, addr string) (net.Listener, error) {
 	return within(pid, func() (net.Listener, error) {
 		var l net.ListenConfig
 		return l.Listen(ctx, "tcp", addr)
+	})
+}
+
+// ListenPacket opens a UDP socket as a process beside pid would.
+func ListenPacket(ctx context.Context, pid int, addr string) (net.PacketConn, error) {
+	return within(pid, func() (net.PacketConn, error) {
+		var l net.ListenConfig
+		return l.ListenPacket(ctx, "udp", addr)
 	})
 }
 
