@@ -231,7 +231,9 @@ func (p *planner) put(w *world, c manifest.Change, suite string) error {
 			return err
 		}
 	}
-	return p.w.Fetch(tree.Item{Path: c.Path, Size: c.Size, SHA256: c.Digest.String(), Unit: suite, Kept: p.t.HasIndex(c.Digest, c.Size)})
+	// Only what is an index, too, or replaces other bytes can be in the state already.
+	kept := (byHash || p.e.cfg.Replace) && p.t.HasIndex(c.Digest, c.Size)
+	return p.w.Fetch(tree.Item{Path: c.Path, Size: c.Size, SHA256: c.Digest.String(), Unit: suite, Kept: kept})
 }
 
 func openTable(t *tree.Tree, id string) (*manifest.Manifest, error) {

@@ -82,46 +82,8 @@ func (t *Tree) prepare(base *Generation, req CommitRequest) (intent, error) {
 			g.Aux[name] = id.String()
 		}
 	}
-	for d, err := range manifest.Diff(old, req.Manifest) {
-		if err == nil {
-			err = t.count(&g.Changes, d)
-		}
-		if err != nil {
-			return intent{}, err
-		}
-	}
-	return intent{Generation: g, BaseManifest: old.ID().String()}, nil
-}
-
-// count adds d to the totals and checks that its content is at hand.
-func (t *Tree) count(c *Changes, d manifest.Delta) error {
-	switch {
-	case d.New == nil && d.Old.Kind.IsIndex():
-		c.Indexes++
-	case d.New == nil:
-		c.Dropped++
-	case d.New.Kind.IsIndex():
-		c.Indexes++
-		if _, err := os.Stat(t.blobPath("index", d.New.Digest)); err != nil {
-			return fmt.Errorf("tree: commit %s: content of the index is not kept: %w", d.New.Path, err)
-		}
-	default:
-		if d.Old != nil {
-			c.Replaced++
-		} else {
-			c.Added++
-			c.AddedBytes += d.New.Size
-		}
-		size, ok, err := t.Stat(d.New.Path)
-		if err != nil {
-			return err
-		}
-		if !ok || size != d.New.Size {
-			return &fault.Error{Kind: fault.Corrupt, Op: "tree: commit", Subject: d.New.Path,
-				Err: fmt.Errorf("the object is not in the tree with %d bytes", d.New.Size), Advice: "run the mirror again"}
-		}
-	}
-	return nil
+	g.Changes, err = t.changes(old, req.Manifest)
+	return intent{Generation: g, BaseManifest: old.ID().String()}, err
 }
 
 // rollForward finishes the commit that an earlier epoch began.

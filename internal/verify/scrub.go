@@ -65,9 +65,10 @@ func Scrub(ctx context.Context, t *tree.Tree, g *tree.Generation, now time.Time)
 // and returns the damaged ones, as many as a report holds.
 func (c *checker) scrub(ctx context.Context, again []string, due func(path string) bool) (damaged []string, err error) {
 	look := func(e manifest.Entry) error {
+		p := &part{t: c.t, deep: true}
+		err := p.entry(e)
 		before := len(c.report.Problems)
-		err := c.entry(e)
-		if len(c.report.Problems) > before {
+		if c.take(p); len(c.report.Problems) > before {
 			damaged = append(damaged, e.Path)
 		}
 		return errors.Join(err, ctx.Err())

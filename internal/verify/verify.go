@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
@@ -35,7 +34,8 @@ type Options struct {
 	Since   *tree.Generation // compare with this one; nil for all of the new one
 	Full    bool             // every entry, and no file beside them
 	Deep    bool             // hash every object looked at
-	// Progress is called now and then with the entries and bytes so far.
+	// Progress is called now and then with the entries and bytes so far, from
+	// several goroutines.
 	Progress func(entries, bytes int64)
 }
 
@@ -77,20 +77,8 @@ func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Rep
 	if err != nil {
 		return c.report, err
 	}
-	for d, err := range manifest.Diff(old, c.m) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return c.report, err
-		}
-		if d.New == nil {
-			c.removed(*d.Old)
-			continue
-		}
-		if err := c.entry(*d.New); err != nil {
-			return c.report, err
-		}
+	if err := c.files(ctx, manifest.Diff(old, c.m)); err != nil {
+		return c.report, err
 	}
 	if err := c.formats(ctx); err != nil {
 		return c.report, err
@@ -106,62 +94,7 @@ type checker struct {
 	m       *manifest.Manifest
 	o       Options
 	report  Report
-	entries int64
 	indexes []manifest.Entry // changed ones, for the format
-}
-
-// entry checks that a file is there as the manifest says.
-func (c *checker) entry(e manifest.Entry) error {
-	c.entries++
-	if c.o.Progress != nil && c.entries%256 == 0 {
-		c.o.Progress(c.entries, c.report.Hashed)
-	}
-	size, there, err := c.t.Stat(e.Path)
-	switch {
-	case err != nil && fault.KindOf(err) != fault.Hostile:
-		return err
-	case err != nil:
-		c.report.problem("%v", err)
-		return nil
-	case !there:
-		c.report.problem("%s is missing", e.Path)
-		return nil
-	case size != e.Size:
-		c.report.problem("%s has %d bytes, want %d", e.Path, size, e.Size)
-		return nil
-	}
-	if e.Kind.IsIndex() {
-		c.report.Indexes++
-		c.indexes = append(c.indexes, e)
-		return c.hash(e)
-	}
-	c.report.Objects++
-	if c.o.Deep {
-		return c.hash(e)
-	}
-	return nil
-}
-
-func (c *checker) hash(e manifest.Entry) error {
-	got, err := c.t.Hash(e.Path)
-	if err != nil {
-		return err
-	}
-	c.report.Hashed += got.Size
-	if got.Digest != e.Digest {
-		c.report.problem("%s has SHA-256 %s, want %s", e.Path, got.Digest, e.Digest)
-	}
-	return nil
-}
-
-// removed checks that an index that is no longer named is no longer served.
-func (c *checker) removed(e manifest.Entry) {
-	if !e.Kind.IsIndex() {
-		return
-	}
-	if _, there, err := c.t.Stat(e.Path); err != nil || there {
-		c.report.problem("%s is still there, and no longer named", e.Path)
-	}
 }
 
 func (c *checker) formats(ctx context.Context) error {

@@ -24,6 +24,10 @@ import (
 // pulls is how many files are placed at once.
 const pulls = 8
 
+// together is how many files of a directory are placed one after the other:
+// links into one directory wait for each other.
+const together = 16
+
 // builder makes the next view in the stage.
 type builder struct {
 	*session
@@ -34,7 +38,7 @@ type builder struct {
 	number   int64
 	sealed   int64 // Unix time of the generation's commit: what is younger is proved anew
 	replaced []string
-	todo     func(job) error // has a file placed; it may fail with what another file failed of
+	todo     func([]job) error // has a file placed; it may fail with what another file failed of
 	fetching singleflight.Group
 }
 
@@ -49,23 +53,25 @@ func (b *builder) staged(p string) string { return b.stage(strconv.FormatInt(b.n
 // none. Files are placed while further directories are made.
 func (b *builder) build(old int64) error {
 	g, ctx := errgroup.WithContext(b.ctx)
-	jobs := make(chan job, 64*pulls)
+	jobs := make(chan []job, 64*pulls)
 	for range pulls {
 		g.Go(func() error {
-			for j := range jobs {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				if err := b.place(ctx, j); err != nil {
-					return err
+			for batch := range jobs {
+				for _, j := range batch {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					if err := b.place(ctx, j); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
 		})
 	}
-	b.todo = func(j job) error {
+	b.todo = func(batch []job) error {
 		select {
-		case jobs <- j:
+		case jobs <- batch:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -94,12 +100,16 @@ func (b *builder) dir(p string, k int64, n *node) (names int, err error) {
 			return 0, err
 		}
 	}
+	var batch []job
 	for _, name := range slices.Sorted(maps.Keys(n.files)) {
 		if f := n.files[name]; !f.gone {
-			if err := b.todo(job{f, k}); err != nil {
-				return 0, err
-			}
+			batch = append(batch, job{f, k})
 			names++
+		}
+	}
+	for part := range slices.Chunk(batch, together) {
+		if err := b.todo(part); err != nil {
+			return 0, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.dirs)) {
