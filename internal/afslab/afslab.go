@@ -63,7 +63,7 @@ func Up(tb testing.TB) *Cell {
 	need.That(tb, os.Geteuid() == 0, "an AFS cell needs root for its namespaces")
 	for _, p := range []string{"vos", "k5start", "aklog", "nsenter", "/usr/sbin/bosserver", "/usr/sbin/krb5kdc", "/usr/sbin/afsd.fuse", "cc"} {
 		_, err := exec.LookPath(p)
-		need.That(tb, err == nil, "no "+p+": test/prepare afs installs the packages of an AFS cell")
+		need.That(tb, err == nil, "no "+p+"; deploy/afs-cell/README.md lists the packages")
 	}
 	shared.once.Do(func() { shared.cell, shared.err = up() })
 	if shared.err != nil {

@@ -31,6 +31,9 @@ var messages = []struct {
 	{"already locked", fault.Conflict, "somebody else works on the volume: wait, or see vos status and vos unlock"},
 	{"currently LOCKED", fault.Conflict, "somebody else works on the volume: wait, or see vos status and vos unlock"},
 	{"no such entry", fault.Config, "make the volume: starter setup, or vos create"},
+	{"Unknown volume ID or name", fault.Config, "make the volume, or release it for the first time"},
+	{"as indicated by the VLDB", fault.Config, "the server lost it: vos remsite, vos addsite, vos release -force-reclone"},
+	{"does not exist on the server", fault.Config, "check the partition's name"},
 	{"has no replicas", fault.Config, "add sites: starter setup, or vos addsite"},
 	{"RO already exists", fault.Conflict, "the site is there already"},
 	{"already exists", fault.Conflict, "choose another name, or remove it"},
@@ -43,6 +46,8 @@ var messages = []struct {
 	{"ommunication failure", fault.Unavailable, "check that the server runs and can be reached"},
 	{"server or network not responding", fault.Unavailable, "check that the server runs and can be reached"},
 	{"no quorum elected", fault.Unavailable, "the database servers have just started; try again"},
+	// What vos prints where a site's partition is full, and not only there.
+	{"Problems encountered in reading the dump", fault.Unavailable, "see whether the partition of the site is full (vos partinfo)"},
 	{"could not be released", fault.Unavailable, "the sites that missed it get it with the next release"},
 	{"could not be completed", fault.Unavailable, "the sites that missed it get it with the next release"},
 }

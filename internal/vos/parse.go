@@ -1,7 +1,6 @@
 package vos
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"iter"
@@ -22,8 +21,8 @@ func malformed(command, line string) error {
 // lines yields the lines without leading and trailing blanks, and without empty ones.
 func lines(out []byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
-		for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
-			if l := strings.TrimSpace(s.Text()); l != "" && !yield(l) {
+		for l := range bytes.Lines(out) {
+			if l := strings.TrimSpace(string(l)); l != "" && !yield(l) {
 				return
 			}
 		}
