@@ -1,15 +1,20 @@
 package afslab_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"mirrorcycle/internal/afslab"
 )
@@ -106,6 +111,102 @@ func TestPathsAndPortsCross(t *testing.T) {
 	if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 		conn.Close()
 		t.Error("the port of web1 is this machine's too")
+	}
+}
+
+func TestACommandDiesWithItsProcess(t *testing.T) {
+	c := afslab.Up(t)
+	for name, end := range map[string]func(*exec.Cmd) error{
+		"killed":   func(cmd *exec.Cmd) error { return cmd.Process.Kill() },
+		"signaled": func(cmd *exec.Cmd) error { return c.Signal(cmd, syscall.SIGINT) },
+	} {
+		cmd := c.Command(t.Context(), afslab.Writer, "sh", "-c", "echo started; exec cat /dev/zero >/dev/null")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, make([]byte, len("started"))); err != nil {
+			t.Fatal(err)
+		}
+		pid, err := c.Pid(cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(gone)
+		if err := end(cmd); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := unix.Poll([]unix.PollFd{{Fd: int32(gone), Events: unix.POLLIN}}, 10_000); n != 1 || err != nil {
+			t.Errorf("%s: it runs on: %v", name, err)
+		}
+		cmd.Wait()
+	}
+}
+
+func TestTheForwarderCarriesBothWays(t *testing.T) {
+	c := afslab.Up(t)
+	program := filepath.Join(t.TempDir(), "forward")
+	if out, err := exec.Command("go", "build", "-o", program, "mirrorcycle/deploy/afs-cell/forward").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	here, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := c.Listen(t.Context(), afslab.Web2, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		to   net.Listener
+		dial func(addr string) (net.Conn, error)
+		args []string
+	}{
+		"into the host":   {there, func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }, nil},
+		"out of the host": {here, func(addr string) (net.Conn, error) { return c.Dial(t.Context(), afslab.Web2, addr) }, []string{"--inside"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			go echo(tc.to)
+			cmd := exec.CommandContext(t.Context(), program, append(tc.args, "--pid", fmt.Sprint(c.Init(afslab.Web2)), "--listen", "127.0.0.1:0", "--to", tc.to.Addr().String())...)
+			cmd.Stderr = os.Stderr
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait(); tc.to.Close() })
+			listen, err := bufio.NewReader(out).ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := tc.dial(strings.TrimSpace(listen))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			fmt.Fprint(conn, "through and back")
+			conn.(*net.TCPConn).CloseWrite()
+			if got, err := io.ReadAll(conn); err != nil || string(got) != "through and back" {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+}
+
+// echo answers one connection with what it says.
+func echo(l net.Listener) {
+	if conn, err := l.Accept(); err == nil {
+		io.Copy(conn, conn)
+		conn.Close()
 	}
 }
 

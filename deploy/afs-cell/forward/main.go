@@ -1,7 +1,8 @@
 // Command forward carries TCP connections between this machine's loopback and a host of the AFS cell.
 //
 // A host of the cell is a network namespace without uplink, so nothing routes
-// there: a connection accepted on one side is dialled on the other.
+// there: a connection accepted on one side is dialled on the other. It prints
+// the address that it listens on.
 package main
 
 import (
@@ -47,6 +48,7 @@ func run(ctx context.Context, l link) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println(ln.Addr())
 	context.AfterFunc(ctx, func() { ln.Close() })
 	for {
 		c, err := ln.Accept()

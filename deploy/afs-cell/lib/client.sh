@@ -48,5 +48,5 @@ umount_client() { # SIGTERM makes afsd.fuse flush and unmount by itself; one tha
       case $state in *Z*) exit 0 ;; esac
       sleep 0.05
     done
-    kill -9 $p; umount -l /afs'
+    kill -9 $p; umount -l /afs 2>/dev/null || true'
 }

@@ -121,7 +121,6 @@ bind_into() {
 power_off() {
   local h=$1 p
   p=$(pid_of "$h") || return 0
-  case $h in cl*) umount_client "$h" || true ;; esac # let the writer's client flush
   kill -9 "$p"
   while [ -d "/proc/$p" ]; do sleep 0.02; done
   rm -f "$H/$h/init.pid"
