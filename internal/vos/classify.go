@@ -25,7 +25,7 @@ var messages = []struct {
 	{"permission access", fault.Denied, "put the principal into the UserList of every server (bos adduser)"},
 	{"not authorized", fault.Denied, "put the principal into the UserList of every server (bos adduser)"},
 	{"Keytab contains no suitable keys", fault.Config, "check the keytab and the principal (klist -k)"},
-	{"Client not found in Kerberos database", fault.Config, "check the principal"},
+	{"not found in Kerberos database", fault.Config, "check the principal"},
 	{"Key table file", fault.Config, "check the path of the keytab"},
 	{"Cannot contact any KDC", fault.Unavailable, "check that the Kerberos servers run"},
 	{"already locked", fault.Conflict, "somebody else works on the volume: wait, or see vos status and vos unlock"},

@@ -58,7 +58,7 @@ func Prepare(t *testing.T, story ...Content) []Place {
 	}
 	var out []Place
 	for i, c := range story {
-		if err := commit(cfg, c, int64(i+1)); err != nil {
+		if err := Commit(cfg, c, int64(i+1)); err != nil {
 			t.Fatal(err)
 		}
 		dir := Scratch(t)
@@ -71,7 +71,8 @@ func Prepare(t *testing.T, story ...Content) []Place {
 	return out
 }
 
-func commit(cfg tree.Config, c Content, n int64) error {
+// Commit commits and seals c as generation n of a tree.
+func Commit(cfg tree.Config, c Content, n int64) error {
 	t, err := tree.Open(cfg)
 	if err != nil {
 		return err

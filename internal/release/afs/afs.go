@@ -163,7 +163,7 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 			return after, b.purged(began)
 		}
 		if again || failure != nil {
-			after.blame(wrong, failure)
+			after.blame(wrong, failure, want.Number)
 			return after, nil
 		}
 		v, force = after, true

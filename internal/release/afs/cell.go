@@ -30,8 +30,10 @@ func (c Cell) command(args ...string) []string {
 	if c.Localauth {
 		list = append(list, "-localauth")
 	} else {
-		// A ticket cache and a token group of its own; kept fresh while vos runs.
-		list = append([]string{"k5start", "-q", "-t", "-K", "30", "-f", c.Keytab, c.Principal, "--"}, list...)
+		// A ticket cache and a token group of its own. vos takes its token when it
+		// begins, so the ticket has to outlive the longest release: it is asked for
+		// as long as the realm gives one.
+		list = append([]string{"k5start", "-q", "-t", "-l", "30d", "-f", c.Keytab, c.Principal, "--"}, list...)
 	}
 	return append(append([]string(nil), c.Enter...), list...)
 }

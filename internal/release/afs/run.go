@@ -169,12 +169,12 @@ func (b *Backend) release(ctx context.Context, v *view, want *tree.Generation, c
 	if clone {
 		args = append(args, "-force-reclone")
 	}
-	done, err := b.start(j, b.Cell.command(args...))
+	vosRun, err := b.start(j, b.Cell.command(args...))
 	if err != nil {
 		return nil, errors.Join(err, b.end(j, "not started"))
 	}
 	b.Crash("release/started")
-	exit, err := b.wait(ctx, j, done, thaw)
+	exit, err := b.wait(ctx, j, vosRun, thaw)
 	if err != nil {
 		return nil, err
 	}
@@ -183,16 +183,21 @@ func (b *Backend) release(ctx context.Context, v *view, want *tree.Generation, c
 	if err != nil {
 		return nil, fmt.Errorf("afs: read what vos printed: %w", err)
 	}
-	if exit != 0 {
-		failure = vos.Classify(exit, nil, text)
+	if exit == 0 {
+		return nil, b.end(j, "exit 0")
 	}
-	return failure, b.end(j, fmt.Sprintf("exit %d", exit))
+	failure = vos.Classify(exit, nil, text)
+	if errors.Is(failure, fault.Conflict) {
+		return failure, b.end(j, "locked by somebody else")
+	}
+	// It may have left a lock: the journal stays open until that was looked at.
+	return failure, nil
 }
 
 // start runs vos as a session of its own: neither a signal to the worker nor
 // its death may stop it, because a vos that is stopped leaves locks and
 // transactions behind in the cell.
-func (b *Backend) start(j *attempt, list []string) (<-chan int, error) {
+func (b *Backend) start(j *attempt, list []string) (*running, error) {
 	log, err := os.OpenFile(b.logPath(j.n), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("afs: run vos: %w", err)
@@ -205,12 +210,18 @@ func (b *Backend) start(j *attempt, list []string) (<-chan int, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "afs: run", Subject: list[0], Err: err, Advice: "install openafs-client and kstart"}
 	}
-	done := make(chan int, 1)
+	r := &running{group: cmd.Process.Pid, done: make(chan int, 1)}
 	go func() {
 		_ = cmd.Wait()
-		done <- cmd.ProcessState.ExitCode()
+		r.done <- cmd.ProcessState.ExitCode()
 	}()
-	return done, nil
+	return r, nil
+}
+
+// running is a vos of this process.
+type running struct {
+	group int      // its process group
+	done  chan int // gets the exit code
 }
 
 const lookEvery = 100 * time.Millisecond
@@ -220,14 +231,22 @@ const lookEvery = 100 * time.Millisecond
 var cloned = regexp.MustCompile(`(?i)\bclon[a-z]+ .*\.\.\. ?done`)
 
 // wait waits for vos to end, thaws the tree when the clone is made, and leaves
-// vos running when ctx ends.
-func (b *Backend) wait(ctx context.Context, j *attempt, done <-chan int, thaw func()) (exit int, err error) {
+// vos running when ctx ends. One that has not ended at its deadline hangs: it is
+// killed, and what it leaves is cleared up by the next attempt.
+func (b *Backend) wait(ctx context.Context, j *attempt, r *running, thaw func()) (exit int, err error) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	deadline := time.NewTimer(j.Deadline.Sub(j.Started))
+	defer deadline.Stop()
 	for frozen := true; ; {
 		select {
-		case exit := <-done:
+		case exit := <-r.done:
 			return exit, nil
+		case <-deadline.C:
+			_ = syscall.Kill(-r.group, syscall.SIGKILL)
+			return 0, &fault.Error{Kind: fault.Unavailable, Op: "afs: release", Subject: b.Volume,
+				Err:    fmt.Errorf("vos has not ended within %s", j.Deadline.Sub(j.Started)),
+				Advice: "see what it printed in " + b.logPath(j.n)}
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		case <-tick.C:

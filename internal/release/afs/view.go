@@ -293,20 +293,15 @@ func changedIndexes(ctx context.Context, src backend.Source, had tree.Served, wa
 }
 
 // blame hands the reasons why a release failed to the sites that it failed at.
-func (v *view) blame(wrong map[string]error, failure error) {
+func (v *view) blame(wrong map[string]error, failure error, want int64) {
 	for _, s := range v.sites {
-		if err := wrong[s.name()]; err != nil {
-			s.Err, s.Held.Number = err, 0
-		} else if err := wrong[""]; err != nil && s.Err == nil {
-			s.Err = err
-		}
-	}
-	if failure == nil {
-		return
-	}
-	for _, s := range v.sites {
-		if s.State == vos.OldRelease || s.State == vos.NotReleased {
-			s.Err = errors.Join(s.Err, failure)
+		switch {
+		case wrong[s.name()] != nil:
+			s.Err, s.Held = wrong[s.name()], tree.Served{} // clients get something that nobody verified
+		case wrong[""] != nil && s.Err == nil:
+			s.Err = wrong[""]
+		case s.Held.Number != want && failure != nil:
+			s.Err = errors.Join(failure, s.Err)
 		}
 	}
 }

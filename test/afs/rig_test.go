@@ -1,0 +1,331 @@
+// Package afs_test releases mirrors through a real OpenAFS cell, in every state that production has seen.
+package afs_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mirrorcycle/internal/afslab"
+	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/backend/backendtest"
+	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/release/afs"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/mirrorspec"
+)
+
+func TestMain(m *testing.M) { afslab.Main(m) }
+
+type content = backendtest.Content
+
+// sites are the file servers with read-only sites, and webs the hosts that read one of them each.
+var (
+	sites = []string{afslab.FS1, afslab.FS2, afslab.FS3}
+	webs  = []string{afslab.Web1, afslab.Web2, afslab.Web3}
+)
+
+// rig is one mirror whose tree is a volume of its own.
+type rig struct {
+	cell   *afslab.Cell
+	volume afslab.Volume
+	cfg    tree.Config
+	tree   string // its ID
+	next   int64  // number of the next generation
+
+	mu     sync.Mutex
+	offset time.Duration // by which the clock of this mirror is ahead
+}
+
+func newRig(t *testing.T, o afslab.Options) *rig {
+	t.Helper()
+	c := afslab.Up(t)
+	r := &rig{cell: c, volume: c.Volume(t, o), next: 1}
+	r.cfg = tree.Config{Dir: c.Path(afslab.Writer, r.volume.RW), State: filepath.Join(t.TempDir(), r.volume.Name), Holder: "test", Now: r.now}
+	id, err := tree.Setup(r.cfg, backendtest.Mirror)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.tree = id.Tree
+	return r
+}
+
+func (r *rig) now() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Add(r.offset)
+}
+
+// pass lets time go by for this mirror.
+func (r *rig) pass(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.offset += d
+}
+
+// generation commits and seals the next generation: an index that names
+// packages, and these. It returns its number.
+func (r *rig) generation(t *testing.T, packages ...string) int64 {
+	t.Helper()
+	c := content{"dists/Release": fmt.Sprint("release ", r.next), "dists/Index": strings.Join(packages, "\n") + "\n"}
+	for _, p := range packages {
+		c["pool/"+p] = "content of " + p
+		if strings.HasPrefix(p, "big") { // takes a moment to be carried to the sites
+			c["pool/"+p] = strings.Repeat(p+" ", 8<<20/len(p))
+		}
+	}
+	if err := backendtest.Commit(r.cfg, c, r.next); err != nil {
+		t.Fatal(err)
+	}
+	r.next++
+	return r.next - 1
+}
+
+var policy = backend.Policy{Grace: 2 * time.Hour, Every: time.Hour}
+
+// options are those of a worker on the writer.
+func (r *rig) options(t *testing.T) afs.Options {
+	o := afs.Options{Cell: afs.Cell{Name: afslab.Name, Localauth: true, Enter: r.enter(t, afslab.DB)}, Volume: r.volume.Name, Mirror: backendtest.Mirror,
+		Tree: r.tree, State: r.cfg.State, Policy: policy, Holder: t.Name(), Now: r.now}
+	for i, s := range sites {
+		o.Regions = append(o.Regions, afs.Region{Name: fmt.Sprint("region", i+1), Server: r.cell.Addr(s), Partition: "a"})
+	}
+	o.Listen = func() (net.PacketConn, error) { return r.cell.ListenPacket(context.Background(), afslab.Writer, "0.0.0.0:0") }
+	return o
+}
+
+// enter is what stands before a command to run it in a host.
+func (r *rig) enter(t *testing.T, host string) []string {
+	t.Helper()
+	args := r.cell.Command(t.Context(), host, "CMD").Args
+	return append([]string{"env", "AFS_CELL_DIR=" + r.cell.Dir}, args[:len(args)-1]...)
+}
+
+// source opens the tree for a release.
+func (r *rig) source(t *testing.T) backend.Source {
+	t.Helper()
+	src, done, err := release.From(release.Origin{Storage: mirrorspec.Storage{Root: filepath.Dir(r.cfg.Dir), State: filepath.Dir(r.cfg.State)}, Mirror: filepath.Base(r.cfg.Dir)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(done)
+	return src
+}
+
+func (r *rig) publish(t *testing.T, o afs.Options) ([]backend.Outcome, error) {
+	t.Helper()
+	return afs.New(o).Publish(t.Context(), r.source(t))
+}
+
+// released publishes and wants every region's clients to see n afterwards.
+func (r *rig) released(t *testing.T, n int64) {
+	t.Helper()
+	r.held(t, n)
+	r.served(t, n)
+}
+
+// held publishes and wants every site to hold n afterwards. Clients that read
+// the database while a site was flagged stay away from it for ten minutes.
+func (r *rig) held(t *testing.T, n int64) {
+	t.Helper()
+	out, err := r.publish(t, r.options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range out {
+		if o.Serves != n || o.Error != "" {
+			t.Fatalf("after the release of %d: %+v", n, o)
+		}
+	}
+	if e := r.entry(t); strings.Contains(e, "--") || strings.Contains(e, "LOCKED") || strings.Contains(e, "RClone") {
+		t.Fatalf("the database is not clean:\n%s", e)
+	}
+}
+
+// served looks through every region's own client at the site that it reads.
+func (r *rig) served(t *testing.T, n int64) {
+	t.Helper()
+	for _, web := range webs {
+		r.servedAt(t, web, n)
+	}
+}
+
+func (r *rig) servedAt(t *testing.T, web string, n int64) {
+	t.Helper()
+	want := fmt.Sprint("release ", n)
+	// While a site switches, the volume is off line there, and this client has no other site to turn to.
+	until(t, web+" serves "+want, func() bool {
+		out, err := r.cell.On(web, "cat", r.volume.RO+"/dists/Release")
+		return err == nil && string(out) == want
+	})
+}
+
+// vos runs a command with the cell's own key on the database server, as somebody else would.
+func (r *rig) vos(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := r.cell.On(afslab.DB, append([]string{"vos"}, args...)...)
+	if err != nil {
+		t.Fatalf("vos %s: %v", strings.Join(args, " "), err)
+	}
+	return string(out)
+}
+
+func (r *rig) entry(t *testing.T) string {
+	t.Helper()
+	return r.vos(t, "listvldb", "-name", r.volume.Name, "-noresolve", "-noauth", "-quiet")
+}
+
+// customer reads an index and then every package that it names, again and
+// again, in a region: what no customer may ever meet is a package that is not
+// there. A server that is off gives other errors, which are no broken promise.
+const customer = `cd /; while :; do
+ idx=$(cat "$0/dists/Index" 2>/dev/null) || { sleep 0.05; continue; }
+ sleep 0.02
+ for p in $idx; do
+  err=$(cat "$0/pool/$p" 2>&1 >/dev/null) || case $err in *"No such file"*) echo "missing $p" ;; esac
+ done
+ echo whole
+done`
+
+// customers starts one in every region; the function returned ends them and
+// fails the test if one missed a package or none saw anything.
+func (r *rig) customers(t *testing.T) (end func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var missing []string
+	whole := map[string]int{}
+	for _, web := range webs {
+		cmd := r.cell.Command(ctx, web, "bash", "-c", customer, r.volume.RO)
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			for lines := bufio.NewScanner(out); lines.Scan(); {
+				mu.Lock()
+				if lines.Text() == "whole" {
+					whole[web]++
+				} else {
+					missing = append(missing, web+": "+lines.Text())
+				}
+				mu.Unlock()
+			}
+			io.Copy(io.Discard, out)
+			_ = cmd.Wait() // it is killed
+		})
+	}
+	ended := false
+	stop := func() {
+		if !ended {
+			cancel()
+			wg.Wait()
+		}
+		ended = true
+	}
+	t.Cleanup(stop)
+	return func() {
+		t.Helper()
+		stop()
+		if len(missing) > 0 {
+			t.Errorf("package not found: %d times, first %s", len(missing), missing[0])
+		}
+		for _, web := range webs {
+			if whole[web] == 0 {
+				t.Errorf("the customer in %s never saw a whole generation", web)
+			}
+		}
+	}
+}
+
+// due reports what the ledger says of generation n's drops.
+func (r *rig) due(t *testing.T, o afs.Options, n int64) (bool, string) {
+	t.Helper()
+	due, err := afs.New(o).Due(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return due(n)
+}
+
+// confirm records what each region's URL was seen to serve.
+func (r *rig) confirm(t *testing.T, o afs.Options, n int64) {
+	t.Helper()
+	for _, region := range o.Regions {
+		if err := afs.New(o).Confirm(t.Context(), region.Name, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// tend deletes from the tree what the ledger allows, as the Tend activity does.
+func (r *rig) tend(t *testing.T, o afs.Options) tree.Reaped {
+	t.Helper()
+	tr, err := tree.Open(r.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	b := afs.New(o)
+	due, err := b.Due(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	reaped, _, err := tr.Tend(t.Context(), r.now(), time.Minute, func(n int64) bool {
+		ok, _ := due(n)
+		return ok
+	})
+	if err == nil && reaped.Objects > 0 {
+		err = b.Purged()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reaped
+}
+
+// until waits for a condition that another process brings about.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func wantOutcome(t *testing.T, out []backend.Outcome, region string, serves int64, kind string) {
+	t.Helper()
+	for _, o := range out {
+		if o.Region == region {
+			if o.Serves != serves || o.Kind != kind {
+				t.Errorf("%s: %+v; want generation %d, kind %q", region, o, serves, kind)
+			}
+			return
+		}
+	}
+	t.Errorf("no outcome for %s in %+v", region, out)
+}
+
+// created is when each site's copy was made.
+func (r *rig) created(t *testing.T) string {
+	t.Helper()
+	var all []string
+	for _, l := range strings.Split(r.vos(t, "examine", r.volume.Name+".readonly", "-format", "-noauth", "-noresolve"), "\n") {
+		if strings.HasPrefix(l, "creationDate") {
+			all = append(all, l)
+		}
+	}
+	return strings.Join(all, "\n")
+}
