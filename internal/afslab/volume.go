@@ -35,6 +35,26 @@ const names = 400
 func (c *Cell) Volume(tb testing.TB, o Options) Volume {
 	tb.Helper()
 	name := c.claim(tb)
+	return c.make(tb, name, name, o)
+}
+
+// Mirror makes the volume mirror.NAME, which has a mount point NAME from the
+// start: debian, ubuntu, pypi, apt or state. One test of a cell can have each.
+func (c *Cell) Mirror(tb testing.TB, name string, o Options) Volume {
+	tb.Helper()
+	volume := "mirror." + name
+	switch err := os.Mkdir(filepath.Join(c.Dir, "names", volume), 0o700); {
+	case errors.Is(err, fs.ErrExist):
+		tb.Fatalf("afslab: claim volume %s: it was used; take the cell in %s down with --wipe and up again", volume, c.Dir)
+	case err != nil:
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.must(tb, "rmvol", volume) })
+	return c.make(tb, volume, name, o)
+}
+
+func (c *Cell) make(tb testing.TB, name, mount string, o Options) Volume {
+	tb.Helper()
 	args := []string{"mkvol", name}
 	if o.Quota > 0 {
 		args = append(args, strconv.Itoa(o.Quota))
@@ -45,7 +65,7 @@ func (c *Cell) Volume(tb testing.TB, o Options) Volume {
 		}
 	}
 	c.must(tb, args...)
-	return Volume{Name: name, RW: "/afs/." + Name + "/" + name, RO: "/afs/" + Name + "/" + name, cell: c}
+	return Volume{Name: name, RW: "/afs/." + Name + "/" + mount, RO: "/afs/" + Name + "/" + mount, cell: c}
 }
 
 // claim reserves a name that has a mount point, across all processes that use

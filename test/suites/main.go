@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -22,10 +23,13 @@ type suite struct {
 	dir  string // where go test runs, "" for here
 	args []string
 	need string // a program without which the suite is skipped
+	less string // a package that the patterns of args match and another suite runs
+	cell bool   // its packages share an AFS cell, which ends with the suite
 }
 
 var all = []suite{
-	{name: "fast", args: []string{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
+	{name: "fast", args: []string{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."},
+		less: "mirrorcycle/internal/afslab"},
 	{name: "race", need: "gcc", args: []string{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
 		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo"}},
 	{name: "server", dir: "devserver", args: []string{"-trimpath", "./..."}},
@@ -33,6 +37,8 @@ var all = []suite{
 	{name: "flips", args: []string{"-count=1", "-timeout=20m", "./test/flips"}},
 	{name: "node", args: []string{"-count=1", "-timeout=20m", "./test/node"}},
 	{name: "real", args: []string{"-count=1", "-timeout=20m", "./test/real"}},
+	// One package at a time: each takes the power from file servers that all of them use.
+	{name: "afs", cell: true, args: []string{"-count=1", "-timeout=20m", "-p=1", "./internal/afslab", "./test/afs", "./test/afscycle"}},
 }
 
 // count is what a suite came to.
@@ -94,9 +100,18 @@ func (s suite) run() count {
 		c.skipped, c.skips = 1, []string{"suite " + s.name + ": " + s.need + " is not installed"}
 		return c
 	}
-	cmd := exec.Command("go", append([]string{"test", "-json"}, s.args...)...)
+	cmd := exec.Command("go", append([]string{"test", "-json"}, s.packages()...)...)
 	cmd.Dir = s.dir
 	cmd.Stderr = os.Stderr
+	if s.cell && os.Geteuid() == 0 {
+		end, err := shareCell(cmd)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "suites:", err)
+			c.failed++
+			return c
+		}
+		defer end()
+	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -112,6 +127,45 @@ func (s suite) run() count {
 	}
 	c.seconds = time.Since(start).Seconds()
 	return c
+}
+
+// packages is args without the package that another suite runs.
+func (s suite) packages() []string {
+	if s.less == "" {
+		return s.args
+	}
+	out, err := exec.Command("go", append([]string{"list"}, s.args...)...).Output()
+	if err != nil {
+		return s.args // go test says what is wrong
+	}
+	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool { return p == s.less })
+}
+
+// shareCell gives a run of go test a directory for the cell that its packages
+// share; the first that needs the cell brings it up. A guard wipes it when end
+// is called or this process ends, in whatever way.
+func shareCell(cmd *exec.Cmd) (end func(), err error) {
+	dir := os.Getenv("AFS_CELL_DIR")
+	if dir != "" {
+		return func() {}, nil // a cell that its owner looks after
+	}
+	if dir, err = os.MkdirTemp("", "mirrorcycle-afs"); err != nil {
+		return nil, err
+	}
+	cmd.Env = append(os.Environ(), "AFS_CELL_DIR="+dir)
+	guard := exec.Command("deploy/afs-cell/cell", "guard")
+	guard.Env = cmd.Env
+	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C must not end it first
+	alive, err := guard.StdinPipe()
+	if err == nil {
+		err = guard.Start()
+	}
+	return func() {
+		alive.Close()
+		if err := guard.Wait(); err != nil {
+			fmt.Fprintln(os.Stderr, "suites: wipe the cell in", dir+":", err)
+		}
+	}, err
 }
 
 func (c *count) read(out io.Reader) {

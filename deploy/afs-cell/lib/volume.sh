@@ -2,9 +2,11 @@
 # Volumes. A new volume's root directory admits only system:administrators, and without a kernel client there is no
 # `fs setacl` and no `fs mkmount`: so volumes are born from a dump that mkdump.pl writes, with ACL and mount points.
 
-# Mount points below /afs/CELL and /afs/.CELL, made with the cell: of mirrors, and for tests. Those whose volume does
-# not exist yet dangle. A client keeps what it read of a removed volume, so a test's name is used once: until the next up.
-MOUNTS="debian ubuntu pypi apt state $(printf 't%03d ' {1..400})"
+# Mount points below /afs/CELL and /afs/.CELL, made with the cell: of the volumes mirror.X, and for tests. Those whose
+# volume does not exist yet dangle. A client keeps what it read of a removed volume, so a test's name is used once:
+# until the next up.
+MIRRORS="debian ubuntu pypi apt state"
+TESTS=$(printf 't%03d ' {1..400})
 
 vldb() { enter db1 vos listvldb -name "$1" -noresolve -noauth -quiet 2>/dev/null; }
 has_vol() { vldb "$1" >/dev/null; }
@@ -46,7 +48,8 @@ mkvol() {
 root_cell() {
   has_vol root.cell && return 0
   local v entries=()
-  for v in $MOUNTS; do entries+=("$v=#$v."); done
+  for v in $MIRRORS; do entries+=("$v=#mirror.$v."); done
+  for v in $TESTS; do entries+=("$v=#$v."); done
   restore fs0 root.cell 5000 "${entries[@]}"
   mkvol root.cell
 }
