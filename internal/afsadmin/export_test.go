@@ -1,0 +1,7 @@
+package afsadmin
+
+// For tests of what fs prints.
+var (
+	ParseACL   = parseACL
+	ParseMount = parseMount
+)
