@@ -2,10 +2,10 @@
 # Volumes. A new volume's root directory admits only system:administrators, and without a kernel client there is no
 # `fs setacl` and no `fs mkmount`: so volumes are born from a dump that mkdump.pl writes, with ACL and mount points.
 
-# Mount points below /afs/CELL and /afs/.CELL, made with the cell: of the volumes mirror.X, and for tests. Those whose
-# volume does not exist yet dangle. A client keeps what it read of a removed volume, so a test's name is used once:
-# until the next up.
-MIRRORS="debian ubuntu pypi apt state"
+# Mount points below /afs/CELL and /afs/.CELL, made with the cell: of the volumes mirror.X, and for tests. The first ones
+# are in the directory mirror too, because a spec wants trees and state beside one another. Those whose volume does not
+# exist yet dangle. A client keeps what it read of a removed volume, so a test's name is used once: until the next up.
+MIRRORS="debian ubuntu pypi apt"
 TESTS=$(printf 't%03d ' {1..400})
 
 vldb() { enter db1 vos listvldb -name "$1" -noresolve -noauth -quiet 2>/dev/null; }
@@ -49,6 +49,9 @@ root_cell() {
   has_vol root.cell && return 0
   local v entries=()
   for v in $MIRRORS; do entries+=("$v=#mirror.$v."); done
+  has_vol root.mirror || restore fs0 root.mirror 5000 "${entries[@]}"
+  mkvol root.mirror
+  entries+=("mirror=#root.mirror." "state=#mirror.state.")
   for v in $TESTS; do entries+=("$v=#$v."); done
   restore fs0 root.cell 5000 "${entries[@]}"
   mkvol root.cell
