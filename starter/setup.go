@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -14,6 +16,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
+	"mirrorcycle/internal/afsadmin"
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
@@ -21,35 +25,84 @@ import (
 )
 
 func setupCmd(g *globals) *cobra.Command {
-	var offline bool
+	var offline, volumes bool
 	c := &cobra.Command{
 		Use:   "setup [FILE]",
 		Short: "Give trees and regions their identity and register search attributes; safe to repeat",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Give trees, state and regions of this host their identity, and register search
+attributes with Temporal. What was set up before stays as it is.
+
+For AFS regions it also says what the cell lacks, with the commands that make
+it: volumes, sites, quotas, mount points, rights. With --volumes it makes what
+vos can make with the rights of afs.release-principal, and, where this host
+has AFS in the kernel, what fs can make with your own tokens. Each step is
+judged by what the volume location database says afterwards. The exit status is
+3 if something is left to do by hand.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			spec, err := mirrorspec.Load(specFile(args))
 			if err != nil {
 				return err
 			}
-			if err := setup(c.OutOrStdout(), spec); err != nil || offline {
-				return err
+			left, err := setupCell(c.Context(), c.OutOrStdout(), spec, volumes)
+			if err == nil {
+				err = setup(c.OutOrStdout(), spec)
 			}
-			t, err := dial(c.Context())
-			if err != nil {
-				return err
+			if err == nil && !offline {
+				err = setupTemporal(c.Context())
 			}
-			defer t.Close()
-			return registerAttributes(c.Context(), t, namespace())
+			if err == nil && volumes && len(left) > 0 {
+				err = status(exitPartly)
+			}
+			return err
 		},
 	}
-	c.Flags().BoolVar(&offline, "offline", false, "only the directories of this host, not Temporal")
+	c.Flags().BoolVar(&offline, "offline", false, "only the storage, not Temporal")
+	c.Flags().BoolVar(&volumes, "volumes", false, "make what the AFS cell lacks")
 	return c
+}
+
+func setupTemporal(ctx context.Context) error {
+	t, err := dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	return registerAttributes(ctx, t, namespace())
+}
+
+// setupCell says what the cell lacks, or makes it, and returns what is left.
+func setupCell(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, make bool) (left []afsadmin.Step, err error) {
+	want := afsadmin.Wanted(spec)
+	if len(want) == 0 {
+		return nil, nil
+	}
+	cell := afsadmin.CellOf(*spec.AFS)
+	if make {
+		left, err = cell.Make(ctx, want, func(s afsadmin.Step) { fmt.Fprintln(w, "done:", s) })
+	} else {
+		left, err = cell.Missing(ctx, want)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range left {
+		fmt.Fprintln(w, "missing:", s)
+	}
+	if len(left) == 0 {
+		fmt.Fprintf(w, "cell %s: %s, nothing is missing\n", spec.AFS.Cell, plural(int64(len(want)), "volume"))
+	}
+	return left, nil
 }
 
 // setup makes the identities of what this host can see. A region that pulls is
 // set up on its own host, where its directory's parent exists.
 func setup(w io.Writer, spec *mirrorspec.Spec) error {
+	unmounted := notMounted(spec)
 	for _, m := range spec.Mirrors {
+		if err := unmounted[m.Name]; err != nil {
+			continue // made here, the directory would be in the volume above
+		}
 		id, err := tree.Setup(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name)}, m.Name)
 		if err != nil {
 			return err
@@ -69,7 +122,26 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 		}
 		fmt.Fprintf(w, "region %s: %s\n", r.Name, r.Dir)
 	}
-	return nil
+	return errors.Join(slices.Collect(maps.Values(unmounted))...)
+}
+
+// notMounted finds the mirrors whose volume, or that of their state, is not mounted on this host.
+func notMounted(spec *mirrorspec.Spec) map[string]error {
+	out := map[string]error{}
+	for _, v := range afsadmin.Wanted(spec) {
+		_, err := os.Stat(v.Mount)
+		if err == nil || !afsadmin.InAFS(v.Mount) {
+			continue
+		}
+		err = &fault.Error{Kind: fault.WrongStorage, Op: "setup: look at", Subject: v.Mount, Err: err,
+			Advice: "make volume " + v.Name + " and mount it there (starter setup --volumes), then repeat"}
+		for _, m := range spec.Mirrors {
+			if v.Mirror == m.Name || v.Mirror == "" {
+				out[m.Name] = err
+			}
+		}
+	}
+	return out
 }
 
 // registerAttributes registers the search attributes that workflows set.

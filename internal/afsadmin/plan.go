@@ -52,6 +52,11 @@ func (p *planner) plan() {
 		return
 	case ok:
 		p.quota(found)
+	case p.Mirror == "" && p.have.Mounts[p.Mount].Exists: // an operator may have a volume of another name for it
+		if m := p.have.Mounts[p.Mount]; m.Asked && m.Volume == "" {
+			p.hand(p.Mount + " is a directory of a volume that may be released: give state a volume of its own")
+		}
+		return
 	case p.Server == "" || p.Partition == "":
 		p.hand("it does not exist, and the spec does not say where to make it: write afs.server and afs.partition")
 		return

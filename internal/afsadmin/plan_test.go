@@ -116,6 +116,14 @@ func TestPlan(t *testing.T) {
 			v.Entry.Sites = append(v.Entry.Sites, site("192.0.2.1", "a", true, ""))
 			s.Volumes["mirror.state"] = v
 		}, []string{"by hand: vos remove -server 192.0.2.1 -partition a -id mirror.state.readonly"}},
+		{"state in a volume of another name", func(_ *mirrorspec.Spec, s afsadmin.State) {
+			delete(s.Volumes, "mirror.state")
+			s.Mounts[state] = afsadmin.Mount{Exists: true, Asked: true, Published: true, Volume: "service.state"}
+		}, nil},
+		{"state in the volume of the mount points", func(_ *mirrorspec.Spec, s afsadmin.State) {
+			delete(s.Volumes, "mirror.state")
+			s.Mounts[state] = afsadmin.Mount{Exists: true, Asked: true, Published: true}
+		}, []string{"by hand: " + state + " is a directory of a volume that may be released: give state a volume of its own"}},
 		{"something else at the mount point", func(_ *mirrorspec.Spec, s afsadmin.State) {
 			s.Mounts[debian] = afsadmin.Mount{Exists: true, Asked: true, Published: true, Rights: fine.Rights}
 		}, []string{"by hand: fs mkmount -dir " + debian + " -vol mirror.debian"}},
