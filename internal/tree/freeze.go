@@ -38,6 +38,14 @@ func Freeze(state string, until time.Time) (thaw func(), err error) {
 	return thaw, nil
 }
 
+// Thaw takes back the Freeze of a process that died before it could.
+func Thaw(state string) error {
+	if err := os.Remove(filepath.Join(state, frozenFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("tree: thaw: %w", err)
+	}
+	return nil
+}
+
 // frozen returns until when the tree must not change, the zero time if it may.
 func (t *Tree) frozen() (time.Time, error) {
 	data, err := os.ReadFile(t.statePath(frozenFile))

@@ -304,6 +304,10 @@ func (b *Backend) takeOver(ctx context.Context, j *attempt) error {
 	if err := b.clearUp(ctx, j); err != nil {
 		return err
 	}
+	// Its clone was made or never will be: commits need not wait any longer.
+	if err := tree.Thaw(b.State); err != nil {
+		return err
+	}
 	b.Crash("release/recovered")
 	return b.end(j, "taken over by "+b.Holder)
 }
