@@ -30,7 +30,19 @@ bin/temporal-dev: $(wildcard devserver/*.go) devserver/go.mod
 	echo "Building the embedded Temporal server, once: about 5 minutes and 3 GB of memory on two cores."; \
 	cd devserver && go build -trimpath -ldflags '-s -w' -o ../bin/temporal-dev .
 
+afs-cell: ## bring up an OpenAFS cell on this machine (root; Debian's packages) and tell how to use it
+	@test/prepare afs
+	@deploy/afs-cell/cell up
+	@deploy/afs-cell/cell status
+	@deploy/afs-cell/cell help || true
+
+run-afs: build ## mirror a demo upstream through an OpenAFS cell (root), with a web server for each site
+	@test/prepare afs
+	@go build -o bin/ ./deploy/afs-cell/forward
+	@deploy/afs-cell/run bin $(DATA)
+
 clean: ## remove what was built, and the demo's data
+	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test check bench build clean
+.PHONY: help run test check bench build afs-cell run-afs clean

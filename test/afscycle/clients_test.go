@@ -225,7 +225,7 @@ func (c *reader) round(ctx context.Context) {
 	c.mu.Unlock()
 	read := time.Now()
 	named, err := c.lists(ctx)
-	if err == nil && c.name[:2] != "uv" {
+	if err == nil {
 		select {
 		case <-c.w.flips.wait():
 		case <-time.After(grace / 2): // the lists are to be younger than the grace

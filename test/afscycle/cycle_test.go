@@ -56,7 +56,7 @@ func TestARealCycle(t *testing.T) {
 	t.Cleanup(loops.Wait)
 	t.Cleanup(cancel)
 
-	for range 3 {
+	for range 2 {
 		w.change()
 		w.good(w.cycle())
 	}
