@@ -162,7 +162,7 @@ type call struct {
 const (
 	resend    = 300 * time.Millisecond // first pause before a request is sent again; it doubles
 	keepAlive = 3 * time.Second
-	silence   = 12 * time.Second // a server that says nothing for so long is given up
+	silence   = 8 * time.Second // a server that says nothing for so long is given up
 )
 
 // call sends one request that fits a packet and hands the answer's bytes to take, in order.
@@ -181,7 +181,7 @@ func (c *Client) call(ctx context.Context, to netip.AddrPort, request []byte, ta
 			return unreachable(to, ctx.Err())
 		case <-timer.C:
 			if time.Since(last) > silence {
-				return unreachable(to, fmt.Errorf("no answer for %s", silence))
+				return unreachable(to, fmt.Errorf("for %s", silence))
 			}
 			if !k.heard {
 				pause = min(2*pause, keepAlive)
@@ -305,7 +305,10 @@ func (k *call) data(p packet, take func([]byte) error) (done bool, err error) {
 	return false, nil
 }
 
+// ErrSilent is in the tree of an error that means that a server gave no answer at all.
+var ErrSilent = errors.New("no answer")
+
 func unreachable(server netip.AddrPort, err error) error {
-	return &fault.Error{Kind: fault.Unavailable, Op: "afsread: ask file server", Subject: server.String(), Err: err,
+	return &fault.Error{Kind: fault.Unavailable, Op: "afsread: ask file server", Subject: server.String(), Err: fmt.Errorf("%w: %w", ErrSilent, err),
 		Advice: "check that it runs and that UDP port 7000 can be reached from here"}
 }

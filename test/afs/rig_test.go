@@ -4,10 +4,12 @@ package afs_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"mirrorcycle/internal/afslab"
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/backend/backendtest"
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/afs"
 	"mirrorcycle/internal/tree"
@@ -97,7 +100,9 @@ func (r *rig) options(t *testing.T) afs.Options {
 	for i, s := range sites {
 		o.Regions = append(o.Regions, afs.Region{Name: fmt.Sprint("region", i+1), Server: r.cell.Addr(s), Partition: "a"})
 	}
-	o.Listen = func() (net.PacketConn, error) { return r.cell.ListenPacket(context.Background(), afslab.Writer, "0.0.0.0:0") }
+	o.Listen = func() (net.PacketConn, error) {
+		return r.cell.ListenPacket(context.Background(), afslab.Writer, "0.0.0.0:0")
+	}
 	return o
 }
 
@@ -129,6 +134,20 @@ func (r *rig) released(t *testing.T, n int64) {
 	t.Helper()
 	r.held(t, n)
 	r.served(t, n)
+}
+
+// heals publishes, as every cycle does, until every site holds n: servers that
+// were started a moment ago are busy with their volumes, or without a quorum.
+func (r *rig) heals(t *testing.T, n int64) {
+	t.Helper()
+	until(t, fmt.Sprint("every site holds generation ", n), func() bool {
+		out, err := r.publish(t, r.options(t))
+		if err != nil && !errors.Is(err, fault.Unavailable) {
+			t.Fatal(err)
+		}
+		return err == nil && !slices.ContainsFunc(out, func(o backend.Outcome) bool { return o.Serves != n || o.Error != "" })
+	})
+	r.held(t, n)
 }
 
 // held publishes and wants every site to hold n afterwards. Clients that read

@@ -89,7 +89,7 @@ func (b *Backend) Publish(ctx context.Context, src backend.Source) ([]backend.Ou
 	if want == nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "afs: publish", Subject: b.Volume, Err: errors.New("no generation was verified yet")}
 	}
-	v, err := b.settled(ctx)
+	v, err := b.settled(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (b *Backend) Publish(ctx context.Context, src backend.Source) ([]backend.Ou
 
 // Serving implements backend.Backend.
 func (b *Backend) Serving(ctx context.Context) ([]backend.Outcome, error) {
-	v, err := b.look(ctx)
+	v, err := b.look(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 		if err != nil {
 			return nil, err
 		}
-		after, err := b.settled(ctx)
+		after, err := b.settled(ctx, v)
 		if err != nil {
 			return nil, errors.Join(failure, err)
 		}
@@ -163,6 +163,7 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 			return after, b.purged(began)
 		}
 		if again || failure != nil {
+			b.findFull(ctx, after, want.Number)
 			after.blame(wrong, failure, want.Number)
 			return after, nil
 		}
@@ -197,9 +198,9 @@ func (s *site) outcome(region string, want int64, before map[string]int64) backe
 		o.Changed = before[s.name()] != o.Serves
 	}
 	err := s.Err
-	if err == nil && want > 0 && o.Serves != want {
+	if err == nil && want > 0 && !s.holds(want) {
 		err = &fault.Error{Kind: fault.Unavailable, Op: "afs: release to", Subject: s.name(),
-			Err:    fmt.Errorf("the site holds generation %d, not %d (%s)", o.Serves, want, stateText(s.State)),
+			Err:    fmt.Errorf("the site holds generation %d, wanted is all of %d (%s)", o.Serves, want, stateText(s.State)),
 			Advice: "the next cycle tries again; it will get all that changed since, or all of the volume"}
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"os/exec"
 	"time"
@@ -87,11 +88,7 @@ func (b *Backend) Room(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	v := all[0]
-	out, err = b.Cell.ask(ctx, "partinfo", "-server", v.Server.String(), "-partition", v.Partition)
-	if err != nil {
-		return 0, fmt.Errorf("afs: look at partition %s of %s: %w", v.Partition, v.Server, err)
-	}
-	parts, err := vos.ParsePartinfo(out)
+	free, err := b.partition(ctx, v.Server, v.Partition)
 	if err != nil {
 		return 0, err
 	}
@@ -99,10 +96,66 @@ func (b *Backend) Room(ctx context.Context) (int64, error) {
 	if v.Quota > 0 {
 		room = max(0, v.Quota-v.Used) << 10
 	}
+	return min(room, free<<10), nil
+}
+
+// partition returns the free KB of a partition.
+func (b *Backend) partition(ctx context.Context, server netip.Addr, name string) (int64, error) {
+	out, err := b.Cell.ask(ctx, "partinfo", "-server", server.String(), "-partition", name)
+	if err != nil {
+		return 0, fmt.Errorf("afs: look at partition %s of %s: %w", name, server, err)
+	}
+	parts, err := vos.ParsePartinfo(out)
+	if err != nil {
+		return 0, err
+	}
 	for _, p := range parts {
-		if p.Name == v.Partition {
-			room = min(room, p.Free<<10)
+		if p.Name == name {
+			return p.Free, nil
 		}
 	}
-	return room, nil
+	return 0, &fault.Error{Kind: fault.Config, Op: "afs: look at partition", Subject: name, Err: fmt.Errorf("server %s has none of that name", server)}
+}
+
+// findFull says of sites that did not get the volume whether its partition was
+// too full for that: vos itself only tells of problems with the dump.
+func (b *Backend) findFull(ctx context.Context, v *view, want int64) {
+	for _, s := range v.sites {
+		if s.holds(want) || v.silent(s.Server) {
+			continue
+		}
+		lacks, err := b.lacks(ctx, s)
+		if err != nil {
+			continue // the site keeps the reason that vos gave
+		}
+		if free, err := b.partition(ctx, s.Server, s.Partition); err == nil && free < lacks {
+			s.Err = &fault.Error{Kind: fault.NoSpace, Op: "afs: release to", Subject: s.name(),
+				Err:    fmt.Errorf("its partition has %d KB free, the site lacks %d KB", free, lacks),
+				Advice: "free space on the partition, or move the site (vos remsite, vos addsite)"}
+		}
+	}
+}
+
+// lacks returns how many KB the read-write volume is larger than a site's copy,
+// at least a tenth of it: what a release that broke off left claims to be whole.
+func (b *Backend) lacks(ctx context.Context, s *site) (int64, error) {
+	used := func(volume string, at func(vos.Instance) bool) (int64, error) {
+		out, err := b.Cell.ask(ctx, "examine", volume, "-format")
+		if len(out) == 0 && err != nil {
+			return 0, err
+		}
+		all, err := vos.ParseExamine(out)
+		for _, i := range all {
+			if at(i) {
+				return i.Used, nil
+			}
+		}
+		return 0, err
+	}
+	whole, err := used(b.Volume, func(vos.Instance) bool { return true })
+	if err != nil {
+		return 0, err
+	}
+	has, err := used(b.Volume+".readonly", func(i vos.Instance) bool { return i.Server == s.Server && i.Partition == s.Partition })
+	return max(whole-has, whole/10), err
 }

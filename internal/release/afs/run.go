@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -151,7 +152,7 @@ func (b *Backend) release(ctx context.Context, v *view, want *tree.Generation, c
 	}
 	defer thaw()
 	// Once more, now that no commit can change it any more.
-	if v, err = b.look(ctx); err == nil {
+	if v, err = b.look(ctx, v); err == nil {
 		err = v.releasable(want.Number)
 	}
 	if err != nil {
@@ -261,19 +262,22 @@ func (b *Backend) wait(ctx context.Context, j *attempt, r *running, thaw func())
 // settled looks at the volume when nothing of ours is under way any more: it
 // waits for a run that is alive, and clears up after one that is dead. A lock
 // of somebody else is refused.
-func (b *Backend) settled(ctx context.Context) (*view, error) {
+func (b *Backend) settled(ctx context.Context, earlier *view) (*view, error) {
+	v, err := b.look(ctx, earlier)
+	if err != nil {
+		return nil, err
+	}
 	j, err := b.lastRun()
 	if err != nil {
 		return nil, err
 	}
 	if j != nil && j.Ended.IsZero() {
-		if err := b.takeOver(ctx, j); err != nil {
+		if err := b.takeOver(ctx, j, v); err != nil {
 			return nil, err
 		}
-	}
-	v, err := b.look(ctx)
-	if err != nil {
-		return nil, err
+		if v, err = b.look(ctx, v); err != nil {
+			return nil, err
+		}
 	}
 	if v.entry.Locked {
 		return nil, &fault.Error{Kind: fault.Conflict, Op: "afs: publish", Subject: b.Volume,
@@ -284,7 +288,7 @@ func (b *Backend) settled(ctx context.Context) (*view, error) {
 }
 
 // takeOver ends a run that has no end in the journal.
-func (b *Backend) takeOver(ctx context.Context, j *attempt) error {
+func (b *Backend) takeOver(ctx context.Context, j *attempt, v *view) error {
 	host, _ := os.Hostname()
 	switch {
 	case j.Host == host && j.Boot == bootID():
@@ -297,11 +301,11 @@ func (b *Backend) takeOver(ctx context.Context, j *attempt) error {
 			Err:    fmt.Errorf("a release of generation %d that %s began at %s may still be going on", j.Generation, j.Host, j.Started.Format(time.RFC3339)),
 			Advice: "wait until " + j.Deadline.Format(time.RFC3339) + ", or run a worker on " + j.Host}
 	default:
-		if err := b.motionless(ctx); err != nil {
+		if err := b.motionless(ctx, v); err != nil {
 			return err
 		}
 	}
-	if err := b.clearUp(ctx, j); err != nil {
+	if err := b.clearUp(ctx, j, v); err != nil {
 		return err
 	}
 	// Its clone was made or never will be: commits need not wait any longer.
@@ -309,33 +313,42 @@ func (b *Backend) takeOver(ctx context.Context, j *attempt) error {
 		return err
 	}
 	b.Crash("release/recovered")
-	return b.end(j, "taken over by "+b.Holder)
+	return b.end(j, "cleared up by "+b.Holder)
 }
 
 // clearUp removes what the dead run j left in the cell: transactions on the
-// volume that began after it did, then the lock.
-func (b *Backend) clearUp(ctx context.Context, j *attempt) error {
+// volume that began after it did, and the lock.
+func (b *Backend) clearUp(ctx context.Context, j *attempt, v *view) error {
 	e, err := b.entry(ctx)
-	if err != nil || !e.Locked {
-		return err // a run that unlocked the entry came to its end
+	if err != nil {
+		return err
 	}
 	for _, server := range servers(e) {
+		if v.silent(server) {
+			continue // it has no transaction, or forgets it within ten minutes
+		}
 		all, err := b.transactions(ctx, server, e)
 		if errors.Is(err, fault.Unavailable) {
-			continue // a server that is down has no transaction, or forgets it in ten minutes
+			continue
 		}
 		if err != nil {
 			return err
 		}
 		for _, t := range all {
-			if t.Created.Before(j.Started.Add(-2 * time.Minute)) {
+			switch {
+			case strings.Contains(t.Procedure, "Dump"): // a backup, never part of a release
+			case !t.Created.Before(j.Started.Add(-skew)):
+				// An error means that it has ended by itself meanwhile, or the release will say so.
+				_ = b.Cell.change(ctx, "endtrans", "-server", server.String(), "-transaction", strconv.FormatUint(uint64(t.ID), 10))
+			case e.Locked:
 				return &fault.Error{Kind: fault.Conflict, Op: "afs: clear up", Subject: b.Volume,
 					Err:    fmt.Errorf("transaction %d at %s is older than our run that died", t.ID, server),
 					Advice: "somebody else works on the volume: wait for the end, or vos endtrans"}
 			}
-			// An error means that it has ended by itself meanwhile, or the release will say so.
-			_ = b.Cell.change(ctx, "endtrans", "-server", server, "-transaction", strconv.FormatUint(uint64(t.ID), 10))
 		}
+	}
+	if !e.Locked {
+		return nil
 	}
 	if err := b.Cell.change(ctx, "unlock", b.Volume); err != nil {
 		return fmt.Errorf("afs: unlock volume %s after a run that died: %w", b.Volume, err)
@@ -343,19 +356,22 @@ func (b *Backend) clearUp(ctx context.Context, j *attempt) error {
 	return nil
 }
 
-func servers(e vos.Entry) []string {
-	var out []string
+// skew is how far the clocks of this host and of a file server may differ.
+const skew = 2 * time.Minute
+
+func servers(e vos.Entry) []netip.Addr {
+	var out []netip.Addr
 	for _, s := range e.Sites {
-		if a := s.Server.String(); !slices.Contains(out, a) {
-			out = append(out, a)
+		if !slices.Contains(out, s.Server) {
+			out = append(out, s.Server)
 		}
 	}
 	return out
 }
 
 // transactions lists those of the volume at a server.
-func (b *Backend) transactions(ctx context.Context, server string, e vos.Entry) ([]vos.Transaction, error) {
-	out, err := b.Cell.ask(ctx, "status", "-server", server)
+func (b *Backend) transactions(ctx context.Context, server netip.Addr, e vos.Entry) ([]vos.Transaction, error) {
+	out, err := b.Cell.ask(ctx, "status", "-server", server.String())
 	if err != nil {
 		return nil, err
 	}
@@ -368,15 +384,13 @@ func (b *Backend) transactions(ctx context.Context, server string, e vos.Entry) 
 const stillness = 10 * time.Second
 
 // motionless makes sure, from another host, that no transaction of the volume moves.
-func (b *Backend) motionless(ctx context.Context) error {
-	e, err := b.entry(ctx)
-	if err != nil {
-		return err
-	}
+func (b *Backend) motionless(ctx context.Context, v *view) error {
 	look := func() (out []vos.Transaction) {
-		for _, s := range servers(e) {
-			all, _ := b.transactions(ctx, s, e)
-			out = append(out, all...)
+		for _, s := range servers(v.entry) {
+			if !v.silent(s) {
+				all, _ := b.transactions(ctx, s, v.entry)
+				out = append(out, all...)
+			}
 		}
 		return out
 	}

@@ -125,7 +125,7 @@ func (b *Backend) Confirm(ctx context.Context, region string, n int64) error {
 		return &fault.Error{Kind: fault.Config, Op: "afs: confirm", Subject: b.Volume,
 			Err: fmt.Errorf("generation %d of region %q", n, region), Advice: "report this as a bug"}
 	}
-	v, err := b.look(ctx)
+	v, err := b.look(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -235,7 +235,7 @@ func (b *Backend) removeLate(ctx context.Context, v *view) error {
 	}
 	for _, s := range v.sites {
 		name := b.path("behind", s.name())
-		if s.Err == nil && s.Held.Number == v.newest() {
+		if s.holds(v.newest()) {
 			if err := remove(name); err != nil {
 				return err
 			}

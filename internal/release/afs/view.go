@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"mirrorcycle/internal/afsread"
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -33,9 +34,16 @@ type site struct {
 	Err  error       // why that is unknown
 }
 
+// holds tells whether the site has generation n whole, and the database knows it.
+func (s *site) holds(n int64) bool {
+	return s.Err == nil && s.Held.Number == n && s.State != vos.OldRelease
+}
+
 func (s *site) name() string { return siteName(s.Server, s.Partition) }
 
-const readTime = 15 * time.Second
+// readTime is how long a file server has for an answer; again, how long one
+// has that gave none a moment ago.
+const readTime, again = 10 * time.Second, time.Second
 
 // entry reads the volume's entry of the volume location database.
 func (b *Backend) entry(ctx context.Context) (vos.Entry, error) {
@@ -53,8 +61,9 @@ func (b *Backend) entry(ctx context.Context) (vos.Entry, error) {
 	return entries[0], nil
 }
 
-// look asks the database for the sites, and every site's server what it serves.
-func (b *Backend) look(ctx context.Context) (*view, error) {
+// look asks the database for the sites, and every site's server what it
+// serves. Servers that did not answer in an earlier view are asked briefly.
+func (b *Backend) look(ctx context.Context, earlier *view) (*view, error) {
 	e, err := b.entry(ctx)
 	if err != nil {
 		return nil, err
@@ -86,7 +95,11 @@ func (b *Backend) look(ctx context.Context) (*view, error) {
 			if s == v.rw {
 				id = e.RW
 			}
-			ctx, cancel := context.WithTimeout(ctx, readTime)
+			limit := readTime
+			if earlier.silent(s.Server) {
+				limit = again
+			}
+			ctx, cancel := context.WithTimeout(ctx, limit)
 			defer cancel()
 			data, err := client.Volume(s.Server, id).ReadFile(ctx, tree.ServedPath, 1<<20)
 			switch {
@@ -106,7 +119,33 @@ func (b *Backend) look(ctx context.Context) (*view, error) {
 		})
 	}
 	wg.Wait()
+	v.distrust()
 	return v, ctx.Err()
+}
+
+// distrust marks sites that have a part of a release which broke off: the
+// database calls them old, but their generation.json is new. Such a site serves
+// neither generation whole.
+func (v *view) distrust() {
+	top := v.rw.Held.Number
+	for _, s := range v.sites {
+		if s.State != vos.OldRelease {
+			top = max(top, s.Held.Number)
+		}
+	}
+	for _, s := range v.sites {
+		if s.State == vos.OldRelease && s.Held.Number > 0 && s.Held.Number == top {
+			s.Err = &fault.Error{Kind: fault.Unavailable, Op: "afs: look at site", Subject: s.name(),
+				Err:    fmt.Errorf("it has a part of generation %d: a release to it broke off", top),
+				Advice: "the next cycle tries again; see whether its partition is full (vos partinfo)"}
+			s.Held = tree.Served{}
+		}
+	}
+}
+
+// silent tells whether a server did not answer.
+func (v *view) silent(server netip.Addr) bool {
+	return v != nil && slices.ContainsFunc(append(slices.Clone(v.sites), v.rw), func(s *site) bool { return s.Server == server && errors.Is(s.Err, afsread.ErrSilent) })
 }
 
 // acceptable refuses to release: another tree, an older generation than a
@@ -145,17 +184,12 @@ func (v *view) releasable(want int64) error {
 // them answers, so that a release could help.
 func (v *view) behind(want int64) (sites []*site, reachable bool) {
 	for _, s := range v.sites {
-		if s.Err != nil || s.Held.Number != want {
+		if !s.holds(want) {
 			sites = append(sites, s)
-			reachable = reachable || s.Err == nil
+			reachable = reachable || !v.silent(s.Server)
 		}
 	}
 	return sites, reachable
-}
-
-func (v *view) allHold(want int64) bool {
-	b, _ := v.behind(want)
-	return len(b) == 0
 }
 
 func (v *view) flagged() bool {
@@ -216,7 +250,7 @@ func (b *Backend) proveIndexes(ctx context.Context, src backend.Source, before, 
 	var wg sync.WaitGroup
 	wrong := map[string]error{}
 	for i, s := range after.sites {
-		if s.Err != nil || s.Held.Number != want.Number {
+		if !s.holds(want.Number) {
 			continue
 		}
 		had := heldBefore(before, after.sites[i])
@@ -300,8 +334,10 @@ func (v *view) blame(wrong map[string]error, failure error, want int64) {
 			s.Err, s.Held = wrong[s.name()], tree.Served{} // clients get something that nobody verified
 		case wrong[""] != nil && s.Err == nil:
 			s.Err = wrong[""]
-		case s.Held.Number != want && failure != nil:
-			s.Err = errors.Join(failure, s.Err)
+		case !s.holds(want) && failure != nil && s.Err != nil:
+			s.Err = fmt.Errorf("%w; %w", s.Err, failure) // what was seen of the site tells more
+		case !s.holds(want) && failure != nil:
+			s.Err = failure
 		}
 	}
 }
