@@ -45,7 +45,12 @@ const (
 
 // Volume returns volume id on a server (the numeric ID of the RO or RW volume).
 func (c *Client) Volume(server netip.Addr, id uint32) *Volume {
-	return &Volume{client: c, server: netip.AddrPortFrom(server, Port), id: id}
+	return c.At(netip.AddrPortFrom(server, Port), id)
+}
+
+// At returns a volume on a server that listens on a port of its own.
+func (c *Client) At(server netip.AddrPort, id uint32) *Volume {
+	return &Volume{client: c, server: server, id: id}
 }
 
 // ReadFile returns the content of a file of at most limit bytes. The error is
