@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/verify"
 	"mirrorcycle/mirrorspec"
@@ -55,6 +56,8 @@ type MirrorStatus struct {
 	Hold      string        `json:"hold,omitempty"`
 	Holder    string        `json:"holder,omitempty"` // of the newest lease
 	FreeBytes int64         `json:"free_bytes"`
+	Sites     []Outcome     `json:"sites,omitempty"` // what the volume's read-only sites hold, which is not always what a region's URL serves
+	SitesFail string        `json:"sites_fail,omitempty"`
 }
 
 // GenerationSummary is one kept generation.
@@ -91,7 +94,9 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 	var out Answer
 	switch q.Verb {
 	case VerbStatus:
-		out.Status, err = status(t)
+		if out.Status, err = status(t); err == nil && q.Target.AFS != nil {
+			out.Status.look(ctx, t, q)
+		}
 	case VerbHold:
 		err = setHold(t, q.Reason)
 	case VerbResume:
@@ -140,6 +145,18 @@ func status(t *tree.Tree) (*MirrorStatus, error) {
 	}
 	s.FreeBytes, err = t.Free()
 	return s, err
+}
+
+// look asks the file servers of an AFS volume's sites what they hold.
+func (s *MirrorStatus) look(ctx context.Context, t *tree.Tree, q Question) {
+	sites := release.Sites(volume(q.Target, q.Regions, t.ID().Tree))
+	var err error
+	if s.Sites, err = sites.Serving(ctx); err != nil {
+		s.SitesFail = err.Error()
+	}
+	if room, err := sites.Room(ctx); err == nil {
+		s.FreeBytes = room
+	}
 }
 
 func generations(t *tree.Tree) ([]GenerationSummary, error) {

@@ -125,7 +125,12 @@ func (s mirrorStatus) fine() bool {
 			return false
 		}
 	}
-	return s.Error == "" && s.Hold == "" && s.Sealed > 0 && s.Sealed == s.Committed
+	for _, site := range s.Sites {
+		if site.Error != "" {
+			return false
+		}
+	}
+	return s.Error == "" && s.SitesFail == "" && s.Hold == "" && s.Sealed > 0 && s.Sealed == s.Committed
 }
 
 func printStatus(w io.Writer, asJSON bool, all []mirrorStatus) error {
@@ -141,6 +146,11 @@ func printStatus(w io.Writer, asJSON bool, all []mirrorStatus) error {
 			if r.Error != "" {
 				text = r.Region + " down"
 			}
+			for _, site := range s.Sites { // the site's own server may say otherwise than the URL
+				if site.Region == r.Region && site.Serves != r.Serves {
+					text += fmt.Sprintf(" (site %s)", siteHolds(site))
+				}
+			}
 			regions = append(regions, text)
 		}
 		age := ""
@@ -152,12 +162,26 @@ func printStatus(w io.Writer, asJSON bool, all []mirrorStatus) error {
 	return tw.Flush()
 }
 
+// siteHolds says what an AFS site holds, and how much it may still have to get.
+func siteHolds(site activities.Outcome) string {
+	text := fmt.Sprint(site.Serves)
+	if site.Serves == 0 {
+		text = "unknown"
+	}
+	if site.Behind > 0 {
+		text += fmt.Sprintf(", up to %.1f MB behind", float64(site.Behind)*1024/1e6)
+	}
+	return text
+}
+
 func (s mirrorStatus) note() string {
 	switch {
 	case s.Error != "":
 		return s.Error
 	case s.Hold != "":
 		return "on hold: " + s.Hold
+	case s.SitesFail != "":
+		return s.SitesFail
 	case s.Committed != s.Sealed:
 		return fmt.Sprintf("generation %d is not verified", s.Committed)
 	}

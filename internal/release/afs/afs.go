@@ -105,7 +105,7 @@ func (b *Backend) Publish(ctx context.Context, src backend.Source) ([]backend.Ou
 	if err := b.note(v); err != nil {
 		return nil, err
 	}
-	return b.outcomes(v, want.Number, before), b.removeLate(ctx, v)
+	return b.outcomes(ctx, v, want.Number, before), b.removeLate(ctx, v)
 }
 
 // Serving implements backend.Backend.
@@ -114,7 +114,7 @@ func (b *Backend) Serving(ctx context.Context) ([]backend.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.outcomes(v, 0, nil), nil
+	return b.outcomes(ctx, v, v.newest(), nil), nil
 }
 
 // Reap implements backend.Backend. The tree is the store of all sites: what
@@ -172,8 +172,16 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 }
 
 // outcomes says for every region, and for every site that no region names, what it holds.
-func (b *Backend) outcomes(v *view, want int64, before map[string]int64) []backend.Outcome {
+func (b *Backend) outcomes(ctx context.Context, v *view, want int64, before map[string]int64) []backend.Outcome {
 	var out []backend.Outcome
+	var dump int64
+	if late, _ := v.behind(want); len(late) > 0 && want > 0 {
+		// A site that missed a release may get all of the volume with the next.
+		// Where that cannot be learned, it is not said.
+		if i, err := b.examine(ctx); err == nil {
+			dump = i.Used
+		}
+	}
 	named := map[string]bool{}
 	for _, r := range b.Regions {
 		s, err := v.siteOf(r)
@@ -182,18 +190,21 @@ func (b *Backend) outcomes(v *view, want int64, before map[string]int64) []backe
 			continue
 		}
 		named[s.name()] = true
-		out = append(out, s.outcome(r.Name, want, before))
+		out = append(out, s.outcome(r.Name, want, dump, before))
 	}
 	for _, s := range v.sites {
 		if !named[s.name()] {
-			out = append(out, s.outcome(s.name()+" (not in the spec)", want, before))
+			out = append(out, s.outcome(s.name()+" (not in the spec)", want, dump, before))
 		}
 	}
 	return out
 }
 
-func (s *site) outcome(region string, want int64, before map[string]int64) backend.Outcome {
+func (s *site) outcome(region string, want, dump int64, before map[string]int64) backend.Outcome {
 	o := backend.Outcome{Region: region, Serves: s.Held.Number}
+	if want > 0 && !s.holds(want) {
+		o.Behind = dump
+	}
 	if before != nil {
 		o.Changed = before[s.name()] != o.Serves
 	}
@@ -201,7 +212,7 @@ func (s *site) outcome(region string, want int64, before map[string]int64) backe
 	if err == nil && want > 0 && !s.holds(want) {
 		err = &fault.Error{Kind: fault.Unavailable, Op: "afs: release to", Subject: s.name(),
 			Err:    fmt.Errorf("the site holds generation %d, wanted is all of %d (%s)", o.Serves, want, stateText(s.State)),
-			Advice: "the next cycle tries again; it will get all that changed since, or all of the volume"}
+			Advice: fmt.Sprintf("the next cycle tries again; it will get all that changed since, at most the whole volume of %d KB", dump)}
 	}
 	if err != nil {
 		o.Kind, o.Error = string(fault.KindOf(err)), err.Error()

@@ -72,22 +72,30 @@ func run(ctx context.Context, list []string) ([]byte, error) {
 	return nil, fmt.Errorf("afs: run %s: %w", list[0], err)
 }
 
-// Room returns how many bytes may still be written to the read-write volume:
-// what its quota leaves, and no more than its partition has free. It asks the
-// servers; a client would say what it likes.
-func (b *Backend) Room(ctx context.Context) (int64, error) {
+// examine returns what the read-write volume's server says of it.
+func (b *Backend) examine(ctx context.Context) (vos.Instance, error) {
 	out, err := b.Cell.ask(ctx, "examine", b.Volume, "-format")
 	if err != nil {
-		return 0, fmt.Errorf("afs: examine volume %s: %w", b.Volume, err)
+		return vos.Instance{}, fmt.Errorf("afs: examine volume %s: %w", b.Volume, err)
 	}
 	all, err := vos.ParseExamine(out)
 	if err == nil && (len(all) == 0 || all[0].Status != "OK") {
 		err = &fault.Error{Kind: fault.Unavailable, Op: "afs: examine volume", Subject: b.Volume, Err: errors.New("a transaction has it"), Advice: "try again"}
 	}
 	if err != nil {
+		return vos.Instance{}, err
+	}
+	return all[0], nil
+}
+
+// Room returns how many bytes may still be written to the read-write volume:
+// what its quota leaves, and no more than its partition has free. It asks the
+// servers; a client would say what it likes.
+func (b *Backend) Room(ctx context.Context) (int64, error) {
+	v, err := b.examine(ctx)
+	if err != nil {
 		return 0, err
 	}
-	v := all[0]
 	free, err := b.partition(ctx, v.Server, v.Partition)
 	if err != nil {
 		return 0, err

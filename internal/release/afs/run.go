@@ -116,15 +116,11 @@ func (b *Backend) begin(ctx context.Context, v *view, want *tree.Generation, clo
 // allowed is how long a release may take: long enough for a slow line to carry
 // the whole volume to every site.
 func (b *Backend) allowed(ctx context.Context, sites int) time.Duration {
-	out, err := b.Cell.ask(ctx, "examine", b.Volume, "-format")
+	v, err := b.examine(ctx)
 	if err != nil {
 		return 12 * time.Hour
 	}
-	all, err := vos.ParseExamine(out)
-	if err != nil || len(all) == 0 {
-		return 12 * time.Hour
-	}
-	return max(minTime, time.Duration(sites)*time.Duration(all[0].Used/slowest)*time.Second)
+	return max(minTime, time.Duration(sites)*time.Duration(v.Used/slowest)*time.Second)
 }
 
 func (b *Backend) end(j *attempt, how string) error {
