@@ -31,6 +31,13 @@ func (c *Cell) Slow(tb testing.TB, host, rate string) {
 	}
 }
 
+// Remount unmounts and mounts a host's AFS client, which forgets all it knew.
+func (c *Cell) Remount(tb testing.TB, host string) {
+	tb.Helper()
+	c.must(tb, "umount", host)
+	c.must(tb, "mount", host)
+}
+
 func (c *Cell) fault(tb testing.TB, host, verb, undo string) {
 	tb.Helper()
 	c.must(tb, verb, host)

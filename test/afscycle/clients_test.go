@@ -244,6 +244,8 @@ func (c *reader) round(ctx context.Context) {
 	switch {
 	case err == nil:
 		c.rounds++
+	case strings.Contains(err.Error(), "503") && !strings.Contains(err.Error(), "404"):
+		c.excused = append(c.excused, "no answer: "+err.Error())
 	case off || c.powerOff:
 		c.excused = append(c.excused, "server off: "+err.Error())
 	case age > grace:
