@@ -98,7 +98,8 @@ stops the mirror with "stale" after an older copy of the tree was restored.
 
 Ahead of the tree, and otherwise whole: nothing is taken away. The tree gets a new
 generation with its content and a number above everything that the region served;
-the next cycle verifies and releases it. What the region's clients may still ask
+the next cycle verifies and releases it. A run of that mirror that is under way
+loses the tree, and starts anew with the next cycle. What the region's clients may still ask
 for stays in a directory region as long as the grace says. On AFS the next
 release takes away what the restored tree lacks; if the sites' copies are newer
 than your backup, vos convertROtoRW brings them back instead.
@@ -163,21 +164,21 @@ func rebuild(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirrorsp
 	case o.region.AFS != nil:
 		return rebuildSite(ctx, w, spec, m, o)
 	case err != nil && o.region.Pull && o.above > 0: // the storage's host
-		return raise(ctx, w, spec, m, held{number: o.above}, o)
+		return raise(ctx, w, spec, m, shown{number: o.above}, o)
 	case err != nil:
 		return &fault.Error{Kind: fault.WrongStorage, Op: "region: look at", Subject: o.region.Dir, Err: err, Advice: "run this on the region's host, or mount the region"}
 	}
 	return rebuildDir(ctx, w, spec, m, o)
 }
 
-// held is what a region is known to have served of a mirror.
-type held struct {
+// shown is what a region is known to have served of a mirror.
+type shown struct {
 	number int64        // the highest, 0 for nothing
 	served *tree.Served // what it serves, nil if that cannot be read
 }
 
 // ahead tells whether generation g may not be released after h.
-func (h held) ahead(g *tree.Generation) bool {
+func (h shown) ahead(g *tree.Generation) bool {
 	if h.number != g.Number {
 		return h.number > g.Number
 	}
@@ -186,7 +187,7 @@ func (h held) ahead(g *tree.Generation) bool {
 
 // raise gives the tree of a mirror a generation above everything that a region
 // served, if its newest one is not that.
-func raise(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirrorspec.Mirror, h held, o rebuilding) error {
+func raise(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirrorspec.Mirror, h shown, o rebuilding) error {
 	cfg := tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name), Holder: "starter region rebuild " + o.region.Name}
 	reader, err := tree.Read(cfg)
 	if err != nil {
@@ -259,7 +260,7 @@ func rebuildSite(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirr
 	if foreign := errors.Is(err, fault.WrongStorage); err != nil && !foreign {
 		return err
 	} else if !foreign && g != nil && top > g.Number && !o.aside {
-		return raise(ctx, w, spec, m, held{number: top}, o)
+		return raise(ctx, w, spec, m, shown{number: top}, o)
 	}
 	if !o.yes {
 		return confirm(fmt.Sprintf("mirror %s: the copy of volume %s in region %s would be removed and made anew by the next release", m.Name, spec.AFS.Volume(m.Name), o.region.Name))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,13 @@ type place struct {
 func newPlace(t *testing.T) *place {
 	t.Helper()
 	p := &place{dir: t.TempDir()}
+	p.setUp(t, "", "")
+	return p
+}
+
+// setUp writes the spec, with more lines for storage and region, and sets it up.
+func (p *place) setUp(t *testing.T, storage, region string) {
+	t.Helper()
 	p.file = filepath.Join(p.dir, "mirrors.toml")
 	text := fmt.Sprintf(`[cycle]
 name = "test"
@@ -35,10 +43,12 @@ name = "test"
 name = "main"
 root = %q
 state = %q
+%s
 [[region]]
 name = "dfw"
 dir = %q
 url = "http://mirror.dfw.example.org"
+%s
 [[mirror]]
 name = %q
 kind = "apt"
@@ -47,7 +57,7 @@ suites = ["noble"]
 components = ["main"]
 architectures = ["amd64"]
 keyring = "/usr/share/keyrings/example.gpg"
-`, p.path("trees"), p.path("state"), p.path("dfw"), backendtest.Mirror)
+`, p.path("trees"), p.path("state"), storage, p.path("dfw"), region, backendtest.Mirror)
 	if err := os.WriteFile(p.file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +67,6 @@ keyring = "/usr/share/keyrings/example.gpg"
 	}
 	p.cfg = tree.Config{Dir: p.spec.TreeDir(backendtest.Mirror), State: p.spec.StateDir(backendtest.Mirror), Holder: "test"}
 	p.starter(t, exitDone, "setup", "--offline", p.file)
-	return p
 }
 
 func (p *place) path(elem ...string) string {
@@ -108,7 +117,7 @@ func (p *place) seal(t *testing.T) int64 {
 // release publishes what is sealed, and returns what the region serves then.
 func (p *place) release(t *testing.T) (int64, error) {
 	t.Helper()
-	src, done, err := release.From(release.Origin{Storage: p.spec.Storage, Mirror: backendtest.Mirror})
+	src, done, err := release.From(release.Origin{Region: p.spec.Regions[0], Storage: p.spec.Storage, Mirror: backendtest.Mirror})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +207,44 @@ func TestRebuildAfterOldTree(t *testing.T) {
 	if _, err := os.Stat(p.path("dfw", ".mirrorcycle", "aside")); err == nil {
 		t.Error("something was moved aside")
 	}
+}
+
+// TestRebuildOfARegionThatPulls: on the region's host nothing happens until the
+// storage's host was told above what its numbers have to rise.
+func TestRebuildOfARegionThatPulls(t *testing.T) {
+	p := &place{dir: t.TempDir()}
+	origin := httptest.NewServer(release.OriginHandler(p.path("trees"), p.path("state")))
+	defer origin.Close()
+	p.setUp(t, fmt.Sprintf("url = %q", origin.URL), "pull = true")
+	p.commit(t, 1, "a", "b")
+	p.released(t, 1)
+	p.copy(t, "trees", "trees.saved")
+	p.copy(t, "state", "state.saved")
+	p.commit(t, 2, "a", "c")
+	p.released(t, 2)
+	p.restore(t)
+	p.rebuild(t, exitFailed, "--yes")
+	p.serves(t, "a", "b", "c")
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(p.path(from), p.path(to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move("dfw", "elsewhere")
+	p.rebuild(t, exitFailed, "--yes")
+	p.rebuild(t, exitUsage, "--above", "2")
+	p.rebuild(t, exitDone, "--above", "2", "--yes")
+	if n := p.seal(t); n != 3 {
+		t.Fatalf("the tree is at generation %d, want 3", n)
+	}
+	move("elsewhere", "dfw")
+	p.released(t, 3)
+	p.serves(t, "a", "b", "c")
+	p.rebuild(t, exitDone, "--yes")
+	p.serves(t, "!a")
+	p.released(t, 3)
+	p.serves(t, "a", "b", "!c")
 }
 
 // TestRebuildMovesAside: what cannot be followed by another release is moved

@@ -35,10 +35,10 @@ func (d regionDir) parts() map[string]string {
 	return map[string]string{"link": filepath.Join(d.dir, d.mirror), "releases": filepath.Join(d.dir, ".releases", d.mirror), "records": d.records()}
 }
 
-// held looks for the highest number in everything that is there: what is
+// shown looks for the highest number in everything that is there: what is
 // damaged in one place may be whole in another.
-func (d regionDir) held() held {
-	var h held
+func (d regionDir) shown() shown {
+	var h shown
 	if s, err := dir.Served(d.dir, d.mirror); err == nil {
 		h.served, h.number = &s, s.Number
 	}
@@ -85,7 +85,7 @@ func (d regionDir) moveAside(now time.Time) (string, error) {
 
 func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirrorspec.Mirror, o rebuilding) error {
 	d := regionDir{o.region.Dir, m.Name}
-	h := d.held()
+	h := d.shown()
 	h.number = max(h.number, o.above)
 	whole, ahead, err := compare(ctx, spec, m, o.region, h)
 	switch {
@@ -125,7 +125,7 @@ func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirro
 
 // compare tells whether the region's copy could be followed by another release
 // as it is, and whether what it served is above what the tree offers.
-func compare(ctx context.Context, spec *mirrorspec.Spec, m mirrorspec.Mirror, r mirrorspec.Region, h held) (whole, ahead bool, err error) {
+func compare(ctx context.Context, spec *mirrorspec.Spec, m mirrorspec.Mirror, r mirrorspec.Region, h shown) (whole, ahead bool, err error) {
 	src, done, err := release.From(release.Origin{Region: r, Storage: spec.Storage, Mirror: m.Name})
 	if err != nil {
 		return false, false, err

@@ -29,3 +29,14 @@ func TestParseFS(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseFS(f *testing.F) {
+	f.Add("Access list for /afs/x is\nNormal rights:\n  a rl\nNegative rights:\n  b rl\n")
+	f.Add("'/afs/x' is a mount point for volume '#example.org:mirror.debian.'\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		afsadmin.ParseMount([]byte(text))
+		if rights, ok := afsadmin.ParseACL([]byte(text)); !ok && len(rights) > 0 {
+			t.Errorf("rights %v without a list", rights)
+		}
+	})
+}
