@@ -36,8 +36,8 @@ type place struct{ name, server, web string }
 var places = []place{{"one", afslab.FS1, afslab.Web1}, {"two", afslab.FS2, afslab.Web2}, {"three", afslab.FS3, afslab.Web3}}
 
 const (
-	grace      = 30 * time.Second
-	maxAge     = time.Second // how long clients may keep an index
+	grace  = 30 * time.Second
+	maxAge = time.Second // how long clients may keep an index
 	temporalAt = "127.0.0.1:7233"
 	demoAt     = "127.0.0.1:8070"
 )
@@ -95,7 +95,7 @@ func (w *world) build(name string) {
 func (w *world) writeSpec() {
 	w.t.Helper()
 	var b strings.Builder
-	fmt.Fprintf(&b, "[cycle]\nname = \"afs\"\nevery = \"1s\"\nrelease-wait = \"5m\"\n")
+	fmt.Fprintf(&b, "[cycle]\nname = \"afs\"\nevery = \"10s\"\nrelease-wait = \"5m\"\n")
 	fmt.Fprintf(&b, "[storage]\nname = \"afs\"\nroot = \"/afs/.%[1]s/mirror\"\nstate = \"/afs/.%[1]s/state\"\nmin-free = \"1MB\"\nrollback-keep = \"1s\"\n", afslab.Name)
 	fmt.Fprintf(&b, "[afs]\ncell = %q\nquota = \"2048MB\"\nwrite-principal = \"mirror\"\nwrite-keytab = %q\nrelease-principal = \"release\"\nrelease-keytab = %q\n",
 		afslab.Name, afslab.Keytab("mirror"), afslab.Keytab("release"))

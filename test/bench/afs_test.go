@@ -117,14 +117,14 @@ func (m *volume) publish() (all, vos time.Duration) {
 // BenchmarkAFSRelease measures the release of a volume of 10,000 packages to
 // three sites, from the commit's end until all sites are seen to hold it.
 func BenchmarkAFSRelease(b *testing.B) {
-	defer afslab.Down()
+	b.Cleanup(afslab.Down) // after the volumes
 	const n = 10000
 	for b.Loop() {
 		m := newVolume(b, afslab.Options{})
 		m.change(n)
 		all, vos := m.publish()
 		b.Logf("first release of %d files: %.2f s, of that vos %.2f s", n, all.Seconds(), vos.Seconds())
-		for _, changed := range []int{1, n / 100, n} {
+		for _, changed := range []int{1, 1, 1, n / 100, n / 100, n / 100, n} {
 			m.change(changed)
 			all, vos := m.publish()
 			b.Logf("%d of %d files changed: %.2f s, of that vos %.2f s, ours %.2f s (%.2f of vos)", changed, n, all.Seconds(), vos.Seconds(),
