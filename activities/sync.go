@@ -37,7 +37,7 @@ func (s *Sync) config(ctx context.Context, t Target) tree.Config {
 	info := activity.GetInfo(ctx)
 	host, _ := os.Hostname()
 	return tree.Config{
-		Dir: treeDir(t), State: stateDir(t), Crash: s.Crash, Run: info.WorkflowExecution.RunID,
+		Dir: treeDir(t), State: stateDir(t), Parts: t.Mirror.Volumes, Crash: s.Crash, Run: info.WorkflowExecution.RunID,
 		Holder: fmt.Sprintf("namespace %s workflow %s run %s host %s pid %d", info.Namespace,
 			info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid()),
 	}

@@ -120,6 +120,12 @@ func (r *reader) checkAFS(s *Spec) {
 			r.fault(fmt.Sprintf("region[%d].afs", i), "needs the cell", `write an [afs] table with cell = "example.org"`)
 		}
 	}
+	for i, m := range s.Mirrors {
+		onAFS := slices.ContainsFunc(s.RegionsOf(m.Name), func(g Region) bool { return g.AFS != nil })
+		if len(m.Volumes) > 0 && (!onAFS || s.AFS == nil) {
+			r.fault(fmt.Sprintf("mirror[%d].volumes", i), "has no meaning for a mirror without an AFS region", "remove it")
+		}
+	}
 	if s.AFS == nil || sites == 0 {
 		return
 	}
@@ -132,6 +138,17 @@ func (r *reader) checkAFS(s *Spec) {
 			r.fault(fmt.Sprintf("mirror[%d].name", i),
 				fmt.Sprintf("volume %q is longer than the %d characters of AFS", volume, maxVolume),
 				fmt.Sprintf("write at most %d characters or a shorter afs.volume-prefix", max(maxVolume-len(s.AFS.VolumePrefix), 0)))
+		}
+		names := map[string]bool{}
+		for j, dir := range m.Volumes {
+			name, at := s.AFS.PartVolume(m.Name, dir), fmt.Sprintf("mirror[%d].volumes[%d]", i, j)
+			switch {
+			case len(name) > maxVolume:
+				r.fault(at, fmt.Sprintf("volume %q is longer than the %d characters of AFS", name, maxVolume), "write a shorter directory, name or afs.volume-prefix")
+			case names[name]:
+				r.fault(at, fmt.Sprintf("volume %q would hold two directories", name), "write directories with different last elements")
+			}
+			names[name] = true
 		}
 	}
 }

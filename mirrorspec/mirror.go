@@ -2,6 +2,7 @@ package mirrorspec
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ func readMirror(s *section) Mirror {
 		Name:    s.name("ubuntu"),
 		Kind:    Kind(s.checked("kind", string(Apt), oneOf(words(kinds)...))),
 		Regions: s.list("regions", "dfw", nil),
+		Volumes: s.list("volumes", "pool", checkRelative),
+	}
+	for i, dir := range m.Volumes {
+		m.Volumes[i] = path.Clean(dir)
 	}
 	s.require("kind", `kind = "apt", "yum", "pypi" or "wheels"`)
 	m.Grace = s.duration("grace", defaultGrace[m.Kind])

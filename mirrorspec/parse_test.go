@@ -284,6 +284,47 @@ auth = "localauth"
 	}
 }
 
+// TestVolumesOfAMirror: each is a name of its own in the cell, and has no meaning without one.
+func TestVolumesOfAMirror(t *testing.T) {
+	spec := func(region, volumes string) []byte {
+		return fmt.Appendf(nil, `[cycle]
+name = "c"
+[storage]
+name = "main"
+root = "/afs/.example.org/mirror"
+[[region]]
+name = "one"
+%s
+url = "http://one.example.org"
+[[mirror]]
+name = "debian"
+kind = "pypi"
+upstream = ["http://index.example.org"]
+projects = ["a"]
+volumes = %s
+[afs]
+cell = "example.org"
+auth = "localauth"
+`, region, volumes)
+	}
+	const site, dir = `afs = { server = "afs01.example.org", partition = "a" }`, `dir = "/srv/one"`
+	for _, c := range []struct{ region, volumes, want string }{
+		{site, `["pool", "dists/"]`, ""},
+		{site, `["pool/main", "other/main"]`, `mirror.volumes: volume "mirror.debian.main" would hold two directories`},
+		{site, `["packages-all"]`, `mirror.volumes: volume "mirror.debian.packages-all" is longer than the 22 characters of AFS`},
+		{site, `["../pool"]`, `"../pool" is not a plain relative path`},
+		{dir, `["pool"]`, "mirror.volumes: has no meaning for a mirror without an AFS region"},
+	} {
+		got := ""
+		if _, faults := mirrorspec.Parse("f", spec(c.region, c.volumes)); faults != nil {
+			got = faults.Error()
+		}
+		if !strings.Contains(got, c.want) || (c.want == "") != (got == "") {
+			t.Errorf("%s %s: got %q, want %q", c.region, c.volumes, got, c.want)
+		}
+	}
+}
+
 func TestRegionsAndDirectoriesOfMirrors(t *testing.T) {
 	text := strings.Replace(valid, "[[mirror]]", `[[region]]
 name = "iad"

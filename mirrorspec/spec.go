@@ -101,6 +101,7 @@ type Mirror struct {
 	Guard       Guard    `json:"guard"`                   // default 20% and 100
 	MaxIndexAge Duration `json:"max_index_age,omitempty"` // older upstream indexes are reported as stale; default never
 	Regions     []string `json:"regions,omitempty"`       // default all of the spec
+	Volumes     []string `json:"volumes,omitempty"`       // directories of the tree that are AFS volumes of their own
 	Netrc       string   `json:"netrc,omitempty"`         // path of a netrc file with upstream's credentials
 	ClientCert  string   `json:"client_cert,omitempty"`   // path of a PEM certificate for upstream
 	ClientKey   string   `json:"client_key,omitempty"`    // path of its PEM key
@@ -178,6 +179,10 @@ type AFS struct {
 
 // Volume returns the name of the volume that holds a mirror's tree.
 func (a AFS) Volume(mirror string) string { return a.VolumePrefix + mirror }
+
+// PartVolume returns the name of the volume that holds a directory of a
+// mirror's tree; its last element stands for it.
+func (a AFS) PartVolume(mirror, dir string) string { return a.Volume(mirror) + "." + path.Base(dir) }
 
 // Mirror returns the mirror of that name.
 func (s Spec) Mirror(name string) (*Mirror, bool) {

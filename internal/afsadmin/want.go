@@ -1,6 +1,7 @@
 package afsadmin
 
 import (
+	"path/filepath"
 	"strings"
 
 	"mirrorcycle/mirrorspec"
@@ -32,8 +33,14 @@ func Wanted(spec *mirrorspec.Spec) []Volume {
 				v.Sites = append(v.Sites, Site{r.Name, r.AFS.Server, r.AFS.Partition})
 			}
 		}
-		if len(v.Sites) > 0 {
-			all = append(all, v)
+		if len(v.Sites) == 0 {
+			continue
+		}
+		all = append(all, v)
+		for _, dir := range m.Volumes { // mounted in the tree, so after it
+			part := v
+			part.Name, part.Mount = a.PartVolume(m.Name, dir), filepath.Join(v.Mount, dir)
+			all = append(all, part)
 		}
 	}
 	if len(all) > 0 && InAFS(spec.Storage.State) {

@@ -18,6 +18,8 @@ type Options struct {
 	Small      bool // the site on FS1 is on a partition of 24 MB, which a stop of FS1 empties
 	NoRO       bool // no sites: a volume for state
 	Unreleased bool // sites, but never released
+
+	Parts []string // directories in it that are volumes of their own, NAME.part
 }
 
 // Volume is a volume of its own for a test.
@@ -64,7 +66,14 @@ func (c *Cell) make(tb testing.TB, name, mount string, o Options) Volume {
 			args = append(args, flag)
 		}
 	}
+	for _, part := range o.Parts {
+		args = append(args, "--mount="+part+"=#"+name+"."+part)
+	}
 	c.must(tb, args...)
+	for _, part := range o.Parts {
+		tb.Cleanup(func() { c.must(tb, "rmvol", name+"."+part) })
+		c.must(tb, "mkvol", name+"."+part)
+	}
 	return Volume{Name: name, RW: "/afs/." + Name + "/" + mount, RO: "/afs/" + Name + "/" + mount, cell: c}
 }
 

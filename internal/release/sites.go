@@ -33,6 +33,9 @@ func Sites(o Volume) *afs.Backend {
 		Volume: a.Volume(o.Mirror.Name), Mirror: o.Mirror.Name, Tree: o.Tree, State: o.State,
 		Purge: time.Duration(a.PurgeWithin), Remove: time.Duration(a.RemoveSiteAfter), Holder: o.Holder, Crash: o.Crash,
 	}
+	for _, dir := range o.Mirror.Volumes {
+		opts.Parts = append(opts.Parts, a.PartVolume(o.Mirror.Name, dir))
+	}
 	var maxAge mirrorspec.Duration
 	for _, r := range o.Regions {
 		if r.AFS != nil {

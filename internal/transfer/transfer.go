@@ -132,7 +132,7 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 	if it.Kept {
 		return r.place(it)
 	}
-	f, err := r.t.Create()
+	f, err := r.t.CreateFor(it.Path)
 	if err != nil {
 		return tree.Result{}, err
 	}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -120,7 +122,7 @@ func (t *Tree) apply(in intent) error {
 	if err := t.awaitThaw(); err != nil {
 		return err
 	}
-	indexes, gone, err := t.difference(in)
+	indexes, gone, touched, err := t.difference(in)
 	if err != nil {
 		return err
 	}
@@ -135,11 +137,12 @@ func (t *Tree) apply(in intent) error {
 			return err
 		}
 	}
-	return t.publish(in.Generation)
+	return t.publish(in.Generation, touched)
 }
 
-// publish records the generation and lets generation.json name it, last of all.
-func (t *Tree) publish(g Generation) error {
+// publish records the generation and lets generation.json name it: first in the
+// parts that it changed, last of all in the tree.
+func (t *Tree) publish(g Generation, touched map[string]bool) error {
 	n := strconv.FormatInt(g.Number, 10)
 	record, err := json.Marshal(g)
 	if err != nil {
@@ -155,35 +158,47 @@ func (t *Tree) publish(g Generation) error {
 	if err := t.Sync(); err != nil {
 		return err
 	}
-	if err := t.writeServed(append(served, '\n')); err != nil {
+	for _, part := range t.cfg.Parts {
+		if touched[part] {
+			if err := t.writeServed(part, append(served, '\n')); err != nil {
+				return err
+			}
+		}
+	}
+	if err := t.writeServed("", append(served, '\n')); err != nil {
 		return err
 	}
 	return t.dropState(intentPrefix + n)
 }
 
-// difference lists the index files to place and those to remove, and records the dropped objects.
-func (t *Tree) difference(in intent) (place []manifest.Entry, gone []string, err error) {
+// difference lists the index files to place, those to remove, and the parts in
+// which anything changes, and records the dropped objects.
+func (t *Tree) difference(in intent) (place []manifest.Entry, gone []string, touched map[string]bool, err error) {
 	oldID, err := manifest.ParseDigest(in.BaseManifest)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	old, err := t.Manifest(oldID)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	next, err := t.ManifestOf(&in.Generation)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	drops, err := t.newDrops()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer drops.abandon()
+	touched = map[string]bool{}
 	for d, err := range manifest.Diff(old, next) {
+		if err == nil {
+			touched[t.partOf(d.Path())] = true
+		}
 		switch {
 		case err != nil:
-			return nil, nil, err
+			return nil, nil, nil, err
 		case d.New == nil && d.Old.Kind.IsIndex():
 			gone = append(gone, d.Old.Path)
 		case d.New == nil:
@@ -192,11 +207,12 @@ func (t *Tree) difference(in intent) (place []manifest.Entry, gone []string, err
 			place = append(place, *d.New)
 		}
 	}
-	return place, gone, drops.keep(in.Generation.Number)
+	return place, gone, touched, drops.keep(in.Generation.Number)
 }
 
-func (t *Tree) writeServed(data []byte) error {
-	f, err := t.Create()
+// writeServed lets the generation.json of a part say what it holds.
+func (t *Tree) writeServed(part string, data []byte) error {
+	f, err := t.CreateFor(path.Join(part, ServedPath))
 	if err != nil {
 		return err
 	}
@@ -208,11 +224,11 @@ func (t *Tree) writeServed(data []byte) error {
 		return t.explain("tree: write", ServedPath, err)
 	}
 	t.cfg.Crash("served")
-	name := t.cfg.Dir + "/" + ServedPath
+	name := filepath.Join(t.cfg.Dir, part, ServedPath)
 	if err := os.Rename(f.Name(), name); err != nil {
 		return t.explain("tree: write", name, err)
 	}
-	return syncDir(t.cfg.Dir + "/" + private)
+	return syncDir(filepath.Dir(name))
 }
 
 // dropFile collects the drops of one generation.

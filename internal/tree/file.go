@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -24,9 +25,12 @@ type File struct {
 	tree *Tree
 }
 
-// Create opens a new file in the stage.
-func (t *Tree) Create() (*File, error) {
-	dir, err := t.pass(stage)
+// Create opens a new file in the stage, for a path that may be anywhere in the tree.
+func (t *Tree) Create() (*File, error) { return t.CreateFor("") }
+
+// CreateFor opens a new file in the stage from which it can be renamed to p.
+func (t *Tree) CreateFor(p string) (*File, error) {
+	dir, err := t.pass(stage, p)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +105,9 @@ func (t *Tree) land(staged, p string) error {
 		return err
 	}
 	rename := func() error {
+		if path.Dir(path.Dir(staged)) != t.epochDir(t.partOf(p), stage) {
+			return unix.EXDEV // even where the kernel would do it: fencing is by file system
+		}
 		return t.at(p, true, func(dir int, base string) error {
 			t.cfg.Crash("land")
 			return unix.Renameat(unix.AT_FDCWD, staged, dir, base)
@@ -111,6 +118,11 @@ func (t *Tree) land(staged, p string) error {
 		// The directory was pruned after we had opened it, on a file system that does not tell.
 		t.dirs.close()
 		err = rename()
+	}
+	if errors.Is(err, unix.EXDEV) {
+		if staged, err = t.carry(staged, p); err == nil {
+			err = rename()
+		}
 	}
 	switch {
 	case errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
@@ -123,12 +135,25 @@ func (t *Tree) land(staged, p string) error {
 	return t.explain("tree: land", p, err)
 }
 
+// carry copies a staged file into the stage of the part that p is in.
+func (t *Tree) carry(staged, p string) (string, error) {
+	dir, err := t.pass(stage, p)
+	if err != nil {
+		return staged, err
+	}
+	to := filepath.Join(dir, path.Base(staged))
+	if err := t.copyFile(staged, to); err != nil {
+		return staged, err
+	}
+	return to, os.Remove(staged)
+}
+
 // discard moves a file of the tree into the trash. A missing file is no error.
 func (t *Tree) discard(p string) error {
 	if err := CheckPath(p); err != nil {
 		return err
 	}
-	dir, err := t.pass(trash)
+	dir, err := t.pass(trash, p)
 	if err != nil {
 		return err
 	}
@@ -150,7 +175,7 @@ func (t *Tree) discard(p string) error {
 
 // prune removes the directory p and those above it as far as they are empty.
 func (t *Tree) prune(p string) {
-	for ; p != "."; p = path.Dir(p) {
+	for ; p != "." && !slices.Contains(t.cfg.Parts, p); p = path.Dir(p) {
 		err := t.at(p, false, func(dir int, base string) error { return unix.Unlinkat(dir, base, unix.AT_REMOVEDIR) })
 		if err != nil {
 			return

@@ -17,8 +17,19 @@ const leasePrefix, tmpPrefix = "lease.", "tmp."
 
 func (t *Tree) tmpDir() string { return t.statePath(tmpPrefix + strconv.FormatInt(t.epoch, 10)) }
 
-func (t *Tree) epochDir(kind string) string {
-	return filepath.Join(t.cfg.Dir, private, kind, strconv.FormatInt(t.epoch, 10))
+func (t *Tree) epochDir(part, kind string) string {
+	return filepath.Join(t.cfg.Dir, part, private, kind, strconv.FormatInt(t.epoch, 10))
+}
+
+// partOf returns the part that p is in, "" for the tree itself.
+func (t *Tree) partOf(p string) string {
+	in := ""
+	for _, part := range t.cfg.Parts {
+		if strings.HasPrefix(p, part+"/") && len(part) > len(in) {
+			in = part
+		}
+	}
+	return in
 }
 
 const stage, trash = "stage", "trash"
@@ -28,23 +39,25 @@ const stage, trash = "stage", "trash"
 // that finds nothing new writes nothing to the tree.
 type passing struct {
 	mu   sync.Mutex
-	made map[string]string // kind to directory
+	made map[string]string // epochDir to this process's directory in it
 }
 
-// pass returns this process's own directory of a kind. It is made once, and
+// pass returns this process's own directory of a kind, on the file system of
+// what is or will be at p. It is made once, and
 // the lease is looked at afterwards: whoever took over either lists the
 // directory when it fences, or has its lease seen here. Nobody makes or uses
 // another process's directory, so a fenced one stays without.
-func (t *Tree) pass(kind string) (string, error) {
+func (t *Tree) pass(kind, p string) (string, error) {
+	above := t.epochDir(t.partOf(p), kind)
 	t.passing.mu.Lock()
 	defer t.passing.mu.Unlock()
-	if dir := t.passing.made[kind]; dir != "" {
+	if dir := t.passing.made[above]; dir != "" {
 		return dir, nil
 	}
 	if t.epoch == 0 {
 		return "", t.fenced()
 	}
-	dir := filepath.Join(t.epochDir(kind), t.nonce)
+	dir := filepath.Join(above, t.nonce)
 	err := os.MkdirAll(dir, 0o755)
 	for range 10 { // another process may remove the empty directory above at this moment
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +72,7 @@ func (t *Tree) pass(kind string) (string, error) {
 	top, err := t.topLease()
 	if err == nil && top != t.epoch {
 		err = errors.Join(t.fenced(), os.RemoveAll(dir))
-		os.Remove(t.epochDir(kind))
+		os.Remove(above)
 	}
 	if err != nil {
 		return "", err
@@ -67,7 +80,7 @@ func (t *Tree) pass(kind string) (string, error) {
 	if t.passing.made == nil {
 		t.passing.made = map[string]string{}
 	}
-	t.passing.made[kind] = dir
+	t.passing.made[above] = dir
 	return dir, nil
 }
 
@@ -77,10 +90,10 @@ func (t *Tree) leave() error {
 	t.passing.mu.Lock()
 	defer t.passing.mu.Unlock()
 	var all []error
-	for kind, dir := range t.passing.made {
+	for above, dir := range t.passing.made {
 		all = append(all, removeAll(dir))
-		os.Remove(t.epochDir(kind))
-		os.Remove(filepath.Dir(t.epochDir(kind)))
+		os.Remove(above)
+		os.Remove(filepath.Dir(above))
 	}
 	t.passing.made = nil
 	return errors.Join(all...)
@@ -172,10 +185,15 @@ func (t *Tree) Holder() (string, error) {
 // directory in the state. Only this function makes it: a fenced run cannot bring
 // its own back. Those in the tree are made when they are needed (see pass).
 func (t *Tree) fence() error {
-	mirror := filepath.Join(t.cfg.Dir, private)
-	for _, old := range []struct{ dir, prefix string }{
-		{filepath.Join(mirror, "stage"), ""}, {filepath.Join(mirror, "trash"), ""}, {t.cfg.State, tmpPrefix}, {t.cfg.State, leasePrefix},
-	} {
+	type numbered struct{ dir, prefix string }
+	var all []numbered
+	for _, part := range append([]string{""}, t.cfg.Parts...) {
+		for _, kind := range []string{stage, trash} {
+			all = append(all, numbered{filepath.Dir(t.epochDir(part, kind)), ""})
+		}
+	}
+	// The leases last: as long as one is there, what it fences may be there too.
+	for _, old := range append(all, numbered{t.cfg.State, tmpPrefix}, numbered{t.cfg.State, leasePrefix}) {
 		numbers, err := Numbered(old.dir, old.prefix)
 		if err != nil {
 			return fmt.Errorf("tree: fence: %w", err)

@@ -14,7 +14,7 @@ const private = ".mirror"
 // CheckPath accepts a clean, relative, slash-separated path below the tree and
 // refuses with fault.Hostile everything else: absolute paths, "..", empty or
 // "." elements, NUL and control characters, invalid UTF-8, elements over 255
-// bytes, and the private directory .mirror at the top.
+// bytes, and the name .mirror, which is private at the top and in every part.
 func CheckPath(p string) error {
 	why := ""
 	switch {
@@ -30,12 +30,13 @@ func CheckPath(p string) error {
 		why = "it has a control character"
 	case path.Clean(p) != p || p == ".." || strings.HasPrefix(p, "../"):
 		why = "it is not a clean path below the tree"
-	case p == private || strings.HasPrefix(p, private+"/"):
-		why = "the name .mirror is reserved"
 	}
 	for elem := range strings.SplitSeq(p, "/") {
 		if len(elem) > 255 {
 			why = "a name in it is longer than 255 bytes"
+		}
+		if elem == private {
+			why = "the name .mirror is reserved"
 		}
 	}
 	if why == "" {

@@ -145,7 +145,7 @@ func (t *Tree) OpenIndex(d manifest.Digest) (*os.File, error) {
 
 // LandIndex places kept content at p at once: for immutable files whose content is an index (by-hash).
 func (t *Tree) LandIndex(d manifest.Digest, p string) error {
-	dir, err := t.pass(stage)
+	dir, err := t.pass(stage, p)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,10 @@ import (
 type Config struct {
 	Dir   string // the tree
 	State string // its state
+	// Parts are directories of the tree that are file systems of their own, such
+	// as volumes. Each has a stage and a trash, because a rename stays within one,
+	// and a generation.json of the newest generation that changed something in it.
+	Parts []string
 	// Holder is written into the lease: cluster, namespace, workflow, run, host.
 	Holder string
 	// Run identifies the run that several processes may belong to; Renew needs it.

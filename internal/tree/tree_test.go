@@ -35,8 +35,19 @@ var story = []content{
 	{"pool/d.deb": "d", "dists/Packages": "d", "dists/Release": "4"},
 }
 
+// parts of every tree; those of a tree in one piece are none.
+var parts []string
+
+// inPartsToo runs a test with a tree in one piece, and with one in parts.
+func inPartsToo(t *testing.T, f func(t *testing.T)) {
+	t.Run("in one piece", f)
+	parts = []string{"pool"}
+	defer func() { parts = nil }()
+	t.Run("in parts", f)
+}
+
 func config(dir string, crash func(string)) tree.Config {
-	return tree.Config{Dir: filepath.Join(dir, "tree"), State: filepath.Join(dir, "state"), Holder: "test", Crash: crash,
+	return tree.Config{Parts: parts, Dir: filepath.Join(dir, "tree"), State: filepath.Join(dir, "state"), Holder: "test", Crash: crash,
 		Now: func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }}
 }
 
@@ -187,7 +198,9 @@ type stop struct{}
 
 // TestCrashAtEveryBoundary stops a run at each write boundary in turn; the next
 // run must end with the very tree and state of an undisturbed one.
-func TestCrashAtEveryBoundary(t *testing.T) {
+func TestCrashAtEveryBoundary(t *testing.T) { inPartsToo(t, crashAtEveryBoundary) }
+
+func crashAtEveryBoundary(t *testing.T) {
 	want, points := undisturbed(t)
 	if len(points) < 60 {
 		t.Fatalf("only %d write boundaries: %v", len(points), points)
@@ -218,7 +231,9 @@ func TestCrashAtEveryBoundary(t *testing.T) {
 
 // TestZombieAtEveryBoundary lets a run sleep at each write boundary while
 // another takes over and finishes; waking up, it must change nothing and say fenced.
-func TestZombieAtEveryBoundary(t *testing.T) {
+func TestZombieAtEveryBoundary(t *testing.T) { inPartsToo(t, zombieAtEveryBoundary) }
+
+func zombieAtEveryBoundary(t *testing.T) {
 	want, points := undisturbed(t)
 	for i, point := range points {
 		dir := setup(t)
@@ -508,4 +523,41 @@ func listing(t *testing.T, dir string) map[string]time.Time {
 		t.Fatal(err)
 	}
 	return out
+}
+
+// TestParts: what a rename cannot reach is staged in the part itself, and a
+// part's generation.json names the newest generation that changed it.
+func TestParts(t *testing.T) {
+	parts = []string{"pool"}
+	defer func() { parts = nil }()
+	cfg := config(setup(t), nil)
+	served := func(dir string) int64 {
+		s, err := tree.ReadServed(filepath.Join(cfg.Dir, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Number
+	}
+	for i, c := range []content{
+		{"pool/a.deb": "a", "dists/Release": "1"}, {"pool/a.deb": "a", "dists/Release": "2"}, {"pool/b.deb": "b", "dists/Release": "3"},
+	} {
+		tr, err := tree.Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(commit(tr, c), tr.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if whole, part := served(""), served("pool"); whole != int64(i+1) || part != []int64{1, 1, 3}[i] {
+			t.Errorf("generation %d: the tree says %d, the part %d", i+1, whole, part)
+		}
+	}
+	for _, dir := range []string{"", "pool"} {
+		if left, _ := filepath.Glob(filepath.Join(cfg.Dir, dir, ".mirror/*a*e")); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+	if err := tree.CheckPath("pool/.mirror/generation.json"); !errors.Is(err, fault.Hostile) {
+		t.Errorf("upstream may name a part's generation.json: %v", err)
+	}
 }

@@ -138,7 +138,7 @@ func (c *checker) strangers(ctx context.Context) error {
 		switch {
 		case err != nil || relErr != nil:
 			return errors.Join(err, relErr)
-		case rel == ".mirror":
+		case d.IsDir() && d.Name() == ".mirror":
 			return fs.SkipDir
 		case d.IsDir() || known[rel] && d.Type().IsRegular():
 			return nil

@@ -23,6 +23,7 @@ var messages = []struct {
 	{"Ticket expired", fault.Unavailable, "the next attempt gets a new ticket"},
 	{"ticket contained unknown key version", fault.Denied, "distribute the cell's key to all servers (akeyconvert)"},
 	{"permission access", fault.Denied, "put the principal into the UserList of every server (bos adduser)"},
+	{"not a super user", fault.Denied, "put the principal into the UserList of every server (bos adduser)"},
 	{"not authorized", fault.Denied, "put the principal into the UserList of every server (bos adduser)"},
 	{"Keytab contains no suitable keys", fault.Config, "check the keytab and the principal (klist -k)"},
 	{"not found in Kerberos database", fault.Config, "check the principal"},

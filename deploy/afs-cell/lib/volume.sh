@@ -19,7 +19,7 @@ restore() { # restore SERVER NAME QUOTA-KB [ENTRY=TARGET...]
 }
 
 mkvol() {
-  local n='' q=2000000 rw=fs0 sites=$SITES small='' release=1 a h part
+  local n='' q=2000000 rw=fs0 sites=$SITES small='' release=1 mounts=() a h part
   for a in "$@"; do
     case $a in
     --rw-beside) rw=fs1 ;;
@@ -27,6 +27,7 @@ mkvol() {
     --small) small=1 ;;
     --no-ro) sites='' release='' ;;
     --unreleased) release='' ;;
+    --mount=*) mounts+=("${a#--mount=}.") ;; # ENTRY=#VOLUME: a mount point in the new volume
     [0-9]*) q=$a ;;
     -*) usage ;;
     *) n=$a ;;
@@ -34,7 +35,7 @@ mkvol() {
   done
   [ -n "$n" ] || usage
   [ ${#n} -le 22 ] || die "a volume's name has at most 22 characters: $n"
-  has_vol "$n" || restore $rw "$n" "$q"
+  has_vol "$n" || restore $rw "$n" "$q" "${mounts[@]}"
   for h in $sites; do
     part=a; [ "$h" != fs1 ] || [ -z "$small" ] || part=c
     # `vos addsite` is not idempotent: exit 1, "RO already exists on partition"

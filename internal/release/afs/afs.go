@@ -16,6 +16,7 @@
 //	<state>/release/log.<n>               what it printed
 //	<state>/release/behind/<site>         since when a site has been behind
 //	<state>/memo/reaped                   since when deletions wait for a release
+//	<state>/parts/<volume>/               the same for each volume that holds a part of the tree
 package afs
 
 import (
@@ -26,6 +27,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/afsread"
@@ -49,7 +52,10 @@ type Options struct {
 	Tree    string // the tree's ID
 	State   string // the mirror's state directory
 	Regions []Region
-	Policy  backend.Policy
+	// Parts are volumes below the tree's own, which hold objects only. They are
+	// released before it, so that no index names what a site has not got.
+	Parts  []string
+	Policy backend.Policy
 	// Purge is how long deletions may wait for a release that has something
 	// new; after that they get one of their own. 0: for ever.
 	Purge time.Duration
@@ -60,6 +66,8 @@ type Options struct {
 	Listen func() (net.PacketConn, error) // opens the socket that asks file servers; a UDP socket if nil
 	Crash  func(string)                   // called with the name of every write boundary; tests stop there
 	Now    func() time.Time               // the clock, time.Now if nil
+
+	part bool // the volume holds objects only
 }
 
 // Backend is one mirror's volume.
@@ -89,6 +97,55 @@ func (b *Backend) Publish(ctx context.Context, src backend.Source) ([]backend.Ou
 	if want == nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "afs: publish", Subject: b.Volume, Err: errors.New("no generation was verified yet")}
 	}
+	for _, part := range b.Parts {
+		if err := b.publishPart(ctx, src, part); err != nil {
+			return nil, err
+		}
+	}
+	return b.publishVolume(ctx, src, want)
+}
+
+// publishPart releases one of the volumes that hold objects. Sites that do not
+// answer get it later: the database leads clients away from them meanwhile. Any
+// other that does not get it stops the release of the indexes.
+func (b *Backend) publishPart(ctx context.Context, src backend.Source, volume string) error {
+	o := b.Options
+	o.Volume, o.State, o.Regions, o.Parts, o.part = volume, filepath.Join(b.State, "parts", volume), nil, nil, true
+	p := New(o)
+	v, err := p.look(ctx, nil)
+	if err == nil && v.rw.Err != nil {
+		err = v.rw.Err
+	}
+	if err != nil {
+		return err
+	}
+	if v.rw.Held.Number == 0 {
+		return nil // nothing was committed into it yet
+	}
+	outcomes, err := p.publishVolume(ctx, src, &tree.Generation{Served: v.rw.Held})
+	if err != nil {
+		return err
+	}
+	if v, err = p.look(ctx, v); err != nil {
+		return err
+	}
+	for _, s := range v.sites {
+		if !s.holds(v.rw.Held.Number) && !v.silent(s.Server) {
+			i := slices.IndexFunc(outcomes, func(o backend.Outcome) bool { return strings.HasPrefix(o.Region, s.name()) && o.Error != "" })
+			why := "see vos examine " + volume
+			if i >= 0 {
+				why = outcomes[i].Error
+			}
+			return &fault.Error{Kind: fault.Unavailable, Op: "afs: publish", Subject: volume,
+				Err:    fmt.Errorf("site %s has not got the objects, so no index goes out: %s", s.name(), why),
+				Advice: "the next cycle tries again"}
+		}
+	}
+	return nil
+}
+
+// publishVolume brings all sites of one volume to generation want.
+func (b *Backend) publishVolume(ctx context.Context, src backend.Source, want *tree.Generation) ([]backend.Outcome, error) {
 	v, err := b.settled(ctx, nil)
 	if err != nil {
 		return nil, err

@@ -90,8 +90,24 @@ func (b *Backend) examine(ctx context.Context) (vos.Instance, error) {
 
 // Room returns how many bytes may still be written to the read-write volume:
 // what its quota leaves, and no more than its partition has free. It asks the
-// servers; a client would say what it likes.
+// servers; a client would say what it likes. Of a tree in parts it is the room
+// of the roomiest: which of them a plan fills is not looked at.
 func (b *Backend) Room(ctx context.Context) (int64, error) {
+	most, err := b.room(ctx)
+	for _, volume := range b.Parts {
+		if err != nil {
+			return 0, err
+		}
+		o := b.Options
+		o.Volume = volume
+		var here int64
+		here, err = New(o).room(ctx)
+		most = max(most, here)
+	}
+	return most, err
+}
+
+func (b *Backend) room(ctx context.Context) (int64, error) {
 	v, err := b.examine(ctx)
 	if err != nil {
 		return 0, err

@@ -204,7 +204,11 @@ func (b *Backend) Purged() error {
 }
 
 func (b *Backend) purgedAt() (time.Time, bool) {
-	data, err := os.ReadFile(filepath.Join(b.State, reapedMemo))
+	state := b.State
+	if b.part {
+		state = filepath.Dir(filepath.Dir(state)) // deletions are noted for the whole tree
+	}
+	data, err := os.ReadFile(filepath.Join(state, reapedMemo))
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -220,7 +224,7 @@ func (b *Backend) purgeDue() bool {
 
 // purged forgets deletions that a release which began at the given time carried out.
 func (b *Backend) purged(began time.Time) error {
-	if at, ok := b.purgedAt(); !ok || at.After(began) {
+	if at, ok := b.purgedAt(); !ok || b.part || at.After(began) {
 		return nil
 	}
 	return remove(filepath.Join(b.State, reapedMemo))

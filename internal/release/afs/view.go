@@ -241,6 +241,9 @@ func addresses(host string) ([]netip.Addr, error) {
 // proveIndexes reads through every site's server the indexes that it should
 // have got, and names for each site the first that is not what was verified.
 func (b *Backend) proveIndexes(ctx context.Context, src backend.Source, before, after *view, want *tree.Generation) map[string]error {
+	if b.part {
+		return nil
+	}
 	client, err := b.listen()
 	if err != nil {
 		return map[string]error{"": err}
