@@ -218,8 +218,9 @@ func (c *reader) off(is bool) {
 	c.powerOff = is
 }
 
-// round reads the lists, lets them become old, and fetches what they named.
-func (c *reader) round(ctx context.Context) {
+// round reads the lists, lets them become old, and fetches what they named. It
+// returns false when a promise was broken, or ctx has ended.
+func (c *reader) round(ctx context.Context) bool {
 	c.mu.Lock()
 	off := c.powerOff
 	c.mu.Unlock()
@@ -237,7 +238,7 @@ func (c *reader) round(ctx context.Context) {
 	}
 	age := time.Since(read)
 	if ctx.Err() != nil {
-		return
+		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -252,5 +253,7 @@ func (c *reader) round(ctx context.Context) {
 		c.excused = append(c.excused, fmt.Sprintf("lists of %s: %v", age, err))
 	default:
 		c.broken = append(c.broken, fmt.Sprintf("%s, lists of %s: %v", time.Now().Format(time.TimeOnly), age, err))
+		return false
 	}
+	return true
 }

@@ -36,8 +36,8 @@ type place struct{ name, server, web string }
 var places = []place{{"one", afslab.FS1, afslab.Web1}, {"two", afslab.FS2, afslab.Web2}, {"three", afslab.FS3, afslab.Web3}}
 
 const (
-	grace  = 30 * time.Second
-	maxAge = time.Second // how long clients may keep an index
+	grace      = 30 * time.Second
+	maxAge     = time.Second // how long clients may keep an index
 	temporalAt = "127.0.0.1:7233"
 	demoAt     = "127.0.0.1:8070"
 )
