@@ -25,7 +25,9 @@ func runCmd(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run [FILE]",
 		Short: "Make one cycle now and follow it",
-		Args:  cobra.MaximumNArgs(1),
+		Long: `Make one cycle now and follow it: through the spec's schedule where there is
+one, else by itself. A cycle that runs already is joined.`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withSpec(c, specFile(args), func(ctx context.Context, t client.Client, spec *mirrorspec.Spec) error {
 				for _, m := range only {
@@ -37,7 +39,7 @@ func runCmd(g *globals) *cobra.Command {
 				if err := registerAttributes(ctx, t, namespace()); err != nil {
 					return err
 				}
-				run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec, Only: only, DryRun: dry})
+				run, err := runCycle(ctx, t, workflows.CycleInput{Spec: *spec, Only: only, DryRun: dry}, c.ErrOrStderr())
 				if err != nil {
 					return err
 				}
@@ -56,6 +58,17 @@ func runCmd(g *globals) *cobra.Command {
 	c.Flags().BoolVar(&dry, "dry-run", false, "plan, and change nothing")
 	c.Flags().BoolVar(&detach, "detach", false, "print the workflow's ID and return")
 	return c
+}
+
+// runCycle lets the spec's schedule start a whole cycle, where there is one, so
+// that it and a scheduled one never run beside each other.
+func runCycle(ctx context.Context, t client.Client, in workflows.CycleInput, note io.Writer) (client.WorkflowRun, error) {
+	if len(in.Only) == 0 && !in.DryRun {
+		if run, ok, err := triggerCycle(ctx, t, &in.Spec, note); ok || err != nil {
+			return run, err
+		}
+	}
+	return startCycle(ctx, t, in)
 }
 
 // startCycle starts an on-demand cycle, or joins the one that is running.
