@@ -229,7 +229,7 @@ func TestInterruptedRelease(t *testing.T) {
 	r := newRig(t, afslab.Options{RWBeside: true})
 	end := r.customers(t)
 	r.released(t, r.generation(t, "a"))
-	n := r.generation(t, "big1", "big2", "big3")
+	r.generation(t, "big1", "big2", "big3")
 	// As somebody's cron job would do it: killed once the clone is made.
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := r.cell.Command(ctx, afslab.DB, "vos", "release", r.volume.Name, "-localauth", "-verbose")
@@ -242,7 +242,7 @@ func TestInterruptedRelease(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	cancel()
-	n = r.generation(t, "c")
+	n := r.generation(t, "c")
 	_, err := r.publish(t, r.options(t))
 	if !errors.Is(err, fault.Conflict) {
 		t.Fatalf("a lock that is not ours: %v", err)
