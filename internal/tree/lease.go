@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mirrorcycle/internal/fault"
 )
 
 const leasePrefix, tmpPrefix = "lease.", "tmp."
@@ -49,6 +51,14 @@ type passing struct {
 // another process's directory, so a fenced one stays without.
 func (t *Tree) pass(kind, p string) (string, error) {
 	above := t.epochDir(t.partOf(p), kind)
+	dir, err := t.passage(kind, above)
+	if err != nil && fault.KindOf(err) == "" {
+		err = t.explain("tree: make", above, err) // it looks at the directories, so it wants their lock
+	}
+	return dir, err
+}
+
+func (t *Tree) passage(kind, above string) (string, error) {
 	t.passing.mu.Lock()
 	defer t.passing.mu.Unlock()
 	if dir := t.passing.made[above]; dir != "" {
@@ -66,7 +76,7 @@ func (t *Tree) pass(kind, p string) (string, error) {
 		err = os.MkdirAll(dir, 0o755)
 	}
 	if err != nil {
-		return "", t.explain("tree: make", dir, err)
+		return "", err
 	}
 	t.cfg.Crash("pass/" + kind)
 	top, err := t.topLease()

@@ -243,9 +243,16 @@ func (t *Tree) Free() (int64, error) {
 // Sync makes everything written so far durable: one syncfs for each file system.
 func (t *Tree) Sync() error {
 	done := map[uint64]bool{}
-	for _, dir := range []string{t.cfg.State, t.cfg.Dir} {
+	all := []string{t.cfg.State, t.cfg.Dir}
+	for _, part := range t.cfg.Parts {
+		all = append(all, filepath.Join(t.cfg.Dir, part))
+	}
+	for _, dir := range all {
 		var st unix.Stat_t
 		err := unix.Stat(dir, &st)
+		if len(done) > 0 && errors.Is(err, unix.ENOENT) {
+			continue // nothing was ever written to that part
+		}
 		if err == nil && !done[st.Dev] {
 			done[st.Dev] = true
 			err = syncfs(dir)

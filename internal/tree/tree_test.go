@@ -561,3 +561,25 @@ func TestParts(t *testing.T) {
 		t.Errorf("upstream may name a part's generation.json: %v", err)
 	}
 }
+
+// TestMissingDirectoryIsAnError: where a part's stage cannot be made, that is
+// said, and whoever says it does not wait for itself.
+func TestMissingDirectoryIsAnError(t *testing.T) {
+	cfg := config(t.TempDir(), nil)
+	cfg.Parts = []string{"pool"}
+	if _, err := tree.Setup(cfg, "m"); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := tree.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	// A file system in which nothing can be made, and which says so with ENOENT.
+	if err := os.Symlink("/proc/self", filepath.Join(cfg.Dir, "pool")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.CreateFor("pool/a"); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, fault.Fenced) {
+		t.Errorf("got %v", err)
+	}
+}
