@@ -396,8 +396,8 @@ func tendTree(ctx context.Context, t *tree.Tree, in TendInput, now time.Time, ou
 		}
 		return ok
 	})
-	if err == nil && out.Reaped.Objects > 0 {
-		err = sites.Purged()
+	if out.Reaped.Objects > 0 { // even if it was cut off after that
+		err = errors.Join(err, sites.Purged())
 	}
 	return err
 }
