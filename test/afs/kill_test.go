@@ -120,6 +120,46 @@ func TestWorkerKilledAnywhere(t *testing.T) {
 	}
 }
 
+// TestForeignLockAfterADeath: a run that died before its vos had the lock left
+// none, so the one that is there is somebody else's.
+func TestForeignLockAfterADeath(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, afslab.Options{})
+	r.held(t, r.generation(t, "a"))
+	n := r.generation(t, "b")
+	refused := func(when string) {
+		t.Helper()
+		if _, err := r.publish(t, r.options(t)); !errors.Is(err, fault.Conflict) {
+			t.Errorf("%s: %v", when, err)
+		}
+		if !strings.Contains(r.entry(t), "LOCKED") {
+			t.Errorf("%s: the lock was stolen", when)
+		}
+	}
+	r.crashed(t, "release/journal")
+	r.vos(t, "lock", "-id", r.volume.Name, "-localauth")
+	refused("vos was never started")
+	r.vos(t, "unlock", "-id", r.volume.Name, "-localauth")
+
+	type died struct{}
+	o := r.options(t)
+	o.Crash = func(p string) {
+		switch p {
+		case "release/journal":
+			r.vos(t, "lock", "-id", r.volume.Name, "-localauth")
+		case "release/ended":
+			panic(died{})
+		}
+	}
+	func() {
+		defer func() { recover() }()
+		r.publish(t, o)
+	}()
+	refused("vos was refused")
+	r.vos(t, "unlock", "-id", r.volume.Name, "-localauth")
+	r.held(t, n)
+}
+
 // TestTakenOverElsewhere: on another host nobody can see whether a vos is alive.
 func TestTakenOverElsewhere(t *testing.T) {
 	t.Parallel()

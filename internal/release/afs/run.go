@@ -6,14 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -34,6 +31,7 @@ type attempt struct {
 	Holder     string    `json:"holder"`
 	Started    time.Time `json:"started"`
 	Deadline   time.Time `json:"deadline"`
+	Exited     time.Time `json:"exited,omitzero"` // vos ended by itself, perhaps leaving something behind
 	Ended      time.Time `json:"ended,omitzero"`
 	End        string    `json:"end,omitempty"`
 
@@ -79,6 +77,9 @@ func (b *Backend) logPath(n int64) string { return b.path("log." + strconv.Forma
 // begin writes the journal of a run that is about to start.
 func (b *Backend) begin(ctx context.Context, v *view, want *tree.Generation, clone bool) (*attempt, error) {
 	last, err := b.lastRun()
+	if err == nil && last != nil && last.Ended.IsZero() {
+		err = b.faster(last.n) // since this attempt looked: a run that nobody ended would never be looked at again
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (b *Backend) begin(ctx context.Context, v *view, want *tree.Generation, clo
 	}
 	f, err := os.OpenFile(b.runPath(j.n), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Unavailable, Op: "afs: write journal", Subject: b.runPath(j.n), Err: err, Advice: "another run was faster; it goes on"}
+		return nil, errors.Join(b.faster(j.n), err)
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
@@ -113,6 +114,22 @@ func (b *Backend) begin(ctx context.Context, v *view, want *tree.Generation, clo
 	return j, nil
 }
 
+// faster says that another attempt of this very release is under way.
+func (b *Backend) faster(n int64) error {
+	return &fault.Error{Kind: fault.Unavailable, Op: "afs: write journal", Subject: b.runPath(n), Err: errors.New("another attempt is under way"),
+		Advice: "nothing to do: it goes on"}
+}
+
+// open makes sure that run j is still the newest, and that nobody ended it: an
+// attempt that stood still for a while must not touch what another one began.
+func (b *Backend) open(j *attempt) error {
+	last, err := b.lastRun()
+	if err == nil && (last == nil || last.n != j.n || !last.Ended.IsZero()) {
+		err = b.faster(j.n)
+	}
+	return err
+}
+
 // allowed is how long a release may take: long enough for a slow line to carry
 // the whole volume to every site.
 func (b *Backend) allowed(ctx context.Context, sites int) time.Duration {
@@ -125,6 +142,10 @@ func (b *Backend) allowed(ctx context.Context, sites int) time.Duration {
 
 func (b *Backend) end(j *attempt, how string) error {
 	j.Ended, j.End = b.Now().UTC(), how
+	return b.rewrite(j)
+}
+
+func (b *Backend) rewrite(j *attempt) error {
 	data, err := json.Marshal(j)
 	if err != nil {
 		return err
@@ -142,42 +163,64 @@ func (b *Backend) release(ctx context.Context, v *view, want *tree.Generation, c
 	if err := v.releasable(want.Number); err != nil {
 		return nil, err
 	}
-	thaw := func() {}
-	if !b.part { // objects may land in the midst of a clone: no index that is out names them
-		if thaw, err = tree.Freeze(b.State, b.Now().Add(cloning)); err != nil {
-			return nil, err
-		}
-	}
-	defer thaw()
-	// Once more, now that no commit can change it any more.
-	if v, err = b.look(ctx, v); err == nil {
-		err = v.releasable(want.Number)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := b.intend(v, want.Number); err != nil {
-		return nil, err
-	}
+	// The journal is the lock among attempts of this release: only whose run it
+	// names freezes the tree, so nobody thaws it under somebody else's clone.
 	j, err := b.begin(ctx, v, want, clone)
 	if err != nil {
 		return nil, err
+	}
+	thaw, err := b.prepare(ctx, v, want)
+	if err != nil {
+		return nil, errors.Join(err, b.end(j, "not started"))
 	}
 	b.Crash("release/journal")
 	args := []string{"release", b.Volume, "-verbose"}
 	if clone {
 		args = append(args, "-force-reclone")
 	}
+	if err := b.open(j); err != nil {
+		return nil, err
+	}
 	vosRun, err := b.start(j, b.Cell.command(args...))
 	if err != nil {
+		thaw()
 		return nil, errors.Join(err, b.end(j, "not started"))
 	}
 	b.Crash("release/started")
 	exit, err := b.wait(ctx, j, vosRun, thaw)
 	if err != nil {
+		return nil, err // vos may go on and clone: the tree stays frozen until somebody takes over
+	}
+	thaw()
+	b.Crash("release/ended")
+	return b.ended(j, exit)
+}
+
+// prepare freezes the tree and makes sure that it holds what is to be released.
+// Objects may land in the midst of a clone: no index that is out names them.
+func (b *Backend) prepare(ctx context.Context, v *view, want *tree.Generation) (thaw func(), err error) {
+	thaw = func() {}
+	if !b.part {
+		if thaw, err = tree.Freeze(b.State, b.Now().Add(cloning)); err != nil {
+			return nil, err
+		}
+	}
+	// Once more, now that no commit can change it any more.
+	if v, err = b.look(ctx, v); err == nil {
+		err = v.releasable(want.Number)
+	}
+	if err == nil {
+		err = b.intend(v, want.Number)
+	}
+	if err != nil {
+		thaw()
 		return nil, err
 	}
-	b.Crash("release/ended")
+	return thaw, nil
+}
+
+// ended notes how vos ended by itself.
+func (b *Backend) ended(j *attempt, exit int) (failure, err error) {
 	text, err := os.ReadFile(b.logPath(j.n))
 	if err != nil {
 		return nil, fmt.Errorf("afs: read what vos printed: %w", err)
@@ -190,7 +233,8 @@ func (b *Backend) release(ctx context.Context, v *view, want *tree.Generation, c
 		return failure, b.end(j, "locked by somebody else")
 	}
 	// It may have left a lock: the journal stays open until that was looked at.
-	return failure, nil
+	j.Exited = b.Now().UTC()
+	return failure, b.rewrite(j)
 }
 
 // start runs vos as a session of its own: neither a signal to the worker nor
@@ -255,189 +299,4 @@ func (b *Backend) wait(ctx context.Context, j *attempt, r *running, thaw func())
 			}
 		}
 	}
-}
-
-// settled looks at the volume when nothing of ours is under way any more: it
-// waits for a run that is alive, and clears up after one that is dead. A lock
-// of somebody else is refused.
-func (b *Backend) settled(ctx context.Context, earlier *view) (*view, error) {
-	v, err := b.look(ctx, earlier)
-	if err != nil {
-		return nil, err
-	}
-	j, err := b.lastRun()
-	if err != nil {
-		return nil, err
-	}
-	if j != nil && j.Ended.IsZero() {
-		if err := b.takeOver(ctx, j, v); err != nil {
-			return nil, err
-		}
-		if v, err = b.look(ctx, v); err != nil {
-			return nil, err
-		}
-	}
-	if v.entry.Locked {
-		return nil, &fault.Error{Kind: fault.Conflict, Op: "afs: publish", Subject: b.Volume,
-			Err:    errors.New("the volume's entry is locked, and no run of this mirror's journal locked it"),
-			Advice: "find out who works on it (vos status); if nobody does: vos unlock " + b.Volume}
-	}
-	return v, nil
-}
-
-// takeOver ends a run that has no end in the journal.
-func (b *Backend) takeOver(ctx context.Context, j *attempt, v *view) error {
-	host, _ := os.Hostname()
-	switch {
-	case j.Host == host && j.Boot == bootID():
-		if err := awaitDeath(ctx, j.ID); err != nil {
-			return err
-		}
-	case j.Host == host: // the host was started anew
-	case b.Now().Before(j.Deadline):
-		return &fault.Error{Kind: fault.Unavailable, Op: "afs: publish", Subject: b.Volume,
-			Err:    fmt.Errorf("a release of generation %d that %s began at %s may still be going on", j.Generation, j.Host, j.Started.Format(time.RFC3339)),
-			Advice: "wait until " + j.Deadline.Format(time.RFC3339) + ", or run a worker on " + j.Host}
-	default:
-		if err := b.motionless(ctx, v); err != nil {
-			return err
-		}
-	}
-	if err := b.clearUp(ctx, j, v); err != nil {
-		return err
-	}
-	// Its clone was made or never will be: commits need not wait any longer.
-	if err := tree.Thaw(b.State); err != nil {
-		return err
-	}
-	b.Crash("release/recovered")
-	return b.end(j, "cleared up by "+b.Holder)
-}
-
-// clearUp removes what the dead run j left in the cell: transactions on the
-// volume that began after it did, and the lock.
-func (b *Backend) clearUp(ctx context.Context, j *attempt, v *view) error {
-	e, err := b.entry(ctx)
-	if err != nil {
-		return err
-	}
-	for _, server := range servers(e) {
-		if v.silent(server) {
-			continue // it has no transaction, or forgets it within ten minutes
-		}
-		all, err := b.transactions(ctx, server, e)
-		if errors.Is(err, fault.Unavailable) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, t := range all {
-			switch {
-			case strings.Contains(t.Procedure, "Dump"): // a backup, never part of a release
-			case !t.Created.Before(j.Started.Add(-skew)):
-				// An error means that it has ended by itself meanwhile, or the release will say so.
-				_ = b.Cell.change(ctx, "endtrans", "-server", server.String(), "-transaction", strconv.FormatUint(uint64(t.ID), 10))
-			case e.Locked:
-				return &fault.Error{Kind: fault.Conflict, Op: "afs: clear up", Subject: b.Volume,
-					Err:    fmt.Errorf("transaction %d at %s is older than our run that died", t.ID, server),
-					Advice: "somebody else works on the volume: wait for the end, or vos endtrans"}
-			}
-		}
-	}
-	if !e.Locked {
-		return nil
-	}
-	if err := b.Cell.change(ctx, "unlock", b.Volume); err != nil {
-		return fmt.Errorf("afs: unlock volume %s after a run that died: %w", b.Volume, err)
-	}
-	return nil
-}
-
-// skew is how far the clocks of this host and of a file server may differ.
-const skew = 2 * time.Minute
-
-func servers(e vos.Entry) []netip.Addr {
-	var out []netip.Addr
-	for _, s := range e.Sites {
-		if !slices.Contains(out, s.Server) {
-			out = append(out, s.Server)
-		}
-	}
-	return out
-}
-
-// transactions lists those of the volume at a server.
-func (b *Backend) transactions(ctx context.Context, server netip.Addr, e vos.Entry) ([]vos.Transaction, error) {
-	out, err := b.Cell.ask(ctx, "status", "-server", server.String())
-	if err != nil {
-		return nil, err
-	}
-	all, err := vos.ParseStatus(out)
-	return slices.DeleteFunc(all, func(t vos.Transaction) bool {
-		return t.Volume != e.RW && t.Volume != e.RO && (e.Clone == 0 || t.Volume != e.Clone)
-	}), err
-}
-
-const stillness = 10 * time.Second
-
-// motionless makes sure, from another host, that no transaction of the volume moves.
-func (b *Backend) motionless(ctx context.Context, v *view) error {
-	look := func() (out []vos.Transaction) {
-		for _, s := range servers(v.entry) {
-			if !v.silent(s) {
-				all, _ := b.transactions(ctx, s, v.entry)
-				out = append(out, all...)
-			}
-		}
-		return out
-	}
-	first := look()
-	if len(first) == 0 {
-		return nil
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(stillness):
-	}
-	for _, now := range look() {
-		for _, then := range first {
-			if now.ID == then.ID && now != then {
-				return &fault.Error{Kind: fault.Unavailable, Op: "afs: publish", Subject: b.Volume,
-					Err: fmt.Errorf("transaction %d of a release that began elsewhere still moves", now.ID), Advice: "wait for its end"}
-			}
-		}
-	}
-	return nil
-}
-
-// awaitDeath waits until no process of this host carries the run's ID. A
-// worker that died leaves its vos behind, which brings the release to its end.
-func awaitDeath(ctx context.Context, id string) error {
-	for alive(id) {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(lookEvery):
-		}
-	}
-	return nil
-}
-
-func alive(id string) bool {
-	if id == "" {
-		return false
-	}
-	all, _ := filepath.Glob("/proc/[0-9]*/environ")
-	return slices.ContainsFunc(all, func(name string) bool {
-		data, err := os.ReadFile(name)
-		return err == nil && slices.Contains(strings.Split(string(data), "\x00"), idKey+"="+id)
-	})
-}
-
-// bootID tells one start of this host from the next.
-func bootID() string {
-	data, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return strings.TrimSpace(string(data))
 }

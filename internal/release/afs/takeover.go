@@ -1,0 +1,249 @@
+package afs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/vos"
+)
+
+// settled looks at the volume when nothing of ours is under way any more: it
+// waits for a run that is alive, and clears up after one that is dead. A lock
+// of somebody else is refused.
+func (b *Backend) settled(ctx context.Context, earlier *view) (*view, error) {
+	v, err := b.look(ctx, earlier)
+	if err != nil {
+		return nil, err
+	}
+	j, err := b.lastRun()
+	if err != nil {
+		return nil, err
+	}
+	if j != nil && j.Ended.IsZero() {
+		if err := b.takeOver(ctx, j, v); err != nil {
+			return nil, err
+		}
+		if v, err = b.look(ctx, v); err != nil {
+			return nil, err
+		}
+	}
+	if v.entry.Locked {
+		return nil, &fault.Error{Kind: fault.Conflict, Op: "afs: publish", Subject: b.Volume,
+			Err:    errors.New("the volume's entry is locked, and no run of this mirror's journal locked it"),
+			Advice: "find out who works on it (vos status); if nobody does: vos unlock " + b.Volume}
+	}
+	return v, nil
+}
+
+// takeOver ends a run that has no end in the journal.
+func (b *Backend) takeOver(ctx context.Context, j *attempt, v *view) error {
+	host, _ := os.Hostname()
+	switch {
+	case j.Host == host && j.Boot == bootID():
+		if err := b.awaitDeath(ctx, j); err != nil {
+			return err
+		}
+	case j.Host == host: // the host was started anew
+	case b.Now().Before(j.Deadline):
+		return &fault.Error{Kind: fault.Unavailable, Op: "afs: publish", Subject: b.Volume,
+			Err:    fmt.Errorf("a release of generation %d that %s began at %s may still be going on", j.Generation, j.Host, j.Started.Format(time.RFC3339)),
+			Advice: "wait until " + j.Deadline.Format(time.RFC3339) + ", or run a worker on " + j.Host}
+	default:
+		if err := b.motionless(ctx, v); err != nil {
+			return err
+		}
+	}
+	if err := b.open(j); err != nil {
+		return err
+	}
+	if b.harmless(j) {
+		return errors.Join(tree.Thaw(b.State), b.end(j, "left nothing behind"))
+	}
+	if err := b.clearUp(ctx, j, v); err != nil {
+		return err
+	}
+	if err := b.open(j); err != nil {
+		return err
+	}
+	// Its clone was made or never will be: commits need not wait any longer.
+	if err := tree.Thaw(b.State); err != nil {
+		return err
+	}
+	b.Crash("release/recovered")
+	return b.end(j, "cleared up by "+b.Holder)
+}
+
+// harmless tells whether vos was never started in run j, or said last that
+// somebody else had the lock: then it left nothing behind, and a lock that is
+// there now is not ours.
+func (b *Backend) harmless(j *attempt) bool {
+	text, err := os.ReadFile(b.logPath(j.n))
+	return errors.Is(err, os.ErrNotExist) || bytes.Contains(text, []byte("already locked")) || bytes.Contains(text, []byte("currently LOCKED"))
+}
+
+// clearUp removes what the dead run j left in the cell: transactions on the
+// volume that began after it did, and the lock.
+func (b *Backend) clearUp(ctx context.Context, j *attempt, v *view) error {
+	e, err := b.entry(ctx)
+	if err != nil {
+		return err
+	}
+	for _, server := range servers(e) {
+		if v.silent(server) {
+			continue // it has no transaction, or forgets it within ten minutes
+		}
+		all, err := b.transactions(ctx, server, e)
+		if errors.Is(err, fault.Unavailable) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, t := range all {
+			switch {
+			case strings.Contains(t.Procedure, "Dump"): // a backup, never part of a release
+			case j.mayHave(t):
+				if err := b.open(j); err != nil {
+					return err
+				}
+				// An error means that it has ended by itself meanwhile, or the release will say so.
+				_ = b.Cell.change(ctx, "endtrans", "-server", server.String(), "-transaction", strconv.FormatUint(uint64(t.ID), 10))
+			case e.Locked:
+				return &fault.Error{Kind: fault.Conflict, Op: "afs: clear up", Subject: b.Volume,
+					Err:    fmt.Errorf("transaction %d at %s did not begin during our run that died", t.ID, server),
+					Advice: "somebody else works on the volume: wait for the end, or vos endtrans"}
+			}
+		}
+	}
+	if !e.Locked {
+		return nil
+	}
+	if err := b.open(j); err != nil {
+		return err
+	}
+	if err := b.Cell.change(ctx, "unlock", b.Volume); err != nil {
+		return fmt.Errorf("afs: unlock volume %s after a run that died: %w", b.Volume, err)
+	}
+	return nil
+}
+
+// mayHave tells whether run j was under way when t was begun.
+func (j *attempt) mayHave(t vos.Transaction) bool {
+	return !t.Created.Before(j.Started.Add(-skew)) && (j.Exited.IsZero() || !t.Created.After(j.Exited.Add(skew)))
+}
+
+// skew is how far the clocks of this host and of a file server may differ.
+const skew = 2 * time.Minute
+
+func servers(e vos.Entry) []netip.Addr {
+	var out []netip.Addr
+	for _, s := range e.Sites {
+		if !slices.Contains(out, s.Server) {
+			out = append(out, s.Server)
+		}
+	}
+	return out
+}
+
+// transactions lists those of the volume at a server.
+func (b *Backend) transactions(ctx context.Context, server netip.Addr, e vos.Entry) ([]vos.Transaction, error) {
+	out, err := b.Cell.ask(ctx, "status", "-server", server.String())
+	if err != nil {
+		return nil, err
+	}
+	all, err := vos.ParseStatus(out)
+	return slices.DeleteFunc(all, func(t vos.Transaction) bool {
+		return t.Volume != e.RW && t.Volume != e.RO && (e.Clone == 0 || t.Volume != e.Clone)
+	}), err
+}
+
+const stillness = 10 * time.Second
+
+// motionless makes sure, from another host, that no transaction of the volume moves.
+func (b *Backend) motionless(ctx context.Context, v *view) error {
+	look := func() (out []vos.Transaction) {
+		for _, s := range servers(v.entry) {
+			if !v.silent(s) {
+				all, _ := b.transactions(ctx, s, v.entry)
+				out = append(out, all...)
+			}
+		}
+		return out
+	}
+	first := look()
+	if len(first) == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(stillness):
+	}
+	for _, now := range look() {
+		for _, then := range first {
+			if now.ID == then.ID && now != then {
+				return &fault.Error{Kind: fault.Unavailable, Op: "afs: publish", Subject: b.Volume,
+					Err: fmt.Errorf("transaction %d of a release that began elsewhere still moves", now.ID), Advice: "wait for its end"}
+			}
+		}
+	}
+	return nil
+}
+
+// awaitDeath waits until no process of this host carries the run's ID. A
+// worker that died leaves its vos behind, which brings the release to its end;
+// what has not ended at the deadline hangs, and nobody else would end it.
+func (b *Backend) awaitDeath(ctx context.Context, j *attempt) error {
+	for {
+		pids := alive(j.ID)
+		if len(pids) == 0 {
+			return nil
+		}
+		if b.Now().After(j.Deadline) {
+			for _, pid := range pids {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// alive lists the processes of this host that carry the run's ID.
+func alive(id string) (pids []int) {
+	if id == "" {
+		return nil
+	}
+	all, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, name := range all {
+		data, err := os.ReadFile(name)
+		if err != nil || !slices.Contains(strings.Split(string(data), "\x00"), idKey+"="+id) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// bootID tells one start of this host from the next.
+func bootID() string {
+	data, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(data))
+}
