@@ -80,12 +80,15 @@ func (r *Regions) Publish(ctx context.Context, in RegionInput) (Outcome, error) 
 func (r *Regions) PublishGroup(ctx context.Context, in GroupInput) ([]Outcome, error) {
 	ctx, _, stop := alive(ctx)
 	defer stop()
+	_, skewed := clock(ctx) // now: a release may take hours, and the server stamped the start
 	src, done, err := release.From(release.Origin{Storage: in.Target.Storage, Mirror: in.Target.Mirror.Name})
 	if err != nil {
 		return nil, translate(err)
 	}
 	defer done()
-	outcomes, err := r.sites(ctx, in.Target, in.Regions, in.Tree).Publish(ctx, src)
+	v := volume(in.Target, in.Regions, in.Tree)
+	v.Holder, v.Crash, v.Unchecked = holder(ctx), r.Crash, skewed != nil
+	outcomes, err := release.Sites(v).Publish(ctx, src)
 	return outcomes, translate(err)
 }
 

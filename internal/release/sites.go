@@ -22,6 +22,8 @@ type Volume struct {
 	Every   time.Duration
 	Holder  string
 	Crash   func(string)
+	// Unchecked: this host's clock was not found to agree with another (see afs.Options).
+	Unchecked bool
 }
 
 // Sites returns the backend of a mirror's AFS volume. All its sites are one
@@ -31,7 +33,7 @@ func Sites(o Volume) *afs.Backend {
 	opts := afs.Options{
 		Cell:   afs.Cell{Name: a.Cell, Localauth: a.Auth == mirrorspec.AuthLocalauth, Principal: a.ReleasePrincipal, Keytab: a.ReleaseKeytab},
 		Volume: a.Volume(o.Mirror.Name), Mirror: o.Mirror.Name, Tree: o.Tree, State: o.State,
-		Purge: time.Duration(a.PurgeWithin), Remove: time.Duration(a.RemoveSiteAfter), Holder: o.Holder, Crash: o.Crash,
+		Purge: time.Duration(a.PurgeWithin), Remove: time.Duration(a.RemoveSiteAfter), Holder: o.Holder, Crash: o.Crash, Unchecked: o.Unchecked,
 	}
 	for _, dir := range o.Mirror.Volumes {
 		opts.Parts = append(opts.Parts, a.PartVolume(o.Mirror.Name, dir))

@@ -67,6 +67,10 @@ type Options struct {
 	Crash  func(string)                   // called with the name of every write boundary; tests stop there
 	Now    func() time.Time               // the clock, time.Now if nil
 
+	// Unchecked: nobody has held this host's clock against another. Then no site
+	// is noted as serving anything, which would let objects go too early.
+	Unchecked bool
+
 	part bool // the volume holds objects only
 }
 
@@ -110,7 +114,7 @@ func (b *Backend) Publish(ctx context.Context, src backend.Source) ([]backend.Ou
 // other that does not get it stops the release of the indexes.
 func (b *Backend) publishPart(ctx context.Context, src backend.Source, volume string) error {
 	o := b.Options
-	o.Volume, o.State, o.Regions, o.Parts, o.part = volume, filepath.Join(b.State, "parts", volume), nil, nil, true
+	o.Volume, o.State, o.Regions, o.Parts, o.part = volume, b.partState(volume), nil, nil, true
 	p := New(o)
 	v, err := p.look(ctx, nil)
 	if err == nil && v.rw.Err != nil {
@@ -162,7 +166,10 @@ func (b *Backend) publishVolume(ctx context.Context, src backend.Source, want *t
 	if err := b.note(v); err != nil {
 		return nil, err
 	}
-	return b.outcomes(ctx, v, want.Number, before), b.removeLate(ctx, v)
+	if err := b.removeLate(ctx, v); err != nil {
+		return nil, err
+	}
+	return b.outcomes(ctx, v, want.Number, before), nil
 }
 
 // Serving implements backend.Backend.
@@ -192,7 +199,7 @@ func (b *Backend) needed(v *view, want int64) (why string, force bool) {
 		return "", false // all that lag cannot be reached: nothing would come of it
 	case force:
 		return "the volume location database has an unfinished release", true
-	case b.purgeDue():
+	case b.purgeDue() && v.rw.Held.Number == want: // else the release of what is there now takes it along
 		return "deletions have waited long enough", false
 	}
 	return "", false
@@ -201,6 +208,7 @@ func (b *Backend) needed(v *view, want int64) (why string, force bool) {
 // bring releases the volume and looks at the result; where the sites do not
 // hold what was released, once more with a new clone.
 func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *tree.Generation, force bool) (*view, error) {
+	due, _ := v.behind(want.Number)
 	for again := false; ; again = true {
 		if err := b.note(v); err != nil {
 			return nil, err
@@ -216,7 +224,13 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 		}
 		wrong := b.proveIndexes(ctx, src, v, after, want)
 		behind, reachable := after.behind(want.Number)
-		if len(wrong) == 0 && (len(behind) == 0 || !reachable) {
+		switch {
+		case failure != nil && len(due) == 0 && len(behind) == 0:
+			// Nothing that sites show tells whether deletions were carried out.
+			return nil, failure
+		case failure != nil && len(wrong) == 0 && (len(behind) == 0 || !reachable):
+			return after, nil
+		case len(wrong) == 0 && (len(behind) == 0 || !reachable):
 			return after, b.purged(began)
 		}
 		if again || failure != nil {

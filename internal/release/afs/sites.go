@@ -15,6 +15,7 @@ import (
 	"mirrorcycle/internal/journal"
 	"mirrorcycle/internal/ledger"
 	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/vos"
 )
 
 // maxLog is how many records a site's ledger may have before it is shortened.
@@ -73,6 +74,9 @@ func (b *Backend) intend(v *view, gen int64) error {
 // note records what was seen of sites that no region names, for nobody probes
 // an URL for them, and that those which the database has lost serve nobody.
 func (b *Backend) note(v *view) error {
+	if b.Unchecked {
+		return nil
+	}
 	named := map[string]bool{}
 	for _, r := range b.Regions {
 		if s, err := v.siteOf(r); err == nil {
@@ -85,7 +89,7 @@ func (b *Backend) note(v *view) error {
 		if named[s.name()] || s.Err != nil || s.Held.Number == 0 {
 			continue
 		}
-		if err := b.confirm(s.name(), s.Held.Number); err != nil {
+		if err := b.confirm(s, s.Held.Number); err != nil {
 			return err
 		}
 	}
@@ -102,8 +106,11 @@ func (b *Backend) retire(known map[string]bool) error {
 			continue
 		}
 		log, err := readLog(b.sitePath(f.Name()))
-		if err != nil || len(log) == 0 {
+		if err != nil {
 			return err
+		}
+		if len(log) == 0 {
+			continue
 		}
 		last := log[len(log)-1]
 		if last.Event == ledger.Retired && !b.waiting() {
@@ -136,15 +143,21 @@ func (b *Backend) Confirm(ctx context.Context, region string, n int64) error {
 	if err != nil || s.Held.Number == 0 {
 		return err
 	}
-	return b.confirm(s.name(), min(n, s.Held.Number))
+	return b.confirm(s, min(n, s.Held.Number))
 }
 
 // confirm records that a site serves gen, if that tells anything new: while
-// objects wait to be deleted each look at the site counts.
-func (b *Backend) confirm(site string, gen int64) error {
+// objects wait to be deleted each look at the site counts. A site that the
+// database calls old may have a part of the release that broke off, and its
+// generation.json with it: it counts only as what it was seen to serve before.
+func (b *Backend) confirm(s *site, gen int64) error {
+	site := s.name()
 	log, err := readLog(b.sitePath(site))
 	if err != nil {
 		return err
+	}
+	if s.State == vos.OldRelease && !slices.ContainsFunc(log, func(r ledger.Record) bool { return r.Event == ledger.Serves && r.Gen >= gen }) {
+		return nil
 	}
 	if n := len(log); n > 0 && log[n-1].Event == ledger.Serves && log[n-1].Gen == gen && !b.waiting() {
 		return nil
@@ -180,9 +193,15 @@ func (b *Backend) Due(ctx context.Context) (func(n int64) (due bool, because str
 		if strings.HasSuffix(f.Name(), ".new") {
 			continue
 		}
-		if store.Sites[f.Name()], err = readLog(b.sitePath(f.Name())); err != nil {
+		log, err := readLog(b.sitePath(f.Name()))
+		if err != nil {
 			return nil, err
 		}
+		// A site that the database has again answers again: with what, nobody has seen yet.
+		if _, back := store.Sites[f.Name()]; back && len(log) > 0 && log[len(log)-1].Event == ledger.Retired {
+			log = nil
+		}
+		store.Sites[f.Name()] = log
 	}
 	p := ledger.Policy{Wait: b.Policy.Grace, Every: b.Policy.Every}
 	now := b.Now()
@@ -191,30 +210,28 @@ func (b *Backend) Due(ctx context.Context) (func(n int64) (due bool, because str
 
 const reapedMemo = "memo/reaped"
 
-// Purged notes that objects were deleted from the tree, which a release has to carry out.
+// Purged notes that objects were deleted from the tree, which a release of
+// each of its volumes has to carry out.
 func (b *Backend) Purged() error {
-	name := filepath.Join(b.State, reapedMemo)
-	if _, err := os.Lstat(name); err == nil {
-		return nil
+	states := []string{b.State}
+	for _, part := range b.Parts {
+		states = append(states, b.partState(part))
 	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
+	for _, state := range states {
+		name := filepath.Join(state, reapedMemo)
+		if _, ok := noted(name); ok {
+			continue
+		}
+		if _, err := writeNote(name, b.Now()); err != nil {
+			return fmt.Errorf("afs: note deletions: %w", err)
+		}
 	}
-	return os.WriteFile(name, []byte(b.Now().UTC().Format(time.RFC3339Nano)+"\n"), 0o644)
+	return nil
 }
 
-func (b *Backend) purgedAt() (time.Time, bool) {
-	state := b.State
-	if b.part {
-		state = filepath.Dir(filepath.Dir(state)) // deletions are noted for the whole tree
-	}
-	data, err := os.ReadFile(filepath.Join(state, reapedMemo))
-	if err != nil {
-		return time.Time{}, false
-	}
-	at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(data)))
-	return at, err == nil
-}
+func (b *Backend) partState(volume string) string { return filepath.Join(b.State, "parts", volume) }
+
+func (b *Backend) purgedAt() (time.Time, bool) { return noted(filepath.Join(b.State, reapedMemo)) }
 
 // purgeDue reports whether deletions have waited for a release for long enough.
 func (b *Backend) purgeDue() bool {
@@ -224,7 +241,7 @@ func (b *Backend) purgeDue() bool {
 
 // purged forgets deletions that a release which began at the given time carried out.
 func (b *Backend) purged(began time.Time) error {
-	if at, ok := b.purgedAt(); !ok || b.part || at.After(began) {
+	if at, ok := b.purgedAt(); !ok || at.After(began) {
 		return nil
 	}
 	return remove(filepath.Join(b.State, reapedMemo))
@@ -232,14 +249,18 @@ func (b *Backend) purged(began time.Time) error {
 
 // removeLate takes sites out of the database that stayed behind for longer
 // than the spec allows: until then no dropped object may be deleted, and
-// clients cannot fail over to them.
+// clients cannot fail over to them. While no site is known to have the newest
+// generation, none is removed: the fault may be this host's, and the last sites
+// that answer clients would go.
 func (b *Backend) removeLate(ctx context.Context, v *view) error {
-	if b.Remove == 0 {
-		return nil
+	if err := b.forgetGone(v); err != nil {
+		return err
 	}
+	newest := v.newest()
+	whole := slices.ContainsFunc(v.sites, func(s *site) bool { return newest > 0 && s.holds(newest) })
 	for _, s := range v.sites {
 		name := b.path("behind", s.name())
-		if s.holds(v.newest()) {
+		if s.holds(newest) {
 			if err := remove(name); err != nil {
 				return err
 			}
@@ -249,11 +270,12 @@ func (b *Backend) removeLate(ctx context.Context, v *view) error {
 		if err != nil {
 			return err
 		}
-		if b.Now().Sub(since) < b.Remove || len(v.sites) == 1 {
+		if b.Remove == 0 || !whole || b.Now().Sub(since) < b.Remove {
 			continue
 		}
 		if err := b.Cell.change(ctx, "remsite", "-server", s.Server.String(), "-partition", s.Partition, "-id", b.Volume); err != nil {
-			return fmt.Errorf("afs: remove site %s, behind since %s: %w", s.name(), since.Format(time.RFC3339), err)
+			s.Err = fmt.Errorf("afs: remove site %s, behind since %s: %w", s.name(), since.Format(time.RFC3339), err)
+			continue // the site's own trouble: the others have their outcomes
 		}
 		if err := remove(name); err != nil {
 			return err
@@ -262,14 +284,43 @@ func (b *Backend) removeLate(ctx context.Context, v *view) error {
 	return nil
 }
 
-// since returns the time in a note, which it makes if there is none.
-func (b *Backend) since(name string) (time.Time, error) {
-	if data, err := os.ReadFile(name); err == nil {
-		if at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(data))); err == nil {
-			return at, nil
+// forgetGone removes the notes of sites that the database does not have: one
+// that comes back has not been behind since then.
+func (b *Backend) forgetGone(v *view) error {
+	files, err := os.ReadDir(b.path("behind"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("afs: read the notes of sites that are behind: %w", err)
+	}
+	for _, f := range files {
+		if !slices.ContainsFunc(v.sites, func(s *site) bool { return s.name() == f.Name() }) {
+			if err := remove(b.path("behind", f.Name())); err != nil {
+				return err
+			}
 		}
 	}
-	now := b.Now().UTC()
+	return nil
+}
+
+// since returns the time in a note, which it makes if there is none.
+func (b *Backend) since(name string) (time.Time, error) {
+	if at, ok := noted(name); ok {
+		return at, nil
+	}
+	return writeNote(name, b.Now())
+}
+
+// noted returns the time in a note. One that was cut off while it was written is none.
+func noted(name string) (time.Time, bool) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(string(data)))
+	return at, err == nil
+}
+
+func writeNote(name string, now time.Time) (time.Time, error) {
+	now = now.UTC()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return now, err
 	}
