@@ -56,6 +56,7 @@ func releaseVolume(ctx workflow.Context, in ReleaseInput) []RegionResult {
 	queue := RegionQueue(in.Target, in.Regions[0])
 	published, err := publishGroup(ctx, queue, activities.GroupInput{Target: in.Target, Regions: in.Regions, Tree: in.Tree})
 	out := make([]RegionResult, max(len(in.Regions), len(published)))
+	var probes []func(workflow.Context)
 	for i := range out {
 		res := &out[i]
 		res.Outcome = Unchanged
@@ -72,10 +73,19 @@ func releaseVolume(ctx workflow.Context, in ReleaseInput) []RegionResult {
 		}
 		if published[i].Serves > 0 && (ok || published[i].Kind == string(fault.Unavailable)) {
 			// A site that lags serves something too: what, decides when objects may go.
-			readBack(ctx, queue, activities.RegionInput{Target: in.Target, Region: in.Regions[i], Tree: in.Tree, Number: published[i].Serves}, res)
+			step := activities.RegionInput{Target: in.Target, Region: in.Regions[i], Tree: in.Tree, Number: published[i].Serves}
+			probes = append(probes, func(ctx workflow.Context) { readBack(ctx, queue, step, res) })
 		}
-		workflow.SetCurrentDetails(ctx, regionDetails(out))
 	}
+	// All at once: a front end that does not answer delays no other region.
+	all := workflow.NewWaitGroup(ctx)
+	for _, f := range probes {
+		all.Go(ctx, func(ctx workflow.Context) {
+			f(ctx)
+			workflow.SetCurrentDetails(ctx, regionDetails(out))
+		})
+	}
+	all.Wait(ctx)
 	return out
 }
 

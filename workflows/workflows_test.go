@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -234,6 +235,38 @@ func TestLateRelease(t *testing.T) {
 	w.env.OnActivity("Tend", mock.Anything, mock.Anything).Return(activities.Tended{}, nil)
 	want := []any{workflows.Unchanged, int64(4), "", workflows.Late, int64(0), workflows.Done, int64(4)}
 	if diff := cmp.Diff(want, summary(w.mirror(t, input()))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestReleaseOfAVolume: every region keeps its own outcome, a front end that
+// does not answer is nobody else's, and a site without a region is reported.
+func TestReleaseOfAVolume(t *testing.T) {
+	w := newWorld(t)
+	of := func(region string) any {
+		return mock.MatchedBy(func(in activities.RegionInput) bool { return in.Region.Name == region })
+	}
+	w.env.OnActivity("PublishGroup", mock.Anything, mock.Anything).Return([]activities.Outcome{{Region: "dfw", Serves: 4, Changed: true}, {Region: "ord", Serves: 4, Changed: true},
+		{Region: "iad", Serves: 3, Kind: string(fault.Unavailable), Error: "behind"}, {Region: "192.0.2.9-a (not in the spec)", Serves: 4}}, nil)
+	w.env.OnActivity("Probe", mock.Anything, of("dfw")).Return(activities.Probed{Error: "no answer"}, nil).After(time.Minute)
+	w.env.OnActivity("Probe", mock.Anything, of("ord")).Return(activities.Probed{Serves: 4}, nil)
+	w.env.OnActivity("Probe", mock.Anything, of("iad")).Return(activities.Probed{Serves: 3}, nil)
+	w.env.OnActivity("Confirm", mock.Anything, of("ord")).Return(nil).Once()
+	w.env.OnActivity("Confirm", mock.Anything, of("iad")).Return(nil).Once()
+	site := func(name string) mirrorspec.Region { return mirrorspec.Region{Name: name, AFS: &mirrorspec.Site{}} }
+	in := workflows.ReleaseInput{Target: target(), Tree: "m-1", Regions: []mirrorspec.Region{site("dfw"), site("ord"), site("iad")}}
+	in.Target.AFS = &mirrorspec.AFS{Cell: "example.org"}
+	w.env.ExecuteWorkflow("Release", in)
+	var got []workflows.RegionResult
+	if err := w.env.GetWorkflowResult(&got); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, r := range got {
+		said = append(said, fmt.Sprint(r.Region, " ", r.Outcome, " ", r.Serves))
+	}
+	want := []string{"dfw failed 0", "ord done 4", "iad failed 3", "192.0.2.9-a (not in the spec) unchanged 4"}
+	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
 	}
 }
