@@ -35,4 +35,3 @@ func TestCableCutInMidTransfer(t *testing.T) {
 	r.servedAt(t, afslab.Web1, n)
 	end()
 }
-
