@@ -126,3 +126,6 @@ func number(digits string) string {
 	digits = strings.TrimLeft(digits, "0")
 	return string(rune(len(digits))) + digits
 }
+
+// ValidVersion reports whether v is a version of PEP 440, normalised or not.
+func ValidVersion(v string) bool { return parseVersion(v) != nil }

@@ -1,22 +1,17 @@
 package transfer
 
 import (
-	"archive/zip"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 	"syscall"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/wheel"
 )
-
-// maxMetadata bounds METADATA; the largest on the public index are below 2 MB.
-const maxMetadata = 16 << 20
 
 // metadata lays the wheel's METADATA beside it as <wheel>.metadata (PEP 658).
 // A wheel without a readable one gets none: clients then read the wheel.
@@ -58,49 +53,5 @@ func readWheel(f *os.File) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ReadMetadata(f, st.Size(), f.Name())
-}
-
-// ReadMetadata returns the METADATA of a wheel of that size in bytes (PEP 427):
-// the member METADATA of the one top-level directory that ends in .dist-info.
-// A wheel without exactly one, or with one over 16 MB, is fault.Malformed;
-// name names it in the error.
-func ReadMetadata(wheel io.ReaderAt, size int64, name string) ([]byte, error) {
-	data, err := readMetadata(wheel, size)
-	if err != nil {
-		return nil, &fault.Error{Kind: fault.Malformed, Op: "transfer: read wheel", Subject: name, Err: err,
-			Advice: "it is served without metadata; clients read the wheel itself"}
-	}
-	return data, nil
-}
-
-func readMetadata(wheel io.ReaderAt, size int64) ([]byte, error) {
-	z, err := zip.NewReader(wheel, size)
-	if err != nil {
-		return nil, err
-	}
-	var found *zip.File
-	for _, m := range z.File {
-		dir, name, ok := strings.Cut(m.Name, "/")
-		if !ok || name != "METADATA" || !strings.HasSuffix(dir, ".dist-info") {
-			continue
-		}
-		if found != nil {
-			return nil, errors.New("two METADATA files")
-		}
-		found = m
-	}
-	if found == nil {
-		return nil, errors.New("no METADATA file")
-	}
-	in, err := found.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	data, err := io.ReadAll(io.LimitReader(in, maxMetadata+1))
-	if err == nil && len(data) > maxMetadata {
-		err = fmt.Errorf("METADATA is larger than %d bytes", maxMetadata)
-	}
-	return data, err
+	return wheel.ReadMetadata(f, st.Size(), f.Name())
 }

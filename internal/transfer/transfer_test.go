@@ -380,18 +380,3 @@ func TestMetadata(t *testing.T) {
 		})
 	}
 }
-
-func FuzzReadMetadata(f *testing.F) {
-	f.Add(zipped("a-1.dist-info/METADATA", "Name: a\n"))
-	f.Add(zipped("a-1.dist-info/METADATA", "Name: a\n", "b-1.dist-info/METADATA", ""))
-	f.Add([]byte("PK\x05\x06"))
-	f.Fuzz(func(t *testing.T, wheel []byte) {
-		data, err := transfer.ReadMetadata(bytes.NewReader(wheel), int64(len(wheel)), "a.whl")
-		if err != nil && !errors.Is(err, fault.Malformed) {
-			t.Errorf("kind of %v", err)
-		}
-		if len(data) > 16<<20 {
-			t.Errorf("%d bytes", len(data))
-		}
-	})
-}
