@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -20,14 +21,65 @@ type Identity struct {
 	Tree   string    `json:"tree"`   // unique, such as "ubuntu-3f1c9a52b0d4"
 	Mirror string    `json:"mirror"` // the mirror's name in the spec
 	Made   time.Time `json:"made"`
+	Part   string    `json:"part,omitempty"` // directory of the tree, in the identity of a part
 }
 
 const idFile = "id"
 
 // Setup makes the tree and its state and gives both one identity. It does
 // nothing where that was done before, and refuses directories that belong to
-// another mirror, or of which only one has an identity.
+// another mirror, or of which only one has an identity. Parts must be there, and
+// empty when they get theirs.
 func Setup(cfg Config, mirror string) (Identity, error) {
+	id, err := setupWhole(cfg, mirror)
+	if err != nil {
+		return Identity{}, err
+	}
+	for _, part := range cfg.Parts {
+		if err := setupPart(cfg, part, id); err != nil {
+			return Identity{}, err
+		}
+	}
+	return id, nil
+}
+
+func setupPart(cfg Config, part string, id Identity) error {
+	dir := filepath.Join(cfg.Dir, filepath.FromSlash(part))
+	err := checkPart(cfg, part, id)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return wrong(dir, "a part of the tree is not there", "mount it: on AFS make its volume and mount point (starter setup --volumes does)")
+	case err != nil:
+		return fmt.Errorf("tree: set up %s: %w", dir, err)
+	case committed(cfg.State):
+		return wrong(dir, "the state has generations and a part of the tree has no identity",
+			"mount the part; a mirror that has generations gets no new parts: make another mirror")
+	case slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != private }):
+		return wrong(dir, "a part of the tree has files and no identity", "give the part an empty file system")
+	}
+	id.Part = part
+	return writeIdentity(filepath.Join(dir, private), id)
+}
+
+// checkPart wants the identity of a part to be that of its tree; the error is
+// fs.ErrNotExist's where the part has none.
+func checkPart(cfg Config, part string, id Identity) error {
+	dir := filepath.Join(cfg.Dir, filepath.FromSlash(part))
+	got, err := readIdentity(filepath.Join(dir, private, idFile))
+	switch {
+	case err != nil:
+		return fmt.Errorf("tree: identify part: %w", err)
+	case got.Tree != id.Tree || got.Part != part:
+		return wrong(dir, fmt.Sprintf("it is part %q of %s, not part %q of %s", got.Part, got.Tree, part, id.Tree), "mount the parts where they belong")
+	}
+	return nil
+}
+
+func setupWhole(cfg Config, mirror string) (Identity, error) {
 	inTree, errTree := readIdentity(filepath.Join(cfg.Dir, private, idFile))
 	inState, errState := readIdentity(filepath.Join(cfg.State, idFile))
 	switch {
@@ -98,6 +150,13 @@ func identify(cfg Config) (Identity, error) {
 	if inTree.Tree != inState.Tree {
 		return inTree, wrong(cfg.Dir, fmt.Sprintf("the tree is %s, its state is of %s", inTree.Tree, inState.Tree),
 			"mount the tree and the state that belong together")
+	}
+	for _, part := range cfg.Parts {
+		if err := checkPart(cfg, part, inTree); errors.Is(err, fault.WrongStorage) {
+			return inTree, err
+		} else if err != nil {
+			return inTree, wrong(cfg.Dir, err.Error(), "mount this part of the tree, or run starter setup for a new one")
+		}
 	}
 	return inTree, nil
 }

@@ -250,9 +250,6 @@ func (t *Tree) Sync() error {
 	for _, dir := range all {
 		var st unix.Stat_t
 		err := unix.Stat(dir, &st)
-		if len(done) > 0 && errors.Is(err, unix.ENOENT) {
-			continue // nothing was ever written to that part
-		}
 		if err == nil && !done[st.Dev] {
 			done[st.Dev] = true
 			err = syncfs(dir)

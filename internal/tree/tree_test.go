@@ -141,6 +141,11 @@ func put(t *tree.Tree, e manifest.Entry, data string) error {
 func setup(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	for _, part := range parts {
+		if err := os.MkdirAll(filepath.Join(dir, "tree", part), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := tree.Setup(config(dir, nil), "demo"); err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +175,9 @@ func snapshot(t *testing.T, dir string) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	delete(out, "tree/.mirror/id")
-	delete(out, "state/id")
+	for _, name := range []string{"tree/.mirror/id", "tree/pool/.mirror/id", "state/id"} {
+		delete(out, name)
+	}
 	return out
 }
 
@@ -567,6 +573,10 @@ func TestParts(t *testing.T) {
 func TestMissingDirectoryIsAnError(t *testing.T) {
 	cfg := config(t.TempDir(), nil)
 	cfg.Parts = []string{"pool"}
+	pool := filepath.Join(cfg.Dir, "pool")
+	if err := os.MkdirAll(pool, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := tree.Setup(cfg, "m"); err != nil {
 		t.Fatal(err)
 	}
@@ -576,10 +586,66 @@ func TestMissingDirectoryIsAnError(t *testing.T) {
 	}
 	defer tr.Close()
 	// A file system in which nothing can be made, and which says so with ENOENT.
-	if err := os.Symlink("/proc/self", filepath.Join(cfg.Dir, "pool")); err != nil {
+	if err := errors.Join(os.RemoveAll(pool), os.Symlink("/proc/self", pool)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := tr.CreateFor("pool/a"); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, fault.Fenced) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestPartNotMounted: without its part, or with another's, a tree is not the right storage.
+func TestPartNotMounted(t *testing.T) {
+	cfg := config(t.TempDir(), nil)
+	cfg.Parts = []string{"pool", "old/pool"}
+	if _, err := tree.Setup(cfg, "m"); !errors.Is(err, fault.WrongStorage) || !strings.Contains(err.Error(), "a part of the tree is not there") {
+		t.Fatalf("setup without the parts: %v", err)
+	}
+	pool, old := filepath.Join(cfg.Dir, "pool"), filepath.Join(cfg.Dir, "old/pool")
+	if err := errors.Join(os.MkdirAll(pool, 0o755), os.MkdirAll(old, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(old, "a.deb"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.Setup(cfg, "m"); !errors.Is(err, fault.WrongStorage) || !strings.Contains(err.Error(), "has files and no identity") {
+		t.Fatalf("setup with somebody's files: %v", err)
+	}
+	if err := os.Remove(filepath.Join(old, "a.deb")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := tree.Setup(cfg, "m"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	away := filepath.Join(t.TempDir(), "pool")
+	refused := func(what, why string) {
+		t.Helper()
+		if _, err := tree.Open(cfg); !errors.Is(err, fault.WrongStorage) || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := tree.Setup(cfg, "m"); !errors.Is(err, fault.WrongStorage) {
+			t.Errorf("setup with %s: %v", what, err)
+		}
+	}
+	if err := os.Rename(pool, away); err != nil {
+		t.Fatal(err)
+	}
+	refused("nothing there", "no such file")
+	if err := os.Rename(old, pool); err != nil {
+		t.Fatal(err)
+	}
+	refused("another part", `part "old/pool"`)
+	if err := errors.Join(os.Rename(pool, old), os.Rename(away, pool)); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := tree.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(commit(tr, content{"pool/a.deb": "a"}), tr.Close(), os.Rename(pool, away), os.Mkdir(pool, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	refused("an empty directory in its place", "id: no such file")
 }

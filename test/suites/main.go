@@ -13,32 +13,45 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 )
 
-// suite is one run of go test.
+// suite is one or more runs of go test beside each other.
 type suite struct {
 	name string
 	dir  string // where go test runs, "" for here
-	args []string
+	runs [][]string
 	need string // a program without which the suite is skipped
-	less string // a package that the patterns of args match and another suite runs
-	cell bool   // its packages share an AFS cell, which ends with the suite
+	less string // a package that the patterns of runs match and another suite runs
 }
 
+// Tests of test/afs that take the power from servers that all volumes of a
+// cell share, so they run one after another; most of their time is spent
+// waiting for timeouts of the network.
+const (
+	siteOff = "^TestSiteServerOff$"
+	someOff = "^Test(OnlyALaggingSiteIsReachable|ReadWriteServerOff|DatabaseServerOff)$"
+	allUp   = "^Test(SiteServerOff|OnlyALaggingSiteIsReachable|ReadWriteServerOff|DatabaseServerOff)$" // skipped
+)
+
 var all = []suite{
-	{name: "fast", args: []string{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."},
+	{name: "fast", runs: [][]string{{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
 		less: "mirrorcycle/internal/afslab"},
-	{name: "race", need: "gcc", args: []string{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
-		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo"}},
-	{name: "server", dir: "devserver", args: []string{"-trimpath", "./..."}},
-	{name: "cycle", args: []string{"-count=1", "-timeout=20m", "./test/cycle"}},
-	{name: "flips", args: []string{"-count=1", "-timeout=20m", "./test/flips"}},
-	{name: "node", args: []string{"-count=1", "-timeout=20m", "./test/node"}},
-	{name: "real", args: []string{"-count=1", "-timeout=20m", "./test/real"}},
-	// One package at a time: each takes the power from file servers that all of them use.
-	{name: "afs", cell: true, args: []string{"-count=1", "-timeout=20m", "-p=1", "./internal/afslab", "./test/afs", "./test/afscycle"}},
+	{name: "race", need: "gcc", runs: [][]string{{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
+		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo"}}},
+	{name: "server", dir: "devserver", runs: [][]string{{"-trimpath", "./..."}}},
+	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}}},
+	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
+	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
+	{name: "real", runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
+	// Each run has a cell of its own: one that lacks a server disturbs no other.
+	{name: "afs", runs: [][]string{
+		{"-count=1", "-timeout=20m", "./test/afscycle"},
+		{"-count=1", "-timeout=20m", "-run", siteOff, "./test/afs"},
+		{"-count=1", "-timeout=20m", "-run", someOff, "./test/afs"},
+		{"-count=1", "-timeout=20m", "-p=1", "-skip", allUp, "./internal/afslab", "./test/afs"},
+	}},
 }
 
 // count is what a suite came to.
@@ -73,10 +86,7 @@ func report(counts []count, strict bool) int {
 	var sum count
 	for _, c := range counts {
 		fmt.Printf("%-10s %8.1f %7d %7d %7d\n", c.name, c.seconds, c.passed, c.failed, c.skipped)
-		sum.passed += c.passed
-		sum.failed += c.failed
-		sum.skipped += c.skipped
-		sum.skips = append(sum.skips, c.skips...)
+		sum.add(c)
 	}
 	for _, s := range sum.skips {
 		fmt.Println("skipped:", s)
@@ -95,23 +105,28 @@ type event struct {
 
 func (s suite) run() count {
 	start := time.Now()
-	c := count{name: s.name}
+	sum := count{name: s.name}
 	if _, err := exec.LookPath(s.need); s.need != "" && err != nil {
-		c.skipped, c.skips = 1, []string{"suite " + s.name + ": " + s.need + " is not installed"}
-		return c
+		sum.skipped, sum.skips = 1, []string{"suite " + s.name + ": " + s.need + " is not installed"}
+		return sum
 	}
-	cmd := exec.Command("go", append([]string{"test", "-json"}, s.packages()...)...)
-	cmd.Dir = s.dir
+	each := make([]count, len(s.runs))
+	var wg sync.WaitGroup
+	for i, args := range s.runs {
+		wg.Go(func() { each[i].run(s.dir, s.packages(args)) })
+	}
+	wg.Wait()
+	for _, c := range each {
+		sum.add(c)
+	}
+	sum.seconds = time.Since(start).Seconds()
+	return sum
+}
+
+func (c *count) run(dir string, args []string) {
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Dir = dir
 	cmd.Stderr = os.Stderr
-	if s.cell && os.Geteuid() == 0 {
-		end, err := shareCell(cmd)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "suites:", err)
-			c.failed++
-			return c
-		}
-		defer end()
-	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -119,53 +134,32 @@ func (s suite) run() count {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "suites:", err)
 		c.failed++
-		return c
+		return
 	}
 	c.read(out)
 	if err := cmd.Wait(); err != nil && c.failed == 0 {
 		c.failed++ // a package that does not build has no failing test
 	}
-	c.seconds = time.Since(start).Seconds()
-	return c
+}
+
+// add counts what d counted, too.
+func (c *count) add(d count) {
+	c.passed += d.passed
+	c.failed += d.failed
+	c.skipped += d.skipped
+	c.skips = append(c.skips, d.skips...)
 }
 
 // packages is args without the package that another suite runs.
-func (s suite) packages() []string {
+func (s suite) packages(args []string) []string {
 	if s.less == "" {
-		return s.args
+		return args
 	}
-	out, err := exec.Command("go", append([]string{"list"}, s.args...)...).Output()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
 	if err != nil {
-		return s.args // go test says what is wrong
+		return args // go test says what is wrong
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(p string) bool { return p == s.less })
-}
-
-// shareCell gives a run of go test a directory for the cell that its packages
-// share; the first that needs the cell brings it up. A guard wipes it when end
-// is called or this process ends, in whatever way.
-func shareCell(cmd *exec.Cmd) (end func(), err error) {
-	dir := os.Getenv("AFS_CELL_DIR")
-	if dir != "" {
-		return func() {}, nil // a cell that its owner looks after
-	}
-	if dir, err = os.MkdirTemp("", "mirrorcycle-afs"); err != nil {
-		return nil, err
-	}
-	cmd.Env = append(os.Environ(), "AFS_CELL_DIR="+dir)
-	guard := exec.Command("deploy/afs-cell/cell", "guard")
-	guard.Env = cmd.Env
-	guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C must not end it first
-	alive, err := guard.StdinPipe()
-	if err == nil {
-		err = guard.Start()
-	}
-	return func() {
-		alive.Close()
-		if err := guard.Wait(); err != nil {
-			fmt.Fprintln(os.Stderr, "suites: wipe the cell in", dir+":", err)
-		}
-	}, err
 }
 
 func (c *count) read(out io.Reader) {

@@ -220,15 +220,18 @@ func (b *Backend) prepare(ctx context.Context, v *view, want *tree.Generation) (
 }
 
 // ended notes how vos ended by itself.
-func (b *Backend) ended(j *attempt, exit int) (failure, err error) {
+func (b *Backend) ended(j *attempt, exit *os.ProcessState) (failure, err error) {
 	text, err := os.ReadFile(b.logPath(j.n))
 	if err != nil {
 		return nil, fmt.Errorf("afs: read what vos printed: %w", err)
 	}
-	if exit == 0 {
+	if exit.Success() {
 		return nil, b.end(j, "exit 0")
 	}
-	failure = vos.Classify(exit, nil, text)
+	failure = vos.Classify(exit.ExitCode(), nil, text)
+	if !exit.Exited() {
+		failure = fmt.Errorf("%s: %w", exit, failure)
+	}
 	if errors.Is(failure, fault.Conflict) {
 		return failure, b.end(j, "locked by somebody else")
 	}
@@ -253,18 +256,18 @@ func (b *Backend) start(j *attempt, list []string) (*running, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "afs: run", Subject: list[0], Err: err, Advice: "install openafs-client and kstart"}
 	}
-	r := &running{group: cmd.Process.Pid, done: make(chan int, 1)}
+	r := &running{group: cmd.Process.Pid, done: make(chan *os.ProcessState, 1)}
 	go func() {
 		_ = cmd.Wait()
-		r.done <- cmd.ProcessState.ExitCode()
+		r.done <- cmd.ProcessState
 	}()
 	return r, nil
 }
 
 // running is a vos of this process.
 type running struct {
-	group int      // its process group
-	done  chan int // gets the exit code
+	group int // its process group
+	done  chan *os.ProcessState
 }
 
 const lookEvery = 100 * time.Millisecond
@@ -276,7 +279,7 @@ var cloned = regexp.MustCompile(`(?i)\bclon[a-z]+ .*\.\.\. ?done`)
 // wait waits for vos to end, thaws the tree when the clone is made, and leaves
 // vos running when ctx ends. One that has not ended at its deadline hangs: it is
 // killed, and what it leaves is cleared up by the next attempt.
-func (b *Backend) wait(ctx context.Context, j *attempt, r *running, thaw func()) (exit int, err error) {
+func (b *Backend) wait(ctx context.Context, j *attempt, r *running, thaw func()) (exit *os.ProcessState, err error) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	deadline := time.NewTimer(j.Deadline.Sub(j.Started))
@@ -287,11 +290,11 @@ func (b *Backend) wait(ctx context.Context, j *attempt, r *running, thaw func())
 			return exit, nil
 		case <-deadline.C:
 			_ = syscall.Kill(-r.group, syscall.SIGKILL)
-			return 0, &fault.Error{Kind: fault.Unavailable, Op: "afs: release", Subject: b.Volume,
+			return nil, &fault.Error{Kind: fault.Unavailable, Op: "afs: release", Subject: b.Volume,
 				Err:    fmt.Errorf("vos has not ended within %s", j.Deadline.Sub(j.Started)),
 				Advice: "see what it printed in " + b.logPath(j.n)}
 		case <-ctx.Done():
-			return 0, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		case <-tick.C:
 			if text, err := os.ReadFile(b.logPath(j.n)); frozen && err == nil && cloned.Match(text) {
 				thaw()
