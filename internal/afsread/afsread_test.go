@@ -26,6 +26,7 @@ type server struct {
 	fail  map[uint32]int32 // vnode to abort code
 	loss  float64
 	quiet bool // never answers
+	idle  bool // says only that it is alive
 
 	mu       sync.Mutex
 	rng      *rand.Rand
@@ -104,6 +105,11 @@ func (s *server) run() {
 			case s.acked <- [2]uint32{binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(body[4:])}:
 			default:
 			}
+		case s.idle && kind == 1 && binary.BigEndian.Uint32(body) != 65539:
+			pong := make([]byte, 18)
+			binary.BigEndian.PutUint32(pong[4:], 2) // it has the request
+			pong[16] = 7
+			s.send(from, packet(b, 0, 2, 0, pong))
 		case kind == 1 && binary.BigEndian.Uint32(body) == 65539:
 			s.gaveUp++
 			s.send(from, packet(b, 1, 1, 4, nil))
@@ -255,6 +261,17 @@ func TestSilence(t *testing.T) {
 	defer cancel()
 	if _, err := v.ReadFile(ctx, "empty", 1); !errors.Is(err, afsread.ErrSilent) || !errors.Is(err, fault.Unavailable) {
 		t.Errorf("a server that does not answer: %v", err)
+	}
+}
+
+func TestSignsOfLifeAreNoAnswer(t *testing.T) {
+	defer func(d time.Duration) { *afsread.Stall = d }(*afsread.Stall)
+	*afsread.Stall = 0
+	s := volume(nil)
+	s.idle = true
+	v := serve(t, s)
+	if _, err := v.ReadFile(t.Context(), "empty", 1); !errors.Is(err, afsread.ErrSilent) || !strings.Contains(err.Error(), "signs of life") {
+		t.Errorf("a server that only says that it is alive: %v", err)
 	}
 }
 

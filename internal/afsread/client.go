@@ -87,8 +87,9 @@ func (c *Client) receive() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil {
-			continue // such as an ICMP answer to a packet sent before
+		if err != nil { // such as an ICMP answer to a packet sent before
+			time.Sleep(time.Millisecond) // one that stays must not take a core
+			continue
 		}
 		h, payload, err := parseHeader(buf[:n])
 		if err != nil {
@@ -165,6 +166,10 @@ const (
 	silence   = 8 * time.Second // a server that says nothing for so long is given up
 )
 
+// stall is how long a server may say that it is alive and send nothing of the
+// answer: as long as it may take to attach a large volume.
+var stall = 5 * time.Minute
+
 // call sends one request that fits a packet and hands the answer's bytes to take, in order.
 func (c *Client) call(ctx context.Context, to netip.AddrPort, request []byte, take func([]byte) error) error {
 	k := c.start(to)
@@ -172,7 +177,7 @@ func (c *Client) call(ctx context.Context, to netip.AddrPort, request []byte, ta
 	if err := k.send(typeData, lastPacket, 1, request); err != nil {
 		return unreachable(to, err)
 	}
-	pause, last := resend, time.Now()
+	pause, last, moved := resend, time.Now(), time.Now()
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
@@ -192,8 +197,15 @@ func (c *Client) call(ctx context.Context, to netip.AddrPort, request []byte, ta
 			}
 		case p := <-k.in:
 			last = time.Now()
+			before := k.next
 			if done, err := k.accept(p, take); done || err != nil {
 				return err
+			}
+			if k.next != before {
+				moved = last
+			}
+			if time.Since(moved) > stall {
+				return unreachable(to, fmt.Errorf("but signs of life for %s", stall))
 			}
 		}
 		timer.Reset(pause)

@@ -157,7 +157,7 @@ func (t *Tree) discard(p string) error {
 	if err != nil {
 		return err
 	}
-	to := filepath.Join(dir, strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
+	to := filepath.Join(dir, strconv.FormatInt(t.seq.Add(1), 10)) // short: a long name takes two slots of an AFS directory
 	t.cfg.Crash("discard")
 	err = t.at(p, false, func(dir int, base string) error { return unix.Renameat(dir, base, unix.AT_FDCWD, to) })
 	if errors.Is(err, fs.ErrNotExist) {

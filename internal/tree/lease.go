@@ -41,12 +41,21 @@ const stage, trash = "stage", "trash"
 // that finds nothing new writes nothing to the tree.
 type passing struct {
 	mu   sync.Mutex
-	made map[string]string // epochDir to this process's directory in it
+	made map[string]*passage // by epochDir
 }
 
-// pass returns this process's own directory of a kind, on the file system of
-// what is or will be at p. It is made once, and
-// the lease is looked at afterwards: whoever took over either lists the
+// passage is what this process has of a stage or a trash.
+type passage struct {
+	dirs  []string
+	names int // that were given out for the newest of dirs
+}
+
+// fullPassage is how many names go into one directory: AFS has room for some 64,000.
+var fullPassage = 30_000
+
+// pass returns this process's own directory of a kind for one more file, on the
+// file system of what is or will be at p. It is made when it is needed, and the
+// lease is looked at afterwards: whoever took over either lists the
 // directory when it fences, or has its lease seen here. Nobody makes or uses
 // another process's directory, so a fenced one stays without.
 func (t *Tree) pass(kind, p string) (string, error) {
@@ -61,13 +70,18 @@ func (t *Tree) pass(kind, p string) (string, error) {
 func (t *Tree) passage(kind, above string) (string, error) {
 	t.passing.mu.Lock()
 	defer t.passing.mu.Unlock()
-	if dir := t.passing.made[above]; dir != "" {
-		return dir, nil
+	have := t.passing.made[above]
+	if have != nil && have.names < fullPassage {
+		have.names++
+		return have.dirs[len(have.dirs)-1], nil
 	}
 	if t.epoch == 0 {
 		return "", t.fenced()
 	}
-	dir := filepath.Join(above, t.nonce)
+	if have == nil {
+		have = &passage{}
+	}
+	dir := filepath.Join(above, t.nonce+strings.Repeat("+", len(have.dirs)))
 	err := os.MkdirAll(dir, 0o755)
 	for range 10 { // another process may remove the empty directory above at this moment
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -88,9 +102,10 @@ func (t *Tree) passage(kind, above string) (string, error) {
 		return "", err
 	}
 	if t.passing.made == nil {
-		t.passing.made = map[string]string{}
+		t.passing.made = map[string]*passage{}
 	}
-	t.passing.made[above] = dir
+	have.dirs, have.names = append(have.dirs, dir), 1
+	t.passing.made[above] = have
 	return dir, nil
 }
 
@@ -100,8 +115,10 @@ func (t *Tree) leave() error {
 	t.passing.mu.Lock()
 	defer t.passing.mu.Unlock()
 	var all []error
-	for above, dir := range t.passing.made {
-		all = append(all, removeAll(dir))
+	for above, have := range t.passing.made {
+		for _, dir := range have.dirs {
+			all = append(all, removeAll(dir))
+		}
 		os.Remove(above)
 		os.Remove(filepath.Dir(above))
 	}

@@ -223,9 +223,11 @@ func (t *Tree) isFenced() bool {
 	t.passing.mu.Lock()
 	defer t.passing.mu.Unlock()
 	_, err := os.Lstat(t.tmpDir())
-	for _, dir := range t.passing.made {
-		if err == nil {
-			_, err = os.Lstat(dir)
+	for _, have := range t.passing.made {
+		for _, dir := range have.dirs {
+			if err == nil {
+				_, err = os.Lstat(dir)
+			}
 		}
 	}
 	return errors.Is(err, fs.ErrNotExist)

@@ -649,3 +649,41 @@ func TestPartNotMounted(t *testing.T) {
 	}
 	refused("an empty directory in its place", "id: no such file")
 }
+
+// TestTrashOverflows: AFS has room for so many names in a directory, and no more.
+func TestTrashOverflows(t *testing.T) {
+	defer func(n int) { *tree.FullPassage = n }(*tree.FullPassage)
+	*tree.FullPassage = 3
+	dir, most := setup(t), 0
+	cfg := config(dir, func(point string) {
+		all, _ := filepath.Glob(filepath.Join(dir, "tree/.mirror/trash/*/*"))
+		for _, d := range all {
+			entries, _ := os.ReadDir(d)
+			most = max(most, len(entries))
+		}
+	})
+	tr, err := tree.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := content{"dists/Release": "1"}
+	for i := range 20 {
+		full[fmt.Sprintf("pool/%02d.deb", i)] = "x"
+	}
+	if err := errors.Join(commit(tr, full), commit(tr, content{"dists/Release": "2"})); err != nil {
+		t.Fatal(err)
+	}
+	reaped, _, err := tr.Tend(t.Context(), time.Now(), time.Hour, func(int64) bool { return true })
+	if err != nil || reaped.Objects != 20 {
+		t.Errorf("reaped %+v, %v", reaped, err)
+	}
+	if most != 3 {
+		t.Errorf("%d names in one directory of the trash, want 3 at most and at some time", most)
+	}
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "tree/.mirror/trash")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}

@@ -14,7 +14,6 @@ import (
 func TestObjectsBeforeIndexes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, afslab.Options{Parts: []string{"pool"}})
-	r.cfg.Parts = []string{"pool"}
 	pool := r.volume.Name + ".pool"
 	end := r.customers(t)
 	r.released(t, r.generation(t, "a", "b"))

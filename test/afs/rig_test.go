@@ -54,7 +54,7 @@ func newRig(t *testing.T, o afslab.Options) *rig {
 	t.Helper()
 	c := afslab.Up(t)
 	r := &rig{cell: c, volume: c.Volume(t, o), next: 1}
-	r.cfg = tree.Config{Dir: c.Path(afslab.Writer, r.volume.RW), State: filepath.Join(t.TempDir(), r.volume.Name), Holder: "test", Now: r.now}
+	r.cfg = tree.Config{Dir: c.Path(afslab.Writer, r.volume.RW), State: filepath.Join(t.TempDir(), r.volume.Name), Parts: o.Parts, Holder: "test", Now: r.now}
 	id, err := tree.Setup(r.cfg, backendtest.Mirror)
 	if err != nil {
 		t.Fatal(err)
