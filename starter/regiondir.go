@@ -2,90 +2,20 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
 	"mirrorcycle/internal/fault"
-	"mirrorcycle/internal/journal"
-	"mirrorcycle/internal/ledger"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 )
 
-// regionDir is a mirror's part of a directory region; package dir says what is where.
-type regionDir struct{ dir, mirror string }
-
-const (
-	regionPrivate = ".mirrorcycle"
-	regionRetired = "id.retired"
-)
-
-func (d regionDir) records() string { return filepath.Join(d.dir, regionPrivate, d.mirror) }
-
-// parts are the names that a mirror has in a region, in the order in which they are moved aside: what clients see first.
-func (d regionDir) parts() map[string]string {
-	return map[string]string{"link": filepath.Join(d.dir, d.mirror), "releases": filepath.Join(d.dir, ".releases", d.mirror), "records": d.records()}
-}
-
-// shown looks for the highest number in everything that is there: what is
-// damaged in one place may be whole in another.
-func (d regionDir) shown() shown {
-	var h shown
-	if s, err := dir.Served(d.dir, d.mirror); err == nil {
-		h.served, h.number = &s, s.Number
-	}
-	texts, _ := journal.Read(filepath.Join(d.records(), "log"))
-	for _, text := range texts {
-		if r, err := ledger.ParseRecord(text); err == nil {
-			h.number = max(h.number, r.Gen)
-		}
-	}
-	for _, kind := range []string{"views", "gens"} {
-		all, _ := tree.Numbered(filepath.Join(d.records(), kind), "")
-		for _, n := range all {
-			h.number = max(h.number, n)
-		}
-	}
-	return h
-}
-
-func (d regionDir) empty() bool {
-	for _, name := range d.parts() {
-		if _, err := os.Lstat(name); err == nil {
-			return false
-		}
-	}
-	return true
-}
-
-// moveAside renames what a mirror has in a region out of the way; whoever still
-// writes there finds its stage gone, and is fenced. A repetition goes on where
-// an earlier one was cut off.
-func (d regionDir) moveAside(now time.Time) (string, error) {
-	to := filepath.Join(d.dir, regionPrivate, "aside", d.mirror+"-"+now.UTC().Format("20060102T150405.000"))
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return "", err
-	}
-	for _, part := range []string{"link", "releases", "records"} {
-		err := os.Rename(d.parts()[part], filepath.Join(to, part))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", fmt.Errorf("region: move aside: %w", err)
-		}
-	}
-	return to, nil
-}
-
 func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirrorspec.Mirror, o rebuilding) error {
-	d := regionDir{o.region.Dir, m.Name}
-	h := d.shown()
+	var h shown
+	h.served, h.number = dir.Shown(o.region.Dir, m.Name)
 	h.number = max(h.number, o.above)
 	whole, ahead, err := compare(ctx, spec, m, o.region, h)
 	switch {
@@ -99,7 +29,7 @@ func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirro
 			return err
 		}
 	}
-	if d.empty() {
+	if dir.Empty(o.region.Dir, m.Name) {
 		if err := dir.Setup(o.region.Dir, o.region.Name); err != nil {
 			return err
 		}
@@ -112,10 +42,7 @@ func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirro
 	if err := dir.Setup(o.region.Dir, o.region.Name); err != nil {
 		return err // it is another region's
 	}
-	if err := os.Remove(filepath.Join(o.region.Dir, regionPrivate, regionRetired)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	to, err := d.moveAside(time.Now())
+	to, err := dir.MoveAside(o.region.Dir, m.Name, time.Now())
 	if err != nil {
 		return err
 	}
@@ -152,42 +79,19 @@ func compare(ctx context.Context, spec *mirrorspec.Spec, m mirrorspec.Mirror, r 
 	return broken == nil && h.served != nil, h.number > 0 && h.ahead(g), nil
 }
 
-// retireDir takes a directory region's identity, so that nothing writes or
-// deletes there any more, and notes in its ledgers that it is retired.
 func retireDir(w io.Writer, spec *mirrorspec.Spec, r mirrorspec.Region) error {
-	id := filepath.Join(r.Dir, regionPrivate, "id")
-	data, err := os.ReadFile(id)
-	var have struct{ Region string }
-	if err == nil {
-		err = json.Unmarshal(data, &have)
-	}
-	if _, gone := os.Lstat(filepath.Join(filepath.Dir(id), regionRetired)); errors.Is(err, fs.ErrNotExist) && gone == nil {
-		fmt.Fprintf(w, "region %s is retired already\n", r.Name)
-		return nil
-	}
-	if err != nil || have.Region != r.Name {
-		return &fault.Error{Kind: fault.WrongStorage, Op: "region: retire", Subject: r.Dir, Err: errors.Join(err, fmt.Errorf("it is not the directory of region %s", r.Name)),
-			Advice: "run this on the region's host, with the region mounted"}
-	}
-	if err := os.Rename(id, filepath.Join(filepath.Dir(id), regionRetired)); err != nil {
-		return fmt.Errorf("region: retire: %w", err)
-	}
-	// A run that began before may still write its own record over this one: then
-	// the ledger says less than it could, which hurries nothing.
+	var mirrors []string
 	for _, m := range spec.Mirrors {
-		name := filepath.Join(regionDir{r.Dir, m.Name}.records(), "log")
-		texts, err := journal.Read(name)
-		if err != nil || len(texts) == 0 {
-			continue // never released to, or not readable any more
-		}
-		last, err := ledger.ParseRecord(texts[len(texts)-1])
-		if err == nil {
-			err = journal.Append(name, ledger.Record{Time: time.Now(), Event: ledger.Retired, Gen: last.Gen}.String())
-		}
-		if err != nil {
-			return fmt.Errorf("region: note that %s is retired: %w", r.Name, err)
-		}
+		mirrors = append(mirrors, m.Name)
 	}
-	fmt.Fprintf(w, "region %s is retired: take it out of the spec; its files stay in %s until you delete them\n", r.Name, r.Dir)
+	before, err := dir.Retire(r.Dir, r.Name, mirrors, time.Now())
+	switch {
+	case err != nil:
+		return err
+	case before:
+		fmt.Fprintf(w, "region %s is retired already\n", r.Name)
+	default:
+		fmt.Fprintf(w, "region %s is retired: take it out of the spec; its files stay in %s until you delete them\n", r.Name, r.Dir)
+	}
 	return nil
 }

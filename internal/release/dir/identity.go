@@ -45,6 +45,7 @@ func Setup(dir, region string) error {
 	if err := os.Rename(name+".new", name); err != nil {
 		return fmt.Errorf("dir: set up %s: %w", dir, err)
 	}
+	os.Remove(filepath.Join(dir, private, retired)) // it is in use again
 	return errors.Join(syncDir(filepath.Dir(name)), syncDir(dir))
 }
 
