@@ -24,6 +24,7 @@ var retryable = map[fault.Kind]bool{
 	fault.WrongStorage: false,
 	fault.Config:       false,
 	fault.Corrupt:      false,
+	fault.Early:        false,
 }
 
 // translate gives an error the type by which workflows and the Web UI know it.

@@ -36,6 +36,8 @@ const (
 	Fenced Kind = "fenced"
 	// WrongStorage is a tree, state or region without the identity expected of it.
 	WrongStorage Kind = "wrong-storage"
+	// Early is a step that another one has to precede: it is made in a later cycle.
+	Early Kind = "early"
 	// NoSpace is a disk, quota or directory that is full or would become so.
 	NoSpace Kind = "no-space"
 	// Config is a mistake in the spec or on this machine that a person must mend.

@@ -8,7 +8,7 @@
 //
 // Glossary: an entry is one file (or one row of an engine's table); an index
 // is a file whose content changes under one name; an object never changes
-// while it is referred to; the rank of an index says how late it is published.
+// while it is referred to, perhaps by an index of another mirror (foreign); the rank of an index says how late it is published.
 package manifest
 
 import (
@@ -47,6 +47,7 @@ type Kind byte
 const (
 	Object  Kind = 'o'
 	Row     Kind = 'r' // a row of an engine's table, not a file
+	Foreign Kind = 'f' // an object of another mirror that an index of this one names, not a file of this tree
 	Index1  Kind = '1'
 	Index2  Kind = '2'
 	Index3  Kind = '3'
@@ -56,7 +57,24 @@ const (
 // IsIndex reports whether the file's content may change under its name.
 func (k Kind) IsIndex() bool { return k >= '1' && k <= '9' }
 
-func (k Kind) valid() bool { return k == Object || k == Row || k.IsIndex() }
+// IsFile reports whether the entry is a file of the tree.
+func (k Kind) IsFile() bool { return k == Object || k.IsIndex() }
+
+func (k Kind) valid() bool { return k.IsFile() || k == Row || k == Foreign }
+
+const foreignDir = ".foreign/"
+
+// ForeignPath is the path of the entry that refers to an object of another mirror.
+func ForeignPath(mirror, path string) string { return foreignDir + mirror + "/" + path }
+
+// SplitForeign is the inverse of ForeignPath.
+func SplitForeign(p string) (mirror, path string, ok bool) {
+	rest, ok := strings.CutPrefix(p, foreignDir)
+	if ok {
+		mirror, path, ok = strings.Cut(rest, "/")
+	}
+	return mirror, path, ok && mirror != "" && path != ""
+}
 
 // Entry is one file: path relative to the tree, size in bytes, SHA-256.
 // Note is an engine's own short remark on a row; it is empty for files.

@@ -33,7 +33,10 @@ type Totals struct {
 }
 
 func (t *Totals) add(e Entry) {
-	if e.Kind.IsIndex() {
+	switch {
+	case e.Kind == Foreign:
+		return
+	case e.Kind.IsIndex():
 		t.Indexes++
 		t.IndexBytes += e.Size
 		return

@@ -59,6 +59,7 @@ func (c *Changes) merge(o Changes) {
 // count adds d to the totals and checks that its content is at hand.
 func (t *Tree) count(c *Changes, d manifest.Delta) error {
 	switch {
+	case d.New == nil && d.Old.Kind == manifest.Foreign, d.New != nil && d.New.Kind == manifest.Foreign: // no file of ours
 	case d.New == nil && d.Old.Kind.IsIndex():
 		c.Indexes++
 	case d.New == nil:

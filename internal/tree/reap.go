@@ -31,12 +31,12 @@ func (t *Tree) Drops() ([]int64, error) {
 	return all, nil
 }
 
-// DropsOf yields the objects that generation n dropped.
+// DropsOf yields the objects, its own and foreign ones, that generation n dropped.
 func (t *Tree) DropsOf(n int64) iter.Seq2[manifest.Entry, error] {
 	return readEntries(t.statePath("drops", strconv.FormatInt(n, 10)))
 }
 
-// Retained returns the entries that are dropped but not yet reaped, by path.
+// Retained returns the objects that are dropped but not yet reaped, by path.
 // Where a path was dropped several times, the newest drop counts.
 func (t *Tree) Retained() (map[string]manifest.Entry, error) {
 	numbers, err := t.Drops()
@@ -49,7 +49,9 @@ func (t *Tree) Retained() (map[string]manifest.Entry, error) {
 			if err != nil {
 				return nil, err
 			}
-			out[e.Path] = e
+			if e.Kind.IsFile() {
+				out[e.Path] = e
+			}
 		}
 	}
 	return out, nil
@@ -125,7 +127,7 @@ func (t *Tree) reapOne(ctx context.Context, n int64, now *manifest.Manifest, lat
 		if err != nil {
 			return err
 		}
-		if named || later[e.Path] {
+		if named || later[e.Path] || !e.Kind.IsFile() {
 			continue
 		}
 		_, there, err := t.Stat(e.Path)

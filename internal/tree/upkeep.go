@@ -178,7 +178,7 @@ func (t *Tree) present(deltas func(func(manifest.Delta, error) bool), to int64) 
 		if err != nil {
 			return err
 		}
-		if d.New == nil || d.New.Kind.IsIndex() {
+		if d.New == nil || d.New.Kind != manifest.Object {
 			continue
 		}
 		size, there, err := t.Stat(d.New.Path)

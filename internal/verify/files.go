@@ -20,6 +20,7 @@ const together = 256
 type part struct {
 	t       *tree.Tree
 	deep    bool
+	foreign func(mirror, path string) (manifest.Entry, bool, error)
 	deltas  []manifest.Delta
 	report  Report
 	indexes []manifest.Entry
@@ -87,7 +88,7 @@ func (c *checker) cut(ctx context.Context, deltas iter.Seq2[manifest.Delta, erro
 			return err
 		}
 		if p == nil {
-			p = &part{t: c.t, deep: c.o.Deep, deltas: make([]manifest.Delta, 0, together), done: make(chan struct{})}
+			p = &part{t: c.t, deep: c.o.Deep, foreign: c.o.Foreign, deltas: make([]manifest.Delta, 0, together), done: make(chan struct{})}
 		}
 		if p.deltas = append(p.deltas, d); len(p.deltas) == together {
 			if err := hand(p); err != nil {
@@ -129,6 +130,9 @@ func (p *part) look(ctx context.Context) error {
 
 // entry checks that a file is there as the manifest says.
 func (p *part) entry(e manifest.Entry) error {
+	if e.Kind == manifest.Foreign {
+		return p.other(e)
+	}
 	size, there, err := p.t.Stat(e.Path)
 	switch {
 	case err != nil && fault.KindOf(err) != fault.Hostile:
@@ -151,6 +155,25 @@ func (p *part) entry(e manifest.Entry) error {
 	p.report.Objects++
 	if p.deep {
 		return p.hash(e)
+	}
+	return nil
+}
+
+// other checks that the mirror that has an object names it, as it is, in what regions get of it.
+func (p *part) other(e manifest.Entry) error {
+	mirror, object, ok := manifest.SplitForeign(e.Path)
+	if !ok || p.foreign == nil {
+		p.report.problem("%s is of a mirror that is not at hand", e.Path)
+		return nil
+	}
+	got, ok, err := p.foreign(mirror, object)
+	switch {
+	case err != nil:
+		return err
+	case !ok || got.Kind != manifest.Object:
+		p.report.problem("mirror %s does not name %s any more", mirror, object)
+	case got.Digest != e.Digest || got.Size != e.Size:
+		p.report.problem("mirror %s has %s with SHA-256 %s, want %s", mirror, object, got.Digest, e.Digest)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (c *checker) scrub(ctx context.Context, again []string, due func(path strin
 		return damaged, nil
 	}
 	for e, err := range c.m.All() {
-		if err == nil && !seen[e.Path] && due(e.Path) {
+		if err == nil && e.Kind.IsFile() && !seen[e.Path] && due(e.Path) {
 			err = look(e)
 		}
 		if err != nil {

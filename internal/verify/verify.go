@@ -34,6 +34,9 @@ type Options struct {
 	Since   *tree.Generation // compare with this one; nil for all of the new one
 	Full    bool             // every entry, and no file beside them
 	Deep    bool             // hash every object looked at
+	// Foreign looks an object of another mirror up in that mirror's newest
+	// sealed generation; without it, a reference to one is a problem.
+	Foreign func(mirror, path string) (manifest.Entry, bool, error)
 	// Progress is called now and then with the entries and bytes so far, from
 	// several goroutines.
 	Progress func(entries, bytes int64)

@@ -51,10 +51,12 @@ type Options struct {
 	Region string // its name in the spec
 	Mirror string
 	Tree   string // the tree's ID: a region that serves another one is refused
-	Policy backend.Policy
-	Holder string           // written into the lease: workflow, run, host
-	Crash  func(string)     // called with the name of every write boundary; tests stop there
-	Now    func() time.Time // the clock, time.Now if nil
+	// Referring are the mirrors whose indexes may name objects of this one.
+	Referring []string
+	Policy    backend.Policy
+	Holder    string           // written into the lease: workflow, run, host
+	Crash     func(string)     // called with the name of every write boundary; tests stop there
+	Now       func() time.Time // the clock, time.Now if nil
 }
 
 // Region is one mirror in one directory region.

@@ -27,6 +27,8 @@ type plan struct {
 	next  *manifest.Manifest
 	root  node
 	drops map[string]manifest.Entry // objects that next does not name, but that clients may still ask for
+	// foreign are objects of other mirrors that next names, and the generation that is served does not.
+	foreign []manifest.Entry
 }
 
 // draw compares the generation that is served with the next one.
@@ -54,11 +56,13 @@ func (p *plan) add(d manifest.Delta) error {
 	}
 	switch {
 	case d.New == nil && d.Old.Kind == manifest.Row: // not a file
-	case d.New == nil && d.Old.Kind == manifest.Object:
-		p.drops[name] = *d.Old // its bytes stay in the view
+	case d.New == nil && !d.Old.Kind.IsIndex():
+		p.drops[name] = *d.Old // its bytes stay in the view, or in that of the other mirror
 	case d.New == nil:
 		p.root.set(name, &file{gone: true})
 	case d.Old != nil && d.Old.Digest == d.New.Digest: // another kind, the same bytes
+	case d.New.Kind == manifest.Foreign:
+		p.foreign = append(p.foreign, *d.New)
 	case d.New.Kind != manifest.Row:
 		p.root.set(name, &file{Entry: *d.New, hash: d.Old != nil})
 	}
@@ -88,7 +92,7 @@ func (s *session) dropPinned(cur *tree.Served, p *plan) error {
 		if err != nil {
 			return err
 		}
-		if d.New == nil && d.Old.Kind == manifest.Object {
+		if d.New == nil && d.Old.Kind != manifest.Row && !d.Old.Kind.IsIndex() {
 			p.drops[d.Old.Path] = *d.Old
 		}
 	}

@@ -102,6 +102,11 @@ func (s *session) release(ctx context.Context, src backend.Source, cur *tree.Ser
 	if err := s.putRecords(g, p, b.replaced); err != nil {
 		return err
 	}
+	// After the records: from now on the other mirrors keep what is found here.
+	s.Crash("recorded")
+	if err := s.others(p); err != nil {
+		return err
+	}
 	if err := syncfs(s.Dir); err != nil {
 		return fmt.Errorf("dir: sync: %w", err)
 	}

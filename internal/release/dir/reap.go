@@ -136,7 +136,7 @@ func (v *survey) findDue(snapshots []ledger.Generation) (err error) {
 			v.due[n] = true
 		}
 	}
-	return nil
+	return v.keepReferred()
 }
 
 // condemned yields the objects of the drops that want selects which neither
@@ -173,6 +173,9 @@ func (v *survey) waiting(out *backend.Reaped) error {
 		return nil
 	}
 	return v.condemned(func(n int64) bool { return true }, func(_ int64, e manifest.Entry) error {
+		if !e.Kind.IsFile() {
+			return nil
+		}
 		out.Waiting++
 		out.WaitingBytes += e.Size
 		return nil
@@ -186,7 +189,7 @@ func (s *session) reap(ctx context.Context, v *survey, out *backend.Reaped) erro
 	}
 	known := map[string]int64{}
 	err := v.condemned(func(n int64) bool { return v.due[n] }, func(_ int64, e manifest.Entry) error {
-		if err := ctx.Err(); err != nil {
+		if err := ctx.Err(); err != nil || !e.Kind.IsFile() {
 			return err
 		}
 		gone, err := s.unlink(e.Path, v.cur.Number, known)
