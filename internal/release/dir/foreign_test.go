@@ -204,7 +204,7 @@ func (p *pair) check() {
 // hold names an object that is gone; and in the end all that is dropped goes.
 func TestObjectsOfAnotherMirror(t *testing.T) {
 	refused := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(24) {
 		p := newPair(t, seed)
 		p.spread = seed%2 == 1
 		for range 250 {
@@ -245,5 +245,55 @@ func (p *pair) settle() {
 	}
 	if want := len(p.names["pypi"][p.serves("pypi")]); len(files) != want {
 		p.t.Fatalf("in the end pypi holds %d files, its generation names %d", len(files), want)
+	}
+}
+
+// TestSleepBeforeTheFlip lets a release of wheels sleep at each of its write
+// boundaries for longer than the grace, while pypi lets go of all that it names.
+func TestSleepBeforeTheFlip(t *testing.T) {
+	slept := true
+	for k := 0; slept; k++ {
+		p := newPair(t, 1)
+		p.src["pypi"].next(t, entries(object("packages/x1", "packages/x1")))
+		p.names["pypi"][1] = []string{"packages/x1"}
+		p.src["pypi"].gen.Mirror = "pypi"
+		p.cycle("pypi")
+		e := object(manifest.ForeignPath("pypi", "packages/x1"), "packages/x1")
+		e.Kind = manifest.Foreign
+		p.src["wheels"].next(t, entries(e))
+		p.src["wheels"].gen.Mirror = "wheels"
+		p.names["wheels"][1] = []string{"packages/x1"}
+		at := 0
+		slept = false
+		m := p.open("wheels")
+		m.Crash = func(string) {
+			if at++; at == k+1 {
+				slept = true
+				p.src["pypi"].next(t, entries(object("packages/x2", "packages/x2")))
+				p.src["pypi"].gen.Mirror = "pypi"
+				for range 12 {
+					p.cycle("pypi")
+					p.now = p.now.Add(time.Hour)
+				}
+			}
+		}
+		if _, err := m.Publish(t.Context(), p.src["wheels"]); err != nil && !errors.Is(err, fault.Early) {
+			t.Fatal(err)
+		}
+		p.check()
+	}
+}
+
+func (p *pair) cycle(mirror string) {
+	p.t.Helper()
+	_, err := p.open(mirror).Publish(p.t.Context(), &serial{origin: p.src[mirror]})
+	if err == nil {
+		err = p.open(mirror).Confirm(p.t.Context(), "dfw", p.serves(mirror))
+	}
+	if err == nil {
+		_, err = p.open(mirror).Reap(p.t.Context())
+	}
+	if err != nil {
+		p.t.Fatal(err)
 	}
 }
