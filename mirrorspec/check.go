@@ -188,7 +188,7 @@ func (r *reader) checkDirs(s *Spec) {
 	here := owned("storage.root", s.Storage.Root, "storage.state", s.Storage.State)
 	for i, region := range s.Regions {
 		at := fmt.Sprintf("region[%d]", i)
-		own := owned(at+".dir", region.Dir, at+".state", region.State)
+		own := append(owned(at+".dir", region.Dir, at+".state", region.State), r.siteOf(at, region))
 		if region.Pull {
 			r.checkApart(own)
 		} else {
@@ -206,6 +206,14 @@ func owned(dirAt, dir, stateAt, state string) []directory {
 		all = append(all, directory{stateAt, state})
 	}
 	return all
+}
+
+// siteOf returns the region's site; the default one is the fault of the dir it is beside.
+func (r *reader) siteOf(at string, g Region) directory {
+	if _, given := r.places[at+".site"]; given {
+		return directory{at + ".site", g.Site}
+	}
+	return directory{at + ".dir", g.Site}
 }
 
 func (r *reader) checkApart(all []directory) {

@@ -17,6 +17,9 @@ var defaultGrace = map[Kind]Duration{
 
 var defaultGuard = Guard{Share: 20 * 100, Count: 100}
 
+// reservedNames are what a region's web server has beside its mirrors.
+var reservedNames = []string{"config", "health", "healthz", "index.html", "status.json"}
+
 var kinds = []Kind{Apt, Yum, PyPI, Wheels}
 
 func (k Kind) known() bool { return slices.Contains(kinds, k) }
@@ -32,6 +35,9 @@ func readMirror(s *section) Mirror {
 		m.Volumes[i] = path.Clean(dir)
 	}
 	s.require("kind", `kind = "apt", "yum", "pypi" or "wheels"`)
+	if slices.Contains(reservedNames, m.Name) {
+		s.fault("name", fmt.Sprintf("%q is a path of every region's status page", m.Name), "write another name")
+	}
 	m.Grace = s.duration("grace", defaultGrace[m.Kind])
 	m.Guard = readGuard(s.sub("guard", `guard = { share = "20%", count = 100 }`))
 	if m.Kind.known() {

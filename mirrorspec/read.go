@@ -28,6 +28,8 @@ const (
 
 	defaultKeep        = 3 * day
 	defaultIndexMaxAge = Duration(10 * time.Minute)
+	defaultStaleAfter  = day
+	maxStaleAfter      = 14 * day
 
 	defaultVolumePrefix = "mirror."
 	defaultPurgeWithin  = 7 * day
@@ -236,6 +238,11 @@ func readRegion(s *section) Region {
 		IndexMaxAge: s.duration("index-max-age", defaultIndexMaxAge),
 		Pull:        s.boolean("pull", false),
 		State:       s.checked("state", "/srv/mirror/dfw-state", checkDir),
+		Site:        s.checked("site", "/srv/mirror/dfw-site", checkDir),
+		StaleAfter:  s.duration("stale-after", defaultStaleAfter),
+	}
+	if g.StaleAfter > maxStaleAfter || g.StaleAfter < Duration(time.Minute) {
+		s.fault("stale-after", fmt.Sprintf("%v is out of range", g.StaleAfter), `write a duration from "1m" to "14d"`)
 	}
 	s.require("url", `url = "http://mirror.dfw.example.org"`)
 	if site := s.sub("afs", `afs = { server = "afs01.example.org", partition = "a" }`); site.table != nil {
@@ -259,6 +266,9 @@ func readRegion(s *section) Region {
 	}
 	if g.State == "" && g.Dir != "" {
 		g.State = filepath.Join(g.Dir, ".state")
+	}
+	if g.Site == "" && g.Dir != "" {
+		g.Site = g.Dir + "-site"
 	}
 	s.done(nil)
 	return g

@@ -66,6 +66,9 @@ type Region struct {
 	IndexMaxAge Duration `json:"index_max_age"`   // how long clients and caches may use an index; default 10m
 	Pull        bool     `json:"pull,omitempty"`  // the region's own host pulls from Storage.URL
 	State       string   `json:"state,omitempty"` // state of a directory region, on its host; default <dir>/.state
+	Site        string   `json:"site,omitempty"`  // directory of its status page and client files, outside the mirrors; default <dir>-site, none for AFS
+	// StaleAfter is how long after a probe last saw all that is newest the region counts as healthy; default 1d.
+	StaleAfter Duration `json:"stale_after,omitempty"`
 }
 
 // Site is the read-only site of an AFS region.

@@ -110,6 +110,11 @@ func printResult(w io.Writer, asJSON bool, r workflows.CycleResult) error {
 		for _, m := range r.Mirrors {
 			fmt.Fprint(w, describe(m))
 		}
+		for _, s := range r.Sites {
+			if s.Error != "" {
+				fmt.Fprintf(w, "status page of %s was not written: %s\n", s.Region, s.Error)
+			}
+		}
 	}
 	return outcomeStatus(r)
 }

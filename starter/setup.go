@@ -19,6 +19,7 @@ import (
 	"mirrorcycle/internal/afsadmin"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release/dir"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
@@ -110,6 +111,9 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 		fmt.Fprintf(w, "mirror %s: tree %s in %s\n", m.Name, id.Tree, spec.TreeDir(m.Name))
 	}
 	for _, r := range spec.Regions {
+		if err := setupSite(w, r); err != nil {
+			return err
+		}
 		if r.Dir == "" {
 			continue
 		}
@@ -123,6 +127,23 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 		fmt.Fprintf(w, "region %s: %s\n", r.Name, r.Dir)
 	}
 	return errors.Join(slices.Collect(maps.Values(unmounted))...)
+}
+
+// setupSite makes the directory of a region's status page: on the region's host
+// if it pulls, on AFS where that is mounted.
+func setupSite(w io.Writer, r mirrorspec.Region) error {
+	if r.Site == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Dir(r.Site)); (r.Pull || r.AFS != nil) && errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(w, "region %s: %s is not on this host: run setup there\n", r.Name, r.Site)
+		return nil
+	}
+	if err := site.Setup(r.Site, r.Name); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "region %s: status page in %s\n", r.Name, r.Site)
+	return nil
 }
 
 // notMounted finds the mirrors whose volume, or that of their state, is not mounted on this host.

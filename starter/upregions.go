@@ -130,7 +130,7 @@ func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
 			fmt.Fprintf(w, "region %s: %s has a web server of its own\n", r.Name, r.URL)
 			continue
 		}
-		h, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge)})
+		h, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge), Site: r.Site})
 		if err != nil {
 			return err
 		}
@@ -209,7 +209,7 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 		if _, ok := loopback(r.URL); !ok {
 			continue
 		}
-		fmt.Fprintf(w, "  %s                    region %s\n", r.URL, r.Name)
+		fmt.Fprintf(w, "  %s                    region %s: status page, and files for its clients\n", r.URL, r.Name)
 		for _, m := range spec.Mirrors {
 			if !m.GoesTo(r.Name) {
 				continue

@@ -52,6 +52,14 @@ func tend(ctx workflow.Context, queue string, in activities.TendInput) (activiti
 	return call[activities.Tended](options(ctx, "Tend", queue, "delete what is due in the tree"), syncs.Tend, in)
 }
 
+func survey(ctx workflow.Context, queue string, in activities.SurveyInput) (activities.Surveyed, error) {
+	return call[activities.Surveyed](options(ctx, "Survey", queue, "ask the trees for the status page"), syncs.Survey, in)
+}
+
+func writeSite(ctx workflow.Context, queue string, in activities.SiteInput) (activities.SiteWritten, error) {
+	return call[activities.SiteWritten](options(ctx, "WriteSite", queue, "write the status page of "+in.Region.Name), regions.WriteSite, in)
+}
+
 func publish(ctx workflow.Context, queue string, in activities.RegionInput) (activities.Outcome, error) {
 	return call[activities.Outcome](options(ctx, "Publish", queue, "publish to "+in.Region.Name), regions.Publish, in)
 }

@@ -52,6 +52,7 @@ func (c *cycle) run(ctx workflow.Context) {
 		c.result.Outcome = worse(c.result.Outcome, m.Outcome)
 		c.result.Outcome = worse(c.result.Outcome, worst(m.Regions))
 	}
+	c.writeSites(ctx)
 	c.show(ctx)
 	mark(ctx, attrOutcome.ValueSet(string(c.result.Outcome)))
 }

@@ -19,19 +19,21 @@ type budget struct {
 // attempts and short heartbeats: what tells a live one from a dead one is the
 // heartbeat, not the clock.
 var budgets = map[string]budget{
-	"Identify": {attempt: time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 3},
-	"Open":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
-	"Plan":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
-	"Fetch":    {attempt: 24 * time.Hour, queue: 12 * time.Hour, beat: 20 * time.Second, attempts: 10},
-	"Commit":   {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 10},
-	"Rollback": {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
-	"Verify":   {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
-	"Tend":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
-	"Publish":  {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
-	"Probe":    {attempt: 15 * time.Second, queue: 10 * time.Minute, beat: 10 * time.Second, attempts: 2},
-	"Confirm":  {attempt: time.Minute, queue: time.Hour, beat: 0, attempts: 3},
-	"Reap":     {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 2},
-	"Ask":      {attempt: 12 * time.Hour, queue: 2 * time.Minute, beat: 20 * time.Second, attempts: 2},
+	"Identify":  {attempt: time.Minute, queue: 10 * time.Minute, beat: 0, attempts: 3},
+	"Open":      {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
+	"Plan":      {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
+	"Fetch":     {attempt: 24 * time.Hour, queue: 12 * time.Hour, beat: 20 * time.Second, attempts: 10},
+	"Commit":    {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 10},
+	"Rollback":  {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
+	"Verify":    {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
+	"Tend":      {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
+	"Publish":   {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
+	"Probe":     {attempt: 15 * time.Second, queue: 10 * time.Minute, beat: 10 * time.Second, attempts: 2},
+	"Confirm":   {attempt: time.Minute, queue: time.Hour, beat: 0, attempts: 3},
+	"Reap":      {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 2},
+	"Survey":    {attempt: 5 * time.Minute, queue: 2 * time.Minute, beat: 0, attempts: 2},
+	"WriteSite": {attempt: time.Minute, queue: time.Minute, beat: 0, attempts: 2},
+	"Ask":       {attempt: 12 * time.Hour, queue: 2 * time.Minute, beat: 20 * time.Second, attempts: 2},
 }
 
 // options are the activity options of a step on a queue.

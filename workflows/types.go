@@ -34,6 +34,7 @@ type CycleResult struct {
 	Cycle   string         `json:"cycle"`
 	Outcome Outcome        `json:"outcome"`
 	Mirrors []MirrorResult `json:"mirrors"`
+	Sites   []SiteResult   `json:"sites,omitempty"` // the regions' status pages
 }
 
 // MirrorInput runs one mirror.

@@ -25,6 +25,7 @@ import (
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/serve"
 	"mirrorcycle/internal/service"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
@@ -220,10 +221,10 @@ func (h *House) setup() {
 		}
 	}
 	for _, r := range h.Spec.Regions {
-		if err := dir.Setup(r.Dir, r.Name); err != nil {
+		if err := errors.Join(dir.Setup(r.Dir, r.Name), site.Setup(r.Site, r.Name)); err != nil {
 			h.tb.Fatal(err)
 		}
-		handler, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge)})
+		handler, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge), Site: r.Site})
 		if err != nil {
 			h.tb.Fatal(err)
 		}

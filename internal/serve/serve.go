@@ -5,13 +5,19 @@
 //
 //   - One response is of one generation: the link of a mirror is read once per
 //     request, and every file is opened once.
+//
 //   - Nothing outside the region is served, whatever links say, and no name that
 //     begins with a dot but <mirror>/.mirror/generation.json and the retained
 //     snapshots /.releases/<mirror>/<generation>/. A snapshot that is gone is 410.
+//
 //   - The three forms of a simple index are chosen by Accept (PEP 691), project
 //     names are redirected to their normalised form (PEP 503).
+//
 //   - Objects are immutable, indexes live IndexMaxAge, generation.json is never
 //     stored. Compressed files are content, never a Content-Encoding.
+//
+//   - The region's status page, status.json, /healthz and the client files below
+//     /config/ come from a directory of their own (internal/site).
 //
 // It lists no directory, writes nothing and knows no user.
 package serve
@@ -36,6 +42,9 @@ type Options struct {
 	// IndexMaxAge is how long clients and caches may keep an index, to the
 	// second. The grace of the mirrors must count with it.
 	IndexMaxAge time.Duration
+	// Site is the directory of the region's status page and client files, for /,
+	// /status.json, /healthz and /config/. Without one / lists the mirrors.
+	Site string
 }
 
 // New returns the handler of a region for the root of a host. A directory that
@@ -62,6 +71,9 @@ func (g *region) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at, status := parse(r.URL)
 	if status != http.StatusOK {
 		fail(w, status)
+		return
+	}
+	if g.ofSite(w, r) {
 		return
 	}
 	// Opened per request, so that a region that was rebuilt is seen.

@@ -75,7 +75,7 @@ func (v view) CycleTimes() *chart {
 	for _, c := range v.Cycles {
 		top = max(top, c.Seconds)
 	}
-	out := &chart{Width: float64(max(len(v.Cycles), 36)*slot - slot + barWidth), Height: height + 1, Base: height}
+	out := &chart{Width: float64(max(len(v.Cycles), 40)*slot - slot + barWidth), Height: height + 1, Base: height}
 	for i, c := range v.Cycles {
 		h := max(round(c.Seconds/top*height), least)
 		out.Bars = append(out.Bars, bar{float64(i * slot), height - h, barWidth, h, string(cycleLevel(c.Outcome)),

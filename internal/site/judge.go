@@ -18,7 +18,7 @@ func (s *Status) Judge(now time.Time, staleAfter time.Duration) {
 		m := &s.Mirrors[i]
 		s.Problems = append(s.Problems, m.problems()...)
 		for j := range m.Regions {
-			if p, ok := m.Regions[j].problem(m); ok {
+			if p, ok := m.Regions[j].problem(m, now); ok {
 				s.Problems = append(s.Problems, p)
 			}
 		}
@@ -109,11 +109,13 @@ func notes(all []Note) string {
 	return strings.Join(parts, "; ")
 }
 
-func (r *Served) problem(m *Mirror) (Problem, bool) {
+func (r *Served) problem(m *Mirror, now time.Time) (Problem, bool) {
 	p := Problem{Level: Wrong, Mirror: m.Name, Region: r.Region, Detail: r.Error, Do: adviceFor(r.FaultKind)}
 	switch {
 	case r.Error != "" && r.SeenAt.IsZero():
 		p.What = "is not served"
+	case r.Error != "" && !r.SeenAt.Equal(now):
+		p.What = "did not answer"
 	case r.Error != "" && r.Serves < m.Generation:
 		p.What = fmt.Sprintf("is behind: generation %d, not %d", r.Serves, m.Generation)
 	case r.Error != "":

@@ -13,7 +13,7 @@ import (
 var pageText string
 
 var pageTemplate = template.Must(template.New(PageName).Funcs(template.FuncMap{
-	"count": count, "bytes": bytesText, "when": when, "stamp": stamp, "join": func(s []string) string { return strings.Join(s, "; ") },
+	"count": count, "bytes": bytesText, "when": when, "brief": brief, "stamp": stamp, "join": func(s []string) string { return strings.Join(s, "; ") },
 	"icon": icon, "favicon": favicon,
 }).Parse(pageText))
 
@@ -93,7 +93,7 @@ func (c cell) Level() Level {
 	if c.Served == nil || c.Serves == 0 && c.Error == "" {
 		return ""
 	}
-	if p, bad := c.problem(&c.Mirror); bad {
+	if p, bad := c.problem(&c.Mirror, c.now); bad {
 		return p.Level
 	}
 	return OK
@@ -102,7 +102,7 @@ func (c cell) Level() Level {
 // Word says it, for those who see no colour.
 func (c cell) Word() string {
 	switch {
-	case c.Serves == 0 && c.Error != "":
+	case c.Error != "" && !c.SeenAt.Equal(c.now):
 		return "no answer"
 	case c.Serves == 0:
 		return "nothing yet"
@@ -154,11 +154,11 @@ func (v view) MirrorLevel(m Mirror) Level {
 func (v view) Outcome(m Mirror) string {
 	switch m.Outcome {
 	case "unchanged":
-		return "upstream had nothing new"
+		return "nothing new upstream"
 	case "done":
-		return "took over what was new"
+		return "took all that was new"
 	case "partial":
-		return "took over a part"
+		return "took a part"
 	case "held":
 		return "waits for approval"
 	case "on-hold":
@@ -229,6 +229,8 @@ func when(t time.Time) string {
 	}
 	return t.UTC().Format("2 Jan 2006, 15:04 UTC")
 }
+
+func brief(t time.Time) string { return t.UTC().Format("2 Jan, 15:04 UTC") }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
