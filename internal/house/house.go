@@ -9,7 +9,7 @@ var Floors = [][]string{
 	{"internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "deploy/afs-cell/forward"},
 	{"internal/backend", "internal/transfer"},
 	{"internal/release/dir", "internal/release/afs"},
-	{"internal/apt", "internal/pypi", "internal/verify", "internal/release", "internal/afsadmin"},
+	{"internal/apt", "internal/pypi", "internal/wheels", "internal/verify", "internal/release", "internal/afsadmin"},
 	{"activities", "internal/console", "internal/serve", "internal/local", "internal/demo", "internal/doctor"},
 	{"workflows"},
 	{"internal/service"},

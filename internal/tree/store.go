@@ -128,6 +128,24 @@ func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
 	return t.explain("tree: keep index", name, err)
 }
 
+// KeepFile keeps a copy of a proved file of this host, of digest d, as PutIndex
+// keeps data; where it can be, the copy is a hard link.
+func (t *Tree) KeepFile(name string, d manifest.Digest) error {
+	to := t.blobPath("index", d)
+	if err := t.stateDir(filepath.Dir(to)); err != nil {
+		return err
+	}
+	temp := t.tempName()
+	err := os.Link(name, temp)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = t.copyFile(name, temp)
+	}
+	if err == nil {
+		err = os.Rename(temp, to)
+	}
+	return t.explain("tree: keep", name, err)
+}
+
 // HasIndex reports whether content of that digest and size in bytes is kept.
 func (t *Tree) HasIndex(d manifest.Digest, size int64) bool {
 	st, err := os.Stat(t.blobPath("index", d))

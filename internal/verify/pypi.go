@@ -33,7 +33,7 @@ func (c *checker) pypi(ctx context.Context) error {
 		if dir == "simple" {
 			err = c.root(e, data)
 		} else {
-			err = c.page(e, dir, data)
+			err = c.page(e, data)
 		}
 		if err != nil {
 			return err
@@ -42,8 +42,15 @@ func (c *checker) pypi(ctx context.Context) error {
 	return nil
 }
 
-func (c *checker) page(e manifest.Entry, dir string, data []byte) error {
-	p, err := simpleindex.ParseProject(data, path.Base(dir), anyHost+dir+"/")
+func (c *checker) page(e manifest.Entry, data []byte) error {
+	return c.project(e, data, "", func(name string) (string, bool) { return name, true })
+}
+
+// project checks a page of the mirror below base; inside tells the manifest's
+// path of a name, and refuses one that no page of the mirror may name.
+func (c *checker) project(e manifest.Entry, data []byte, base string, inside func(name string) (string, bool)) error {
+	dir := path.Dir(e.Path)
+	p, err := simpleindex.ParseProject(data, path.Base(dir), anyHost+base+dir+"/")
 	if err != nil {
 		c.report.problem("%s: %v", e.Path, err)
 		return nil
@@ -54,6 +61,9 @@ func (c *checker) page(e manifest.Entry, dir string, data []byte) error {
 	}
 	for _, f := range p.Files {
 		object, local := strings.CutPrefix(f.URL, anyHost)
+		if local {
+			object, local = inside(object)
+		}
 		if !local {
 			c.report.problem("%s names %s, which is not on the mirror", e.Path, f.URL)
 			continue

@@ -23,8 +23,9 @@ type Kind string
 
 // The kinds that are read. Others are checked by manifest alone.
 const (
-	Apt  Kind = "apt"
-	PyPI Kind = "pypi"
+	Apt    Kind = "apt"
+	PyPI   Kind = "pypi"
+	Wheels Kind = "wheels"
 )
 
 // Options says what to verify.
@@ -106,6 +107,8 @@ func (c *checker) formats(ctx context.Context) error {
 		return c.apt(ctx)
 	case PyPI:
 		return c.pypi(ctx)
+	case Wheels:
+		return c.wheels(ctx)
 	}
 	return nil
 }
