@@ -50,28 +50,90 @@ func CompareVersions(a, b string) int {
 	case y == nil:
 		return 1
 	}
-	return slices.Compare(x.key(), y.key())
+	return x.Compare(*y)
 }
 
 // IsPrerelease reports whether a version is a pre-release or a development release.
 func IsPrerelease(v string) bool {
 	x := parseVersion(v)
-	return x != nil && (x.pre != "" || x.hasDev)
+	return x != nil && x.IsPrerelease()
 }
 
-type version struct {
+// Version is a version of PEP 440.
+type Version struct {
 	epoch, release   string
 	pre, preN        string
 	hasPost, hasDev  bool
 	postN, devN, loc string
 }
 
-func parseVersion(v string) *version {
+// ParseVersion reads a version, normalised or not; ok is false for what is none.
+func ParseVersion(v string) (_ Version, ok bool) {
+	x := parseVersion(v)
+	if x == nil {
+		return Version{}, false
+	}
+	return *x, true
+}
+
+// Compare orders versions as PEP 440 does: negative if x is older than y.
+func (x Version) Compare(y Version) int { return slices.Compare(x.key(), y.key()) }
+
+// Public returns the version without its local label.
+func (x Version) Public() Version { x.loc = ""; return x }
+
+// Earliest returns its first development release, which nothing that leads up
+// to the version precedes.
+func (x Version) Earliest() Version { x.hasDev, x.devN, x.loc = true, "", ""; return x }
+
+// Unposted returns the version that a post-release corrects; of any other, its public part.
+func (x Version) Unposted() Version {
+	if x.hasPost {
+		x.hasPost, x.postN, x.hasDev, x.devN = false, "", false, ""
+	}
+	return x.Public()
+}
+
+// IsPrerelease reports whether it is a pre-release or a development release.
+func (x Version) IsPrerelease() bool { return x.pre != "" || x.hasDev }
+
+// IsPostrelease reports whether it is a post-release.
+func (x Version) IsPostrelease() bool { return x.hasPost }
+
+// HasLocal reports whether it has a local label.
+func (x Version) HasLocal() bool { return x.loc != "" }
+
+// Series returns the release without its last number, what ~= keeps; ok is
+// false for a release of one number.
+func (x Version) Series() (_ Version, ok bool) {
+	i := strings.LastIndexByte(x.release, '.')
+	if i < 0 {
+		return Version{}, false
+	}
+	return Version{epoch: x.epoch, release: x.release[:i]}, true
+}
+
+// Within reports whether epoch and release of x begin with those of series, as
+// "1.2.*" asks of "1.2.3" and of "1.2rc1"; what x lacks counts as zeros.
+func (x Version) Within(series Version) bool {
+	if number(x.epoch) != number(series.epoch) {
+		return false
+	}
+	has := strings.Split(x.release, ".")
+	for i, n := range strings.Split(series.release, ".") {
+		if i < len(has) && number(has[i]) != number(n) || i >= len(has) && number(n) != number("") {
+			return false
+		}
+	}
+	return true
+}
+
+func parseVersion(v string) *Version {
 	m := versionForm.FindStringSubmatch(strings.ToLower(v))
 	if m == nil {
 		return nil
 	}
-	x := &version{epoch: m[1], release: m[2], pre: m[3], preN: m[4], hasPost: m[5] != "" || m[6] != "", postN: m[5] + m[7],
+	x := &Version{epoch: m[1], release: m[2], pre: m[3], preN: m[4], hasPost: m[5] != "" || m[6] != "", postN: m[5] + m[7],
 		hasDev: m[8] != "", devN: m[9], loc: m[10]}
 	switch x.pre {
 	case "alpha":
@@ -86,7 +148,7 @@ func parseVersion(v string) *version {
 
 // key turns a version into words that compare in order. A word begins with a
 // byte that ranks absent parts: "0" before, "1" present, "2" after.
-func (x *version) key() []string {
+func (x Version) key() []string {
 	key := []string{number(x.epoch)}
 	release := strings.Split(x.release, ".")
 	for len(release) > 1 && strings.Trim(release[len(release)-1], "0") == "" {
