@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"mirrorcycle/internal/clientfiles"
 	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
@@ -102,6 +103,27 @@ func (s *Sync) survey(ctx context.Context, target Target, m *site.Mirror) error 
 // WriteSite writes the region's status page and client files, if they are due.
 func (r *Regions) WriteSite(_ context.Context, in SiteInput) (SiteWritten, error) {
 	in.Status.Region = in.Region.Name
-	wrote, err := site.Write(site.Options{Dir: in.Region.Site, Status: in.Status, StaleAfter: time.Duration(in.Region.StaleAfter), Now: time.Now().UTC().Truncate(time.Second)})
+	wrote, err := site.Write(site.Options{Dir: in.Region.Site, Status: in.Status, StaleAfter: time.Duration(in.Region.StaleAfter),
+		Files: clientFiles(in), Now: time.Now().UTC().Truncate(time.Second)})
 	return SiteWritten{Written: wrote}, translate(err)
+}
+
+// clientFiles is nil, for leaving them as they are, while a keyring is missing:
+// the sources that trust it must not go.
+func clientFiles(in SiteInput) map[string][]byte {
+	o := clientfiles.Options{Region: in.Region, Mirrors: in.Mirrors, Keyrings: map[string][]byte{}}
+	for _, m := range in.Mirrors {
+		if m.Kind != mirrorspec.Apt {
+			continue
+		}
+		data, ok := in.Keyrings[m.Name]
+		if !ok {
+			var err error
+			if data, err = os.ReadFile(m.Keyring); err != nil {
+				return nil
+			}
+		}
+		o.Keyrings[m.Name] = data
+	}
+	return clientfiles.For(o)
 }

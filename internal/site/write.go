@@ -59,7 +59,7 @@ type Options struct {
 	Dir        string // set up before
 	Status     Status // of this cycle, with its region; neither carried nor judged
 	StaleAfter time.Duration
-	Files      map[string][]byte // the client files by their path below ConfigDir
+	Files      map[string][]byte // the client files by their path below ConfigDir; nil leaves them as they are
 	Now        time.Time
 }
 
@@ -79,14 +79,14 @@ func Write(o Options) (bool, error) {
 	s.Mirrors = cloneMirrors(s.Mirrors)
 	s.Carry(before, o.Now)
 	s.Judge(o.Now, o.StaleAfter)
-	changed, err := writeConfig(root, o.Files)
+	files, changed, err := writeConfig(root, o.Files)
 	if err != nil {
 		return false, fmt.Errorf("site: write: %w", err)
 	}
 	if !changed && !due(before, &s) {
 		return false, nil
 	}
-	if err := writeAll(root, &s, slices.Sorted(maps.Keys(o.Files))); err != nil {
+	if err := writeAll(root, &s, files); err != nil {
 		return false, fmt.Errorf("site: write: %w", err)
 	}
 	return true, nil
@@ -164,11 +164,11 @@ func writeHealth(root *os.Root, want []string) error {
 	return err
 }
 
-// writeConfig brings the client files to what they should be and reports
-// whether anything had to be done.
-func writeConfig(root *os.Root, files map[string][]byte) (changed bool, err error) {
+// writeConfig brings the client files to what they should be. It returns their
+// names below ConfigDir, and whether anything had to be done.
+func writeConfig(root *os.Root, files map[string][]byte) (names []string, changed bool, err error) {
 	if err := root.MkdirAll(ConfigDir, 0o755); err != nil {
-		return false, err
+		return nil, false, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		full := path.Join(ConfigDir, name)
@@ -177,20 +177,22 @@ func writeConfig(root *os.Root, files map[string][]byte) (changed bool, err erro
 		}
 		changed = true
 		if err := errors.Join(root.MkdirAll(path.Dir(full), 0o755), replace(root, full, files[name])); err != nil {
-			return changed, err
+			return nil, changed, err
 		}
 	}
-	err = fs.WalkDir(root.FS(), ConfigDir, func(name string, d fs.DirEntry, err error) error {
+	err = fs.WalkDir(root.FS(), ConfigDir, func(full string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		if _, wanted := files[strings.TrimPrefix(name, ConfigDir+"/")]; wanted {
+		name := strings.TrimPrefix(full, ConfigDir+"/")
+		if _, wanted := files[name]; wanted || files == nil {
+			names = append(names, name)
 			return nil
 		}
 		changed = true
-		return root.Remove(name)
+		return root.Remove(full)
 	})
-	return changed, err
+	return names, changed, err
 }
 
 // replace writes a file whole and renames it into place.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,6 +98,19 @@ func TestClientFilesAreBroughtUpToDate(t *testing.T) {
 	}
 	if data, err := os.ReadFile(filepath.Join(p.dir, "config/c.conf")); err != nil || string(data) != "new" {
 		t.Errorf("%q %v", data, err)
+	}
+}
+
+// TestClientFilesStayWhenNobodyCanSayWhatTheyAre: a keyring that cannot be read takes no sources away.
+func TestClientFilesStayWhenNobodyCanSayWhatTheyAre(t *testing.T) {
+	p := newPlace(t)
+	p.write(fine(), noon)
+	if _, err := site.Write(site.Options{Dir: p.dir, Status: fine(), StaleAfter: time.Hour, Now: noon.Add(2 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(p.dir, "index.html"))
+	if _, gone := os.Stat(filepath.Join(p.dir, "config/a/b.conf")); gone != nil || err != nil || !strings.Contains(string(page), "config/a/b.conf") {
+		t.Error(gone, err)
 	}
 }
 
