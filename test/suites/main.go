@@ -39,11 +39,12 @@ var all = []suite{
 	{name: "fast", runs: [][]string{{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
 		less: "mirrorcycle/internal/afslab"},
 	{name: "race", need: "gcc", runs: [][]string{{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
-		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo"}}},
+		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo", "./internal/sandbox"}}},
 	{name: "server", dir: "devserver", runs: [][]string{{"-trimpath", "./..."}}},
 	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}}},
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
+	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}}},
 	{name: "real", runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
 	// Each run has a cell of its own: one that lacks a server disturbs no other.
 	{name: "afs", runs: [][]string{

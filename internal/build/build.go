@@ -1,0 +1,193 @@
+// Package build turns one source distribution into one proved wheel, in a sandbox.
+//
+// The sdist is built by the root's own Python and pip in a fresh environment;
+// what it needs to be built comes from the index that the caller serves and from
+// nowhere else. Whatever happens in there is a Result: a wheel whose name,
+// version, tags, METADATA and RECORD are what was asked for, or a class of failure
+// with a message and a log. An error is this machine's or the caller's fault.
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/sandbox"
+	"mirrorcycle/internal/wheel"
+)
+
+//go:embed build.py
+var driver string
+
+// Request asks for one wheel.
+type Request struct {
+	Sandbox  *sandbox.Sandbox
+	Root     string         // of the platform; what sandbox.Command says of it
+	Platform wheel.Platform // its Python builds, its tags must fit
+	SDist    string         // path; its base name is a file name of the project
+	SHA256   string         // of the sdist, in hexadecimal
+	Name     string
+	Version  string
+	// Dir is an existing directory that gets the wheel and the log; nothing else
+	// is written outside the sandbox.
+	Dir string
+	// Index answers the sandbox's requests; IndexPath is where its simple index
+	// begins, default /simple/.
+	Index     http.Handler
+	IndexPath string
+	Limits    sandbox.Limits
+	// Epoch is the time that everything in the wheel bears (SOURCE_DATE_EPOCH);
+	// default is that of the sdist's newest member.
+	Epoch time.Time
+}
+
+// Result is a wheel, or why there is none.
+type Result struct {
+	Class   Class  // "" if there is a wheel
+	Message string // one line about the failure
+	Log     string // file name in Dir; it exists whatever the class
+
+	File   string // the wheel's file name in Dir
+	SHA256 string // in hexadecimal
+	Size   int64  // bytes
+	Report wheel.Report
+
+	Time      time.Duration
+	MaxMemory int64 // bytes, what was on the private disk included; 0 if unknown
+}
+
+// LogName is the log's file name.
+const LogName = "build.log"
+
+// Build builds. The sdist is refused as fault.Unproved if its digest is another;
+// what the sandbox lacks is fault.Config. Two builds of one request give the same
+// bytes as far as the project's own build is deterministic.
+func Build(ctx context.Context, r Request) (Result, error) {
+	sdist, err := r.open()
+	if err != nil {
+		return Result{}, err
+	}
+	defer sdist.Close()
+	if r.Epoch.IsZero() {
+		if r.Epoch, err = newestMember(sdist); err != nil {
+			return r.finish(Result{Class: BadSDist, Message: oneLine(err.Error())}, sandbox.Outcome{})
+		}
+	}
+	output, err := os.CreateTemp(r.Dir, ".output-")
+	if err != nil {
+		return Result{}, fmt.Errorf("build: make output: %w", err)
+	}
+	defer os.Remove(output.Name())
+	defer output.Close()
+	out, err := r.run(ctx, sdist, output)
+	if err != nil {
+		return Result{}, fmt.Errorf("build: %s %s: %w", r.Name, r.Version, err)
+	}
+	res := Result{Time: out.Time, MaxMemory: out.MaxMemory}
+	res.Class, res.Message = classify(out)
+	if res.Class == "" {
+		err := r.collect(output, &res)
+		if wrong := (*wrongWheel)(nil); errors.As(err, &wrong) {
+			res = Result{Class: WrongWheel, Message: oneLine(wrong.Error()), Time: out.Time, MaxMemory: out.MaxMemory}
+		} else if err != nil {
+			return Result{}, fmt.Errorf("build: keep the wheel: %w", err)
+		}
+	}
+	return r.finish(res, out)
+}
+
+// open checks the sdist's name and digest and leaves it at its beginning.
+func (r Request) open() (*os.File, error) {
+	if base := filepath.Base(r.SDist); strings.HasPrefix(base, "-") || strings.ContainsAny(base, "[]@;#%") {
+		return nil, &fault.Error{Kind: fault.Hostile, Op: "build: take sdist", Subject: r.SDist, Err: errors.New("file name that pip would read as something else")}
+	}
+	f, err := os.Open(r.SDist)
+	if err != nil {
+		return nil, fmt.Errorf("build: open sdist: %w", err)
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("build: read %s: %w", r.SDist, err)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != strings.ToLower(r.SHA256) {
+		_ = f.Close()
+		return nil, &fault.Error{Kind: fault.Unproved, Op: "build: take sdist", Subject: r.SDist, Err: fmt.Errorf("sha256 %s, want %s", got, r.SHA256),
+			Advice: "it changed since it was mirrored: verify the index's mirror"}
+	}
+	return f, nil
+}
+
+func (r Request) run(ctx context.Context, sdist *os.File, output io.Writer) (sandbox.Outcome, error) {
+	script, err := os.CreateTemp("", "mirrorcycle-build-")
+	if err != nil {
+		return sandbox.Outcome{}, err
+	}
+	defer script.Close()
+	if err := errors.Join(os.Remove(script.Name()), write(script, driver)); err != nil {
+		return sandbox.Outcome{}, err
+	}
+	path := r.IndexPath
+	if path == "" {
+		path = "/simple/"
+	}
+	name := filepath.Base(r.SDist)
+	return r.Sandbox.Run(ctx, sandbox.Command{
+		Root: r.Root,
+		// The shell is there to name the private directory, which only the environment does.
+		Args:   []string{"sh", "-c", `exec "$0" -I "$TMPDIR/build.py" "$TMPDIR/in/$1" "$MIRRORCYCLE_INDEX" "$TMPDIR"`, "python" + r.Platform.Python, name},
+		Files:  []sandbox.File{{Name: "in/" + name, Content: sdist}, {Name: "build.py", Content: script}},
+		Index:  r.Index,
+		Output: output,
+		Limits: r.Limits,
+		Env:    func(index, _ string) []string { return r.environment(index + path) },
+	})
+}
+
+// environment makes a build repeatable: no user's configuration, no clock, no
+// hash order, and no debugging symbols, which name random directories.
+func (r Request) environment(index string) []string {
+	return []string{"MIRRORCYCLE_INDEX=" + index, "PIP_CONFIG_FILE=/dev/null", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "TZ=UTC",
+		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.Epoch.Unix()), "CFLAGS=-O2 -g0", "CXXFLAGS=-O2 -g0"}
+}
+
+func write(f *os.File, text string) error {
+	_, err := f.WriteString(text)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	return err
+}
+
+// finish writes the log.
+func (r Request) finish(res Result, out sandbox.Outcome) (Result, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s for python %s on %s, from %s (sha256 %s), SOURCE_DATE_EPOCH=%d\n\n", r.Name, r.Version, r.Platform.Python, r.Platform.Machine,
+		filepath.Base(r.SDist), r.SHA256, r.Epoch.Unix())
+	b.Write(out.Log.Bytes())
+	switch {
+	case res.Class != "":
+		fmt.Fprintf(&b, "\n%s: %s\n", res.Class, res.Message)
+	default:
+		fmt.Fprintf(&b, "\nbuilt %s (sha256 %s): %s\n", res.File, res.SHA256, res.Report)
+	}
+	res.Log = LogName
+	if err := os.WriteFile(filepath.Join(r.Dir, LogName), []byte(b.String()), 0o644); err != nil {
+		return Result{}, fmt.Errorf("build: write log: %w", err)
+	}
+	return res, nil
+}

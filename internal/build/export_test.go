@@ -1,0 +1,4 @@
+package build
+
+// Classify is for tests.
+var Classify = classify
