@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +25,7 @@ import (
 	"mirrorcycle/internal/afslab"
 	"mirrorcycle/internal/demo"
 	"mirrorcycle/internal/lab"
+	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -81,6 +83,21 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	t.Logf("setup: %s", out)
 	return w
+}
+
+var version = flag.String("record", "", "write histories named after this version into workflows/testdata")
+
+// record keeps what the workflows of a mirror did last, for the replay test of package workflows.
+func (w *world) record(what string) {
+	w.t.Helper()
+	dir := w.cell.Path(afslab.Writer, w.volumes["debian"].RW)
+	tr, err := tree.Read(tree.Config{Dir: dir, State: filepath.Join(w.cell.Path(afslab.Writer, w.volumes["state"].RW), "debian")})
+	must(w.t, err)
+	id := tr.ID().Tree
+	must(w.t, tr.Close())
+	histories := lab.Recording{Client: w.client, Version: *version, Dir: w.dir}
+	histories.Save(w.t, "afs-mirror-"+what, workflows.MirrorID(id))
+	histories.Save(w.t, "afs-release-"+what, workflows.ReleaseID(id, afslab.Name))
 }
 
 func (w *world) build(name string) {

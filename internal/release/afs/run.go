@@ -57,7 +57,27 @@ func (b *Backend) lastRun() (*attempt, error) {
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	n := slices.Max(all)
+	return b.run(slices.Max(all))
+}
+
+// journal returns the runs that are still written down, in no order.
+func (b *Backend) journal() ([]*attempt, error) {
+	all, err := tree.Numbered(b.path(), runPrefix)
+	var out []*attempt
+	for _, n := range all {
+		j, err := b.run(n)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it was the oldest
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, j)
+	}
+	return out, err
+}
+
+func (b *Backend) run(n int64) (*attempt, error) {
 	data, err := os.ReadFile(b.runPath(n))
 	if err != nil {
 		return nil, fmt.Errorf("afs: read journal: %w", err)
@@ -161,6 +181,9 @@ func (b *Backend) rewrite(j *attempt) error {
 // that it did not reach; the error means that nothing can be said.
 func (b *Backend) release(ctx context.Context, v *view, want *tree.Generation, clone bool) (failure, err error) {
 	if err := v.releasable(want.Number); err != nil {
+		return nil, err
+	}
+	if err := b.leftovers(ctx, v); err != nil {
 		return nil, err
 	}
 	// The journal is the lock among attempts of this release: only whose run it

@@ -82,7 +82,7 @@ func (b *Backend) takeOver(ctx context.Context, j *attempt, v *view) error {
 		return err
 	}
 	b.Crash("release/recovered")
-	return b.end(j, "cleared up by "+b.Holder)
+	return b.end(j, clearedUp+b.Holder)
 }
 
 // harmless tells whether vos was never started in run j, or said last that
@@ -94,41 +94,20 @@ func (b *Backend) harmless(j *attempt) bool {
 }
 
 // clearUp removes what the dead run j left in the cell: transactions on the
-// volume that began after it did, and the lock.
+// volume that began while a run of this journal was under way, and the lock.
 func (b *Backend) clearUp(ctx context.Context, j *attempt, v *view) error {
 	e, err := b.entry(ctx)
 	if err != nil {
 		return err
 	}
-	for _, server := range servers(e) {
-		if v.silent(server) {
-			continue // it has no transaction, or forgets it within ten minutes
-		}
-		all, err := b.transactions(ctx, server, e)
-		if errors.Is(err, fault.Unavailable) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		for _, t := range all {
-			switch {
-			case strings.Contains(t.Procedure, "Dump"): // a backup, never part of a release
-			case j.mayHave(t):
-				if err := b.open(j); err != nil {
-					return err
-				}
-				// An error means that it has ended by itself meanwhile, or the release will say so.
-				_ = b.Cell.change(ctx, "endtrans", "-server", server.String(), "-transaction", strconv.FormatUint(uint64(t.ID), 10))
-			case e.Locked:
-				return &fault.Error{Kind: fault.Conflict, Op: "afs: clear up", Subject: b.Volume,
-					Err:    fmt.Errorf("transaction %d at %s did not begin during our run that died", t.ID, server),
-					Advice: "somebody else works on the volume: wait for the end, or vos endtrans"}
-			}
-		}
+	others, err := b.endOurs(ctx, e, v, func() error { return b.open(j) })
+	if err != nil || !e.Locked {
+		return err
 	}
-	if !e.Locked {
-		return nil
+	if len(others) > 0 {
+		return &fault.Error{Kind: fault.Conflict, Op: "afs: clear up", Subject: b.Volume,
+			Err:    fmt.Errorf("transaction %d did not begin during a run of ours that died", others[0].ID),
+			Advice: "somebody else works on the volume: wait for the end, or vos endtrans"}
 	}
 	if err := b.open(j); err != nil {
 		return err
@@ -139,9 +118,80 @@ func (b *Backend) clearUp(ctx context.Context, j *attempt, v *view) error {
 	return nil
 }
 
-// mayHave tells whether run j was under way when t was begun.
+// endOurs ends what runs of this journal have left open at the servers of the
+// volume, and returns the transactions that are none of ours. A server that
+// does not answer keeps what it has, for up to ten minutes after it answers
+// again: so the next release looks, too. Before anything is ended, still asks
+// whether this attempt is still the one to do so.
+func (b *Backend) endOurs(ctx context.Context, e vos.Entry, v *view, still func() error) (others []vos.Transaction, err error) {
+	runs, err := b.journal()
+	if err != nil {
+		return nil, err
+	}
+	for _, server := range servers(e) {
+		if v.silent(server) {
+			continue
+		}
+		all, err := b.transactions(ctx, server, e)
+		if errors.Is(err, fault.Unavailable) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range all {
+			ours := slices.ContainsFunc(runs, func(j *attempt) bool { return j.mayHave(t) })
+			switch {
+			case strings.Contains(t.Procedure, "Dump"): // a backup, never part of a release
+			case !ours:
+				others = append(others, t)
+			default:
+				if err := still(); err != nil {
+					return nil, err
+				}
+				// An error means that it has ended by itself meanwhile, or the release will say so.
+				_ = b.Cell.change(ctx, "endtrans", "-server", server.String(), "-transaction", strconv.FormatUint(uint64(t.ID), 10))
+			}
+		}
+	}
+	return others, nil
+}
+
+// leftovers ends what a run that failed left at servers that could not be asked
+// then: a site with an open transaction is busy, and would miss this release too.
+func (b *Backend) leftovers(ctx context.Context, v *view) error {
+	last, err := b.lastRun()
+	if err != nil || last == nil || !last.clearedUp() {
+		return err
+	}
+	e, err := b.entry(ctx)
+	if err != nil || e.Locked {
+		return err // vos will say that somebody works on the volume
+	}
+	_, err = b.endOurs(ctx, e, v, func() error {
+		now, err := b.lastRun()
+		if err == nil && now.n != last.n {
+			err = b.faster(now.n)
+		}
+		return err
+	})
+	return err
+}
+
+const clearedUp = "cleared up by "
+
+func (j *attempt) clearedUp() bool { return strings.HasPrefix(j.End, clearedUp) }
+
+// mayHave tells whether run j was under way when t was begun, and may have left it.
 func (j *attempt) mayHave(t vos.Transaction) bool {
-	return !t.Created.Before(j.Started.Add(-skew)) && (j.Exited.IsZero() || !t.Created.After(j.Exited.Add(skew)))
+	if !j.Ended.IsZero() && !j.clearedUp() {
+		return false // it came to its own end, or to none at all
+	}
+	end := j.Exited
+	if end.IsZero() {
+		end = j.Ended // killed, some time before
+	}
+	return !t.Created.Before(j.Started.Add(-skew)) && (end.IsZero() || !t.Created.After(end.Add(skew)))
 }
 
 // skew is how far the clocks of this host and of a file server may differ.

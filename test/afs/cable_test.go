@@ -1,5 +1,3 @@
-//go:build long
-
 package afs_test
 
 import (
@@ -9,9 +7,8 @@ import (
 	"mirrorcycle/internal/afslab"
 )
 
-// Run with go test -tags long ./test/afs: vos may hang for minutes on a line that is cut.
-
-// TestCableCutInMidTransfer: fs2 loses its network while it receives the dump.
+// TestCableCutInMidTransfer: fs2 loses its network while it receives the dump,
+// and keeps a transaction of the run that failed when it is back.
 func TestCableCutInMidTransfer(t *testing.T) {
 	r := newRig(t, afslab.Options{})
 	end := r.customers(t)
