@@ -46,6 +46,8 @@ func Keytab(principal string) string { return "/etc/keytabs/" + principal + ".ke
 type Cell struct {
 	Dir     string
 	program string
+
+	reviving sync.Mutex
 }
 
 var shared struct {

@@ -231,3 +231,24 @@ func TestCutAndStop(t *testing.T) {
 		t.Errorf("fs3 does not serve: %s, %v", out, err)
 	}
 }
+
+func TestADeadClientIsStartedAnew(t *testing.T) {
+	c := afslab.Up(t)
+	list := func() error { _, err := c.On(afslab.Web3, "ls", "/afs/"+afslab.Name+"/"); return err }
+	if err := list(); err != nil || c.Revive(t, afslab.Web3, err) {
+		t.Fatalf("before: %v", err)
+	}
+	if _, err := c.On(afslab.Web3, "pkill", "-KILL", "-x", "afsd.fuse"); err != nil {
+		t.Fatal(err)
+	}
+	err := list()
+	for err == nil { // the kernel notices in a moment
+		err = list()
+	}
+	if !c.Revive(t, afslab.Web3, err) {
+		t.Errorf("not seen as dead: %v", err)
+	}
+	if err := list(); err != nil {
+		t.Errorf("after: %v", err)
+	}
+}

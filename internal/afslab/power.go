@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"mirrorcycle/deploy/afs-cell/netns"
@@ -36,6 +37,20 @@ func (c *Cell) Remount(tb testing.TB, host string) {
 	tb.Helper()
 	c.must(tb, "umount", host)
 	c.must(tb, "mount", host)
+}
+
+// Revive starts a host's AFS client anew if it has died, as this FUSE client
+// does at times, and tells whether err, of a command there, says so.
+func (c *Cell) Revive(tb testing.TB, host string, err error) bool {
+	tb.Helper()
+	if err == nil || !strings.Contains(err.Error(), "Transport endpoint is not connected") {
+		return false
+	}
+	c.reviving.Lock()
+	defer c.reviving.Unlock()
+	tb.Logf("the client of %s died and is started anew", host)
+	c.must(tb, "mount", host)
+	return true
 }
 
 func (c *Cell) fault(tb testing.TB, host, verb, undo string) {

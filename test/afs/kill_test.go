@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,13 +21,18 @@ import (
 	"mirrorcycle/internal/release/afs"
 )
 
-// releasing returns the process of the volume's vos release, 0 if there is none.
+// releasing returns the process of the volume's vos release, 0 if there is
+// none. Another cell may have a volume of the same name.
 func (r *rig) releasing() int {
+	network := func(pid int) string { n, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); return n }
 	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, name := range all {
 		data, err := os.ReadFile(name)
-		if err == nil && bytes.HasPrefix(data, []byte("vos\x00release\x00"+r.volume.Name+"\x00")) {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil || !bytes.HasPrefix(data, []byte("vos\x00release\x00"+r.volume.Name+"\x00")) {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if network(pid) == network(r.cell.Init(afslab.DB)) {
 			return pid
 		}
 	}

@@ -209,6 +209,35 @@ func TestReadWriteServerOff(t *testing.T) {
 	end()
 }
 
+// TestReadWriteServerOffInMidRelease: fs0 loses its power while it sends the dump.
+// No site shows a part of the generation, and what the run left is cleared up.
+func TestReadWriteServerOffInMidRelease(t *testing.T) {
+	r := newRig(t, afslab.Options{})
+	end := r.customers(t)
+	r.released(t, r.generation(t, "a"))
+	n := r.generation(t, "a", "big1", "big2", "big3", "big4")
+	r.cell.Slow(t, afslab.FS2, "20mbit")
+	running := r.releaseInTheBackground(t)
+	until(t, "the dump is under way", func() bool { return strings.Contains(r.entry(t), "RClone") })
+	r.cell.Stop(t, afslab.FS0)
+	missed := 0
+	for _, o := range <-running {
+		switch {
+		case o.Kind == string(fault.Unavailable) && o.Error != "":
+			missed++
+		case o.Serves != n || o.Error != "":
+			t.Errorf("without the read-write server: %+v", o)
+		}
+	}
+	if missed == 0 {
+		t.Error("every site has it: the power was not taken in mid-release")
+	}
+	r.cell.Slow(t, afslab.FS2, "off")
+	r.cell.Start(t, afslab.FS0)
+	r.heals(t, n)
+	end()
+}
+
 // TestDatabaseServerOff: nobody can say which sites there are, so nothing is done and nothing is due.
 func TestDatabaseServerOff(t *testing.T) {
 	r := newRig(t, afslab.Options{})

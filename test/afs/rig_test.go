@@ -200,6 +200,7 @@ func (r *rig) servedAt(t *testing.T, web string, n int64) {
 			out, err = r.ask(t, web, "dists/Release")
 		}
 		last = fmt.Sprintf("%q, %v", out, err)
+		r.cell.Revive(t, web, err)
 		return err == nil && string(out) == want
 	})
 }

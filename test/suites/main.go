@@ -31,7 +31,7 @@ type suite struct {
 // waiting for timeouts of the network.
 const (
 	siteOff = "SiteServerOff"
-	someOff = "OnlyALaggingSiteIsReachable|ReadWriteServerOff"
+	someOff = "OnlyALaggingSiteIsReachable|ReadWriteServerOff|ReadWriteServerOffInMidRelease"
 	moreOff = "CableCutInMidTransfer|DatabaseServerOff"
 )
 

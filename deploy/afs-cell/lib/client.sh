@@ -24,7 +24,10 @@ refuse() { # the file servers that a web server may not reach
 
 mount_client() {
   local h=$1 R=$H/$1/root blocks=40000
-  mounted "$h" && return 0
+  if mounted "$h"; then
+    enter "$h" pgrep -x afsd.fuse >/dev/null && return 0
+    enter "$h" umount -l /afs # it died
+  fi
   case $h in web*) refuse "$h" ;; esac
   case $h in cl*)
     blocks=200000
