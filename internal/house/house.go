@@ -7,7 +7,7 @@ var Floors = [][]string{
 	{"internal/fault", "internal/house"},
 	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread", "deploy/afs-cell/netns"},
 	{"internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles"},
-	{"internal/backend", "internal/transfer", "internal/build"},
+	{"internal/backend", "internal/transfer", "internal/build", "internal/reqsource"},
 	{"internal/release/dir", "internal/release/afs"},
 	{"internal/apt", "internal/pypi", "internal/wheels", "internal/verify", "internal/release", "internal/afsadmin"},
 	{"activities", "internal/console", "internal/serve", "internal/local", "internal/demo", "internal/doctor"},
@@ -20,4 +20,4 @@ var Floors = [][]string{
 const TemporalFloor = 6
 
 // Benches are packages that only tests import; they stand outside the floors.
-var Benches = []string{"internal/enginetest", "internal/backend/backendtest", "internal/lab", "internal/need", "internal/afslab", "internal/rootlab"}
+var Benches = []string{"internal/enginetest", "internal/reqsource/githubtest", "internal/backend/backendtest", "internal/lab", "internal/need", "internal/afslab", "internal/rootlab"}
