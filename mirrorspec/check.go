@@ -90,6 +90,9 @@ func (r *reader) checkReferences(at string, s *Spec, m *Mirror) {
 	if m.Index != "" && !slices.Contains(named(PyPI), m.Index) {
 		r.unknownName(at+".index", m.Index, "pypi mirror", named(PyPI))
 	}
+	if index, ok := s.Mirror(m.Index); ok {
+		r.checkIndex(at, m, index)
+	}
 	if m.Kind != PyPI {
 		return
 	}
@@ -103,6 +106,16 @@ func (r *reader) checkReferences(at string, s *Spec, m *Mirror) {
 		case !slices.Contains(named(Wheels), requirement):
 			r.fault(path, fmt.Sprintf("%q is neither an absolute path nor a wheels mirror of this spec", requirement),
 				`write one like "/etc/mirror/requirements.txt"`)
+		}
+	}
+}
+
+// checkIndex wants the index mirror wherever pages name its files.
+func (r *reader) checkIndex(at string, m, index *Mirror) {
+	for _, region := range m.Regions {
+		if !index.GoesTo(region) && !r.broken[at+".regions"] {
+			r.fault(at+".regions", fmt.Sprintf("region %q does not get mirror %q, whose files the pages name", region, index.Name),
+				fmt.Sprintf("add the region to the regions of %q, or take it out here", index.Name))
 		}
 	}
 }

@@ -192,7 +192,29 @@ func readWheels(s *section, m *Mirror) {
 	for _, p := range platforms {
 		m.Platforms = append(m.Platforms, readPlatform(p))
 	}
+	readBuilds(s, m)
 }
+
+const (
+	defaultBuildTimeout = Duration(time.Hour)
+	defaultBuildMemory  = Size(4e9)
+	defaultBuilds       = 4
+)
+
+// readBuilds reads what one build may take, and how many there are at once.
+func readBuilds(s *section, m *Mirror) {
+	if m.Sandbox = s.checked("sandbox", Bubblewrap, oneOf(Bubblewrap, NoSandbox)); m.Sandbox == "" {
+		m.Sandbox = Bubblewrap
+	}
+	m.BuildTimeout = s.duration("build-timeout", defaultBuildTimeout)
+	s.positive("build-timeout", m.BuildTimeout)
+	if m.BuildMemory = s.size("build-memory", defaultBuildMemory); m.BuildMemory < leastBuildMemory {
+		s.fault("build-memory", fmt.Sprintf("%v is too little for any build", m.BuildMemory), fmt.Sprintf("write at least %q", leastBuildMemory))
+	}
+	m.Builds = s.count("builds", 1, defaultBuilds)
+}
+
+const leastBuildMemory = Size(64e6)
 
 // readSource reads where the requirements of a wheels mirror come from: exactly
 // one of a repository, a file and a URL.

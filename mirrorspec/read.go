@@ -19,6 +19,7 @@ const (
 	leastCatchUp       = Duration(10 * time.Second) // Temporal's own minimum
 	defaultMirrorWait  = Duration(6 * time.Hour)
 	defaultReleaseWait = Duration(30 * time.Minute)
+	defaultWheelWindow = Duration(30 * time.Minute)
 
 	defaultMinFree      = Size(1e9)
 	defaultRollbackKeep = 7 * day
@@ -133,6 +134,7 @@ func readCycle(s *section) Cycle {
 		CatchUp:     s.duration("catch-up", defaultCatchUp),
 		MirrorWait:  s.duration("mirror-wait", defaultMirrorWait),
 		ReleaseWait: s.duration("release-wait", defaultReleaseWait),
+		WheelWindow: s.duration("wheel-window", defaultWheelWindow),
 	}
 	every := defaultEvery
 	if s.has("cron") {

@@ -36,6 +36,9 @@ type Cycle struct {
 	CatchUp     Duration `json:"catch_up"`            // how late a missed cycle still starts; default 1d, at least 10s (the server's minimum)
 	MirrorWait  Duration `json:"mirror_wait"`         // how long a cycle waits for a mirror before it calls it late; default 6h
 	ReleaseWait Duration `json:"release_wait"`        // the same for a release; default 30m
+	// WheelWindow is how long a cycle waits for builds of wheels before it
+	// releases what is there; default 30m, zero not to wait at all.
+	WheelWindow Duration `json:"wheel_window,omitempty"`
 }
 
 // Storage is where the trees and their state live.
@@ -136,7 +139,18 @@ type Mirror struct {
 	Refs        []string   `json:"refs,omitempty"`        // wheels with GitHub; branches or tags
 	Constraints string     `json:"constraints,omitempty"` // wheels; like Requirements: in the repository, a path, or a URL
 	Platforms   []Platform `json:"platforms,omitempty"`   // wheels
+
+	Sandbox      string   `json:"sandbox,omitempty"`       // wheels; Bubblewrap (default) or NoSandbox
+	BuildTimeout Duration `json:"build_timeout,omitempty"` // wheels; of one build, default 1h
+	BuildMemory  Size     `json:"build_memory,omitempty"`  // wheels; of one build, default 4GB
+	Builds       int      `json:"builds,omitempty"`        // wheels; at once on each platform, default 4
 }
+
+// What builds of wheels run in.
+const (
+	Bubblewrap = "bubblewrap"
+	NoSandbox  = "none"
+)
 
 // Guard is the size of a removal that needs a person: more than Share and Count.
 type Guard struct {
