@@ -246,7 +246,12 @@ func (s *Sync) doubt(ctx context.Context, t *tree.Tree, q Question, beat *pulse)
 	if g == nil {
 		return nil, &fault.Error{Kind: fault.Gone, Op: "verify: tree", Subject: t.Dir(), Err: fmt.Errorf("it has no generation yet"), Advice: "run the mirror first"}
 	}
-	report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[q.Target.Mirror.Kind], Keyring: q.Target.Mirror.Keyring,
+	foreign, done, err := foreigns(q.Target)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[q.Target.Mirror.Kind], Keyring: q.Target.Mirror.Keyring, Foreign: foreign,
 		Full: q.Full || q.Deep, Deep: q.Deep, Progress: beat.progress})
 	return &Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed,
 		Problems: report.Problems, Sealed: t.IsSealed(g.Number)}, err

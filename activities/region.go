@@ -9,7 +9,10 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/wheels"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -26,7 +29,7 @@ func (r *Regions) backendOf(ctx context.Context, in RegionInput) (backend.Backen
 	if region.AFS != nil {
 		return r.sites(ctx, in.Target, []mirrorspec.Region{region}, in.Tree), nil
 	}
-	return release.For(release.Options{Region: region, Mirror: m.Name, Tree: in.Tree, Crash: r.Crash,
+	return release.For(release.Options{Region: region, Mirror: m.Name, Tree: in.Tree, Referring: in.Target.Referring, Crash: r.Crash,
 		Policy: backend.Policy{Grace: time.Duration(m.Grace) + time.Duration(region.IndexMaxAge),
 			Keep: time.Duration(region.Keep), Every: period(in.Target)},
 		Holder: holder(ctx)})
@@ -86,10 +89,49 @@ func (r *Regions) PublishGroup(ctx context.Context, in GroupInput) ([]Outcome, e
 		return nil, translate(err)
 	}
 	defer done()
+	if err := r.preceded(ctx, in, src); err != nil {
+		return nil, translate(err)
+	}
 	v := volume(in.Target, in.Regions, in.Tree)
 	v.Holder, v.Crash, v.Unchecked = holder(ctx), r.Crash, skewed != nil
 	outcomes, err := release.Sites(v).Publish(ctx, src)
 	return outcomes, translate(err)
+}
+
+// preceded refuses to release a volume of pages before every site of the index
+// mirror's volume has the files that they name. What its tree holds of them stays
+// while a generation of the pages refers to it, so a later generation has them too.
+func (r *Regions) preceded(ctx context.Context, in GroupInput, src backend.Source) error {
+	if in.Target.Index == nil {
+		return nil
+	}
+	g, err := src.Sealed(ctx)
+	if err != nil || g == nil {
+		return err
+	}
+	need, err := wheels.Needs(g)
+	if err != nil {
+		return err
+	}
+	index := in.Target
+	index.Mirror, index.Index = *in.Target.Index, nil
+	id, err := tree.Read(tree.Config{Dir: treeDir(index), State: stateDir(index)})
+	if err != nil {
+		return err
+	}
+	defer id.Close()
+	sites, err := release.Sites(volume(index, in.Regions, id.ID().Tree)).Serving(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range sites {
+		if s.Serves < need {
+			return &fault.Error{Kind: fault.Early, Op: "activities: release", Subject: in.Target.Mirror.Name,
+				Err:    fmt.Errorf("its pages name files of generation %d of %s, of which %s serves %d", need, index.Mirror.Name, s.Region, s.Serves),
+				Advice: "nothing to do: it is released when the sites have that generation"}
+		}
+	}
+	return nil
 }
 
 // Probe reads generation.json through every front end of the region until all

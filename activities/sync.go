@@ -375,8 +375,15 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 // where clients read the tree itself, no site's clients may ask for any more.
 func tendTree(ctx context.Context, t *tree.Tree, in TendInput, now time.Time, out *Tended) (err error) {
 	keep := time.Duration(in.Target.Storage.RollbackKeep)
+	free, done, err := referred(ctx, t, in.Target)
+	defer done()
+	if err != nil {
+		// Nobody knows what the other mirror names: what was dropped stays.
+		out.Because = err.Error()
+		free = func(int64) bool { return false }
+	}
 	if in.Target.AFS == nil {
-		out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, nil)
+		out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, free)
 		return err
 	}
 	sites := release.Sites(volume(in.Target, in.Regions, t.ID().Tree))
@@ -394,7 +401,7 @@ func tendTree(ctx context.Context, t *tree.Tree, in TendInput, now time.Time, ou
 		if !ok && out.Because == "" {
 			out.Because = because
 		}
-		return ok
+		return ok && free(gen)
 	})
 	if out.Reaped.Objects > 0 { // even if it was cut off after that
 		err = errors.Join(err, sites.Purged())
@@ -449,6 +456,8 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	case mirrorspec.PyPI:
 		return pypi.New(pypi.Config{Upstreams: m.Upstream, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest,
 			Workers: target.Limits.Downloads}, client), nil
+	case mirrorspec.Wheels:
+		return wheelsEngine(target)
 	}
 	return nil, &fault.Error{Kind: fault.Config, Op: "activities: run mirror", Subject: m.Name,
 		Err: fmt.Errorf("this version has no engine for kind %q", m.Kind), Advice: "remove the mirror from the spec"}

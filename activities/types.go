@@ -20,6 +20,10 @@ type Target struct {
 	Every   mirrorspec.Duration `json:"every"`
 	Mirror  mirrorspec.Mirror   `json:"mirror"`
 	AFS     *mirrorspec.AFS     `json:"afs,omitempty"` // of the AFS regions that the mirror goes to
+	// Index is, of a wheels mirror, the mirror whose files its pages name, and
+	// Referring are, of such a one, the mirrors whose pages name its files.
+	Index     *mirrorspec.Mirror `json:"index,omitempty"`
+	Referring []string           `json:"referring,omitempty"`
 }
 
 // Identified says which tree a mirror has, or why none can be used.

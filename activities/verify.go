@@ -20,7 +20,12 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 		if err != nil {
 			return err
 		}
-		report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring,
+		foreign, done, err := foreigns(in.Target)
+		if err != nil {
+			return err
+		}
+		defer done()
+		report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Foreign: foreign,
 			Since: sealed, Full: in.Full, Deep: in.Deep, Progress: beat.progress})
 		out = Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed, Problems: report.Problems}
 		if err != nil || !report.OK() {
@@ -35,4 +40,4 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 	return out, err
 }
 
-var kinds = map[mirrorspec.Kind]verify.Kind{mirrorspec.Apt: verify.Apt, mirrorspec.PyPI: verify.PyPI}
+var kinds = map[mirrorspec.Kind]verify.Kind{mirrorspec.Apt: verify.Apt, mirrorspec.PyPI: verify.PyPI, mirrorspec.Wheels: verify.Wheels}

@@ -210,7 +210,7 @@ func TestSingleFaults(t *testing.T) {
 		{"no platforms", `platforms = [{ name = "debian", root = "/srv/roots/debian", python = "3.11" }]`, "", `28:3: mirror.platforms: is missing, write platforms = [{ name = "debian-12-x86_64", root = "/srv/roots/debian-12", python = "3.11" }]`},
 		{"sandbox", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nsandbox = \"chroot\"", `33:11: mirror.sandbox: unknown value "chroot", did you mean "none"? (one of: bubblewrap, none)`},
 		{"build memory", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-memory = \"1MB\"", `33:16: mirror.build-memory: 1MB is too little for any build, write at least "64MB"`},
-		{"build timeout", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-timeout = \"0s\"", `33:17: mirror.build-timeout: 0s is not above zero, write a duration such as "90m"`},
+		{"build timeout", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-timeout = \"0s\"", `33:17: mirror.build-timeout: is zero, write a duration such as "30m"`},
 		{"python version", `python = "3.11"`, `python = "3"`, `33:70: mirror.platforms.python: "3" is not a Python version, write one like "3.11"`},
 		{"number for a string", `python = "3.11"`, `python = 3.11`, `33:70: mirror.platforms.python: is a number or date, not a string, write python = "3.11"`},
 		{"cell without keytab", "", "[[region]]\nname = \"afs\"\nurl = \"http://afs.example.org\"\n" + afs + "\n[afs]\ncell = \"example.org\"\nwrite-principal = \"service/mirror\"\n", `38:2: afs.write-keytab: is missing with auth = "keytab", write write-keytab = "/etc/mirror.keytab"`},

@@ -23,6 +23,8 @@ type Options struct {
 	Mirror string
 	Tree   string // ID of the tree that the region must serve
 	Policy backend.Policy
+	// Referring are the mirrors whose indexes may name objects of this one.
+	Referring []string
 	Holder string       // who writes, for the lease
 	Crash  func(string) // called at every write boundary; tests stop there
 }
@@ -38,7 +40,7 @@ func For(o Options) (backend.Backend, error) {
 		return nil, &fault.Error{Kind: fault.Config, Op: "release: open region", Subject: o.Region.Name,
 			Err: errors.New("it has no directory"), Advice: "give the region a dir"}
 	}
-	return dir.New(dir.Options{Dir: o.Region.Dir, Region: o.Region.Name, Mirror: o.Mirror, Tree: o.Tree,
+	return dir.New(dir.Options{Dir: o.Region.Dir, Region: o.Region.Name, Mirror: o.Mirror, Tree: o.Tree, Referring: o.Referring,
 		Policy: o.Policy, Holder: o.Holder, Crash: o.Crash}), nil
 }
 

@@ -1,0 +1,260 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"mirrorcycle/internal/wheel"
+	"mirrorcycle/internal/wheels"
+	"mirrorcycle/mirrorspec"
+)
+
+// Facts is what a platform is.
+type Facts struct {
+	Python  string `json:"python"`
+	Machine string `json:"machine"`
+	Libc    string `json:"libc"`
+	Version string `json:"version"` // of the libc
+}
+
+// PlatformInput names one platform of a wheels mirror.
+type PlatformInput struct {
+	Target   Target              `json:"target"`
+	Platform mirrorspec.Platform `json:"platform"`
+}
+
+// RequireInput asks what is wanted of a wheels mirror now.
+type RequireInput struct {
+	Target Target `json:"target"`
+}
+
+// Required counts it.
+type Required struct {
+	Digest string   `json:"digest"`          // of all pins of all platforms
+	Pins   int      `json:"pins"`            // over all platforms
+	Stale  []string `json:"stale,omitempty"` // what could not be asked for, so that what was known before stands
+}
+
+// WheelPlanInput asks which wheels to build for a platform.
+type WheelPlanInput struct {
+	Target   Target `json:"target"`
+	Platform string `json:"platform"`
+	Facts    *Facts `json:"facts,omitempty"` // as its build host says; without them what it said before holds
+	Alone    bool   `json:"alone,omitempty"` // wait for no other platform
+}
+
+// WheelPlanned counts the builds. They are in a list under Digest.
+type WheelPlanned struct {
+	Digest  string         `json:"digest,omitempty"`
+	Builds  int            `json:"builds"`
+	Waiting int            `json:"waiting"` // pins that another platform builds first
+	Unknown bool           `json:"unknown"` // nobody has said yet what the platform is
+	States  map[string]int `json:"states,omitempty"`
+}
+
+// BuildInput builds one wheel.
+type BuildInput struct {
+	Target   Target              `json:"target"`
+	Platform mirrorspec.Platform `json:"platform"`
+	Facts    Facts               `json:"facts"`
+	Plan     string              `json:"plan"`
+	Job      int                 `json:"job"` // counted from 0
+}
+
+// Delivered is what became of a build; its files are in the attempt's inbox.
+type Delivered struct {
+	Attempt string `json:"attempt,omitempty"`
+	Pin     string `json:"pin,omitempty"`
+	Class   string `json:"class,omitempty"` // of the failure, "" if there is a wheel
+	Message string `json:"message,omitempty"`
+	File    string `json:"file,omitempty"`
+	SHA256  string `json:"sha256,omitempty"`
+	Log     string `json:"log,omitempty"`
+	Seconds int64  `json:"seconds,omitempty"`
+}
+
+// IngestInput takes a delivery in.
+type IngestInput struct {
+	Target    Target    `json:"target"`
+	Platform  string    `json:"platform"`
+	Plan      string    `json:"plan"`
+	Job       int       `json:"job"`
+	Delivered Delivered `json:"delivered"`
+}
+
+// Ingested is the pin's state from now on.
+type Ingested struct {
+	Pin   string `json:"pin"`
+	State string `json:"state"`
+	Class string `json:"class,omitempty"`
+}
+
+// WheelPlan lists the wheels to build for a platform.
+func (s *Sync) WheelPlan(ctx context.Context, in WheelPlanInput) (WheelPlanned, error) {
+	_, _, stop := alive(ctx)
+	defer stop()
+	out, err := wheelPlan(in)
+	return out, translate(err)
+}
+
+func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
+	var out WheelPlanned
+	store := states(in.Target)
+	if in.Facts != nil {
+		if err := store.SetFacts(in.Platform, wheel.Platform(*in.Facts)); err != nil {
+			return out, err
+		}
+	}
+	facts, err := store.Facts(in.Platform)
+	if err != nil || facts == (wheel.Platform{}) {
+		out.Unknown = err == nil
+		return out, err
+	}
+	x, done, err := openIndex(in.Target)
+	if err != nil {
+		return out, err
+	}
+	defer done()
+	platforms, err := store.Platforms(platformNames(in.Target), wanted(in.Target))
+	if err != nil {
+		return out, err
+	}
+	rows, err := store.Survey(x, platforms, in.Platform, in.Alone)
+	if err != nil {
+		return out, err
+	}
+	out.States = map[string]int{}
+	for _, r := range rows {
+		out.States[string(r.State)]++
+	}
+	out.Builds, out.Waiting = out.States[string(wheels.Due)], out.States[string(wheels.Waiting)]
+	if out.Builds == 0 {
+		return out, nil
+	}
+	if err := store.Ready(in.Platform); err != nil {
+		return out, err
+	}
+	out.Digest, err = store.PutJobs(in.Platform, wheels.Jobs(rows))
+	return out, err
+}
+
+// Ingest proves and keeps what a build delivered, and records what became of it.
+func (s *Sync) Ingest(ctx context.Context, in IngestInput) (Ingested, error) {
+	_, _, stop := alive(ctx)
+	defer stop()
+	out, err := ingest(in)
+	return out, translate(err)
+}
+
+func ingest(in IngestInput) (Ingested, error) {
+	store := states(in.Target)
+	job, err := jobOf(store, in.Platform, in.Plan, in.Job)
+	if err != nil {
+		return Ingested{}, err
+	}
+	x, done, err := openIndex(in.Target)
+	if err != nil {
+		return Ingested{}, err
+	}
+	defer done()
+	page, err := x.Page(job.Name)
+	if err != nil {
+		return Ingested{}, err
+	}
+	platforms, err := store.Platforms(platformNames(in.Target), wanted(in.Target))
+	if err != nil {
+		return Ingested{}, err
+	}
+	d := in.Delivered
+	r, err := store.Ingest(in.Platform, platforms, page, job,
+		wheels.Delivery{Attempt: d.Attempt, Class: d.Class, Message: d.Message, File: d.File, SHA256: d.SHA256, Log: d.Log})
+	return Ingested{Pin: job.Pin.String(), State: string(r.State), Class: r.Class}, err
+}
+
+func jobOf(store wheels.Store, platform, plan string, n int) (wheels.Job, error) {
+	jobs, err := store.Jobs(platform, plan)
+	if err != nil {
+		return wheels.Job{}, err
+	}
+	if n < 0 || n >= len(jobs) {
+		return wheels.Job{}, fmt.Errorf("activities: build %d of %d of plan %s", n, len(jobs), plan)
+	}
+	return jobs[n], nil
+}
+
+// BuildRequest is one source distribution to make a wheel of.
+type BuildRequest struct {
+	Job      wheels.Job
+	Source   string // path of the source distribution
+	Platform mirrorspec.Platform
+	Facts    wheel.Platform
+	Dir      string       // where wheel and log go; it is there
+	Index    http.Handler // of the storage's trees, for build dependencies
+	Simple   string       // path of the simple index below it
+	Sandbox  string       // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
+	Timeout  time.Duration
+	Memory   int64  // bytes
+	Progress func() // called while it goes on
+}
+
+// Builder builds wheels on this host. A build that fails is a Delivered with a
+// class; errors are of the host.
+type Builder interface {
+	Describe(ctx context.Context, p mirrorspec.Platform) (wheel.Platform, error)
+	Build(ctx context.Context, r BuildRequest) (Delivered, error)
+}
+
+// Wheels holds the activities of the role wheels:<platform>.
+type Wheels struct {
+	Builder Builder
+	// Index serves the trees below a directory, as a region is served.
+	Index func(root string) (http.Handler, error)
+}
+
+// Describe says what the platform's root is.
+func (w *Wheels) Describe(ctx context.Context, in PlatformInput) (Facts, error) {
+	ctx, _, stop := alive(ctx)
+	defer stop()
+	p, err := w.Builder.Describe(ctx, in.Platform)
+	return Facts(p), translate(err)
+}
+
+// BuildWheel builds one wheel into an inbox of this attempt's own. It writes nowhere else.
+func (w *Wheels) BuildWheel(ctx context.Context, in BuildInput) (Delivered, error) {
+	info := activity.GetInfo(ctx)
+	ctx, _, stop := alive(ctx)
+	defer stop()
+	out, err := w.build(ctx, in, fmt.Sprintf("%s-%s-%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt))
+	return out, translate(err)
+}
+
+func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Delivered, error) {
+	store := states(in.Target)
+	job, err := jobOf(store, in.Platform.Name, in.Plan, in.Job)
+	if err != nil {
+		return Delivered{}, err
+	}
+	cfg, err := indexTree(in.Target)
+	if err != nil {
+		return Delivered{}, err
+	}
+	index, err := w.Index(in.Target.Storage.Root)
+	if err != nil {
+		return Delivered{}, err
+	}
+	dir := store.Inbox(in.Platform.Name, attempt)
+	if err := makeInbox(dir); err != nil {
+		return Delivered{}, err
+	}
+	m := in.Target.Mirror
+	out, err := w.Builder.Build(ctx, BuildRequest{Job: job, Source: filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)), Platform: in.Platform,
+		Facts: wheel.Platform(in.Facts), Dir: dir, Index: index, Simple: "/" + in.Target.Index.Name + "/simple/", Sandbox: m.Sandbox,
+		Timeout: time.Duration(m.BuildTimeout), Memory: int64(m.BuildMemory)})
+	out.Attempt, out.Pin = attempt, job.Pin.String()
+	return out, err
+}
