@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,35 +9,34 @@ import (
 	"path/filepath"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/requirements"
 	"mirrorcycle/internal/wheels"
 )
 
-// wantedFile is what is wanted of a wheels mirror, below its state.
-type wantedFile struct {
-	Digest    string                  `json:"digest"`
-	Platforms map[string][]wheels.Pin `json:"platforms"`
-}
-
-func readWanted(t Target) (wantedFile, error) {
-	var w wantedFile
+// readWanted reads what is wanted of a wheels mirror, which is below its state.
+func readWanted(t Target) (requirements.Wanted, error) {
 	name := filepath.Join(stateDir(t), "requirements", "wanted")
 	data, err := os.ReadFile(name)
-	if err == nil {
-		err = json.Unmarshal(data, &w)
-	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return w, &fault.Error{Kind: fault.Gone, Op: "activities: read what is wanted", Subject: name, Err: err, Advice: "the requirements have not been read yet"}
+		return requirements.Wanted{}, &fault.Error{Kind: fault.Gone, Op: "activities: read what is wanted", Subject: name, Err: err,
+			Advice: "the requirements have not been read yet"}
 	}
 	if err != nil {
-		return w, fmt.Errorf("activities: read what is wanted: %w", err)
+		return requirements.Wanted{}, fmt.Errorf("activities: read what is wanted: %w", err)
 	}
-	return w, nil
+	return requirements.ParseWanted(data)
 }
 
 func wanted(t Target) func() (map[string][]wheels.Pin, error) {
 	return func() (map[string][]wheels.Pin, error) {
 		w, err := readWanted(t)
-		return w.Platforms, err
+		out := map[string][]wheels.Pin{}
+		for platform, pins := range w.Platforms {
+			for _, p := range pins {
+				out[platform] = append(out[platform], wheels.Pin{Name: p.Name, Version: p.Version})
+			}
+		}
+		return out, err
 	}
 }
 

@@ -1,9 +1,12 @@
 package workflows
 
 import (
+	"time"
+
 	"go.temporal.io/sdk/workflow"
 
 	"mirrorcycle/activities"
+	"mirrorcycle/mirrorspec"
 )
 
 // The activities by the names under which they are registered. A nil receiver
@@ -11,6 +14,7 @@ import (
 var (
 	syncs   *activities.Sync
 	regions *activities.Regions
+	wheels  *activities.Wheels
 )
 
 // call runs one activity and returns its typed result.
@@ -78,4 +82,24 @@ func confirm(ctx workflow.Context, queue string, in activities.RegionInput) erro
 
 func reapRegion(ctx workflow.Context, queue string, in activities.RegionInput) (activities.Reaped, error) {
 	return call[activities.Reaped](options(ctx, "Reap", queue, "delete what is due in "+in.Region.Name), regions.Reap, in)
+}
+
+func require(ctx workflow.Context, queue string, in activities.RequireInput) (activities.Required, error) {
+	return call[activities.Required](options(ctx, "Require", queue, "ask what is wanted of "+in.Target.Mirror.Name), syncs.Require, in)
+}
+
+func describe(ctx workflow.Context, queue string, in activities.PlatformInput) (activities.Facts, error) {
+	return call[activities.Facts](options(ctx, "Describe", queue, "ask what "+in.Platform.Name+" is"), wheels.Describe, in)
+}
+
+func wheelPlan(ctx workflow.Context, queue string, in activities.WheelPlanInput) (activities.WheelPlanned, error) {
+	return call[activities.WheelPlanned](options(ctx, "WheelPlan", queue, "list what to build for "+in.Platform), syncs.WheelPlan, in)
+}
+
+func buildWheel(ctx workflow.Context, queue string, limit mirrorspec.Duration, summary string, in activities.BuildInput) (activities.Delivered, error) {
+	return call[activities.Delivered](buildOptions(ctx, queue, summary, time.Duration(limit)), wheels.BuildWheel, in)
+}
+
+func ingest(ctx workflow.Context, queue string, in activities.IngestInput) (activities.Ingested, error) {
+	return call[activities.Ingested](options(ctx, "Ingest", queue, "take a build in"), syncs.Ingest, in)
 }

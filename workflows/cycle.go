@@ -26,6 +26,7 @@ type cycle struct {
 	in      CycleInput
 	result  CycleResult
 	pending int
+	weave   weave
 }
 
 func (c *cycle) run(ctx workflow.Context) {
@@ -33,6 +34,7 @@ func (c *cycle) run(ctx workflow.Context) {
 	for _, t := range targets {
 		c.result.Mirrors = append(c.result.Mirrors, MirrorResult{Mirror: t.Mirror.Name, Kind: t.Mirror.Kind, Outcome: Late})
 	}
+	c.weaves(ctx, targets)
 	ids, err := identify(ctx, SyncQueue(c.in.Spec.Storage.Name), targets)
 	for i, t := range targets {
 		switch {
@@ -42,8 +44,10 @@ func (c *cycle) run(ctx workflow.Context) {
 			r := &c.result.Mirrors[i]
 			r.Outcome, r.FaultKind, r.Error = Failed, ids[i].Kind, ids[i].Error
 		default:
-			c.start(ctx, i, t, ids[i].Tree)
+			c.begin(ctx, i, t, ids[i].Tree)
+			continue
 		}
+		c.over(t.Mirror.Name)
 	}
 	c.show(ctx)
 	await(ctx, time.Duration(c.in.Spec.Cycle.MirrorWait), "wait for the mirrors", func() bool { return c.pending == 0 })
@@ -51,6 +55,9 @@ func (c *cycle) run(ctx workflow.Context) {
 	for _, m := range c.result.Mirrors {
 		c.result.Outcome = worse(c.result.Outcome, m.Outcome)
 		c.result.Outcome = worse(c.result.Outcome, worst(m.Regions))
+		for _, w := range m.Wheels {
+			c.result.Outcome = worse(c.result.Outcome, w.Outcome)
+		}
 	}
 	c.writeSites(ctx)
 	c.show(ctx)
@@ -58,6 +65,18 @@ func (c *cycle) run(ctx workflow.Context) {
 }
 
 func (c *cycle) start(ctx workflow.Context, i int, t activities.Target, tree string) {
+	c.startThen(ctx, i, t, tree, func() {})
+}
+
+// over notes that nobody needs to wait for a mirror any more.
+func (c *cycle) over(mirror string) {
+	if c.weave.on {
+		c.weave.required[mirror], c.weave.ended[mirror] = true, true
+	}
+}
+
+// startThen calls then when the mirror has ended and its result is noted.
+func (c *cycle) startThen(ctx workflow.Context, i int, t activities.Target, tree string, then func()) {
 	c.pending++
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: MirrorID(tree), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
@@ -76,6 +95,8 @@ func (c *cycle) start(ctx workflow.Context, i int, t activities.Target, tree str
 		default:
 			c.result.Mirrors[i] = got
 		}
+		then()
+		c.over(t.Mirror.Name)
 		c.show(ctx)
 	})
 }
@@ -96,6 +117,12 @@ func Targets(spec mirrorspec.Spec, only []string) []activities.Target {
 			t := activities.Target{Storage: spec.Storage, Limits: spec.Limits, Every: spec.Cycle.Every, Mirror: m}
 			if slices.ContainsFunc(spec.RegionsOf(m.Name), func(r mirrorspec.Region) bool { return r.AFS != nil }) {
 				t.AFS = spec.AFS
+			}
+			t.Index, _ = spec.Mirror(m.Index)
+			for _, other := range spec.Mirrors {
+				if other.Index == m.Name {
+					t.Referring = append(t.Referring, other.Name)
+				}
 			}
 			out = append(out, t)
 		}

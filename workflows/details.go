@@ -17,6 +17,11 @@ func cycleDetails(r CycleResult) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %s | %s | %s |\n", m.Mirror, m.Kind, m.Outcome, m.Generation, changed(m), strings.Join(where, ", "), note(m))
 	}
+	for _, m := range r.Mirrors {
+		if len(m.Wheels) > 0 {
+			b.WriteString("\n" + m.Mirror + ":\n\n" + wheelsDetails(m.Wheels))
+		}
+	}
 	return b.String()
 }
 
@@ -65,4 +70,13 @@ func note(m MirrorResult) string {
 // cell makes text safe for a table.
 func cell(s string) string {
 	return strings.NewReplacer("|", "\\|", "\n", " ").Replace(s)
+}
+
+func wheelsDetails(rs []WheelsResult) string {
+	var b strings.Builder
+	b.WriteString("| platform | outcome | built | failed | to build | waiting | note |\n|---|---|---|---|---|---|---|\n")
+	for _, r := range rs {
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %d | %s |\n", r.Platform, r.Outcome, r.Built, r.Failed, r.Builds, r.Waiting, cell(r.Error))
+	}
+	return b.String()
 }

@@ -22,7 +22,9 @@ var update = flag.Bool("update", false, "rewrite golden files")
 func TestTypesThatCrossTemporal(t *testing.T) {
 	for _, v := range []any{
 		workflows.CycleInput{}, workflows.CycleResult{}, workflows.MirrorInput{}, workflows.MirrorResult{}, workflows.ReleaseInput{},
-		workflows.RegionResult{}, workflows.Progress{},
+		workflows.RegionResult{}, workflows.Progress{}, workflows.WheelsInput{}, workflows.WheelsResult{},
+		activities.Facts{}, activities.PlatformInput{}, activities.RequireInput{}, activities.Required{}, activities.WheelPlanInput{}, activities.WheelPlanned{},
+		activities.BuildInput{}, activities.Delivered{}, activities.IngestInput{}, activities.Ingested{},
 		activities.Target{}, activities.Identified{}, activities.OpenInput{}, activities.Opened{}, activities.PlanInput{}, activities.Planned{},
 		activities.FetchInput{}, activities.Fetched{}, activities.Progress{}, activities.CommitInput{}, activities.Committed{},
 		activities.RollbackInput{}, activities.VerifyInput{}, activities.Verified{}, activities.TendInput{}, activities.Tended{},
@@ -78,6 +80,12 @@ func fill(v reflect.Value) {
 				fill(v.Field(i))
 			}
 		}
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0))

@@ -34,6 +34,11 @@ var budgets = map[string]budget{
 	"Survey":    {attempt: 5 * time.Minute, queue: 2 * time.Minute, beat: 0, attempts: 2},
 	"WriteSite": {attempt: time.Minute, queue: time.Minute, beat: 0, attempts: 2},
 	"Ask":       {attempt: 12 * time.Hour, queue: 2 * time.Minute, beat: 20 * time.Second, attempts: 2},
+	"Require":   {attempt: 30 * time.Minute, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
+	"Describe":  {attempt: 2 * time.Minute, queue: 10 * time.Minute, beat: 20 * time.Second, attempts: 3},
+	"WheelPlan": {attempt: 30 * time.Minute, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
+	"Build":     {attempt: 15 * time.Minute, queue: 12 * time.Hour, beat: 20 * time.Second, attempts: 3},
+	"Ingest":    {attempt: 30 * time.Minute, queue: time.Hour, beat: 20 * time.Second, attempts: 10},
 }
 
 // options are the activity options of a step on a queue.
@@ -48,4 +53,12 @@ func options(ctx workflow.Context, step, queue, summary string) workflow.Context
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2,
 			MaximumInterval: time.Minute, MaximumAttempts: b.attempts},
 	})
+}
+
+// buildOptions leave a build its own limit, and then some to notice it.
+func buildOptions(ctx workflow.Context, queue, summary string, limit time.Duration) workflow.Context {
+	ctx = options(ctx, "Build", queue, summary)
+	o := workflow.GetActivityOptions(ctx)
+	o.StartToCloseTimeout += limit
+	return workflow.WithActivityOptions(ctx, o)
 }

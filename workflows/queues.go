@@ -33,6 +33,12 @@ func RegionQueue(t activities.Target, r mirrorspec.Region) string {
 // those with the rights to release the volumes of an AFS cell.
 func ReleaseQueue(region string) string { return "release-" + region }
 
+// WheelsQueue serves the builds for a platform.
+func WheelsQueue(platform string) string { return "wheels-" + platform }
+
+// WheelsID is the workflow ID of the builds for a platform of the wheels mirror that keeps tree.
+func WheelsID(tree, platform string) string { return "wheels/" + tree + "/" + platform }
+
 // CycleID is the workflow ID of an on-demand cycle.
 func CycleID(cycle string) string { return "cycle/" + cycle }
 
@@ -47,5 +53,5 @@ func AskID(mirror, unique string) string { return "ask/" + mirror + "/" + unique
 
 // All lists the workflows with the names under which they are registered.
 func All() map[string]any {
-	return map[string]any{"MirrorCycle": MirrorCycle, "Mirror": Mirror, "Release": Release, "Ask": Ask}
+	return map[string]any{"MirrorCycle": MirrorCycle, "Mirror": Mirror, "Release": Release, "Wheels": Wheels, "Ask": Ask}
 }

@@ -100,6 +100,7 @@ func (r *RegionResult) published(o activities.Outcome, err error) bool {
 	if o.Error != "" {
 		r.Outcome, r.FaultKind, r.Error = Failed, o.Kind, o.Error
 	}
+	r.early()
 	return o.Error == ""
 }
 
@@ -108,8 +109,16 @@ func (r *RegionResult) failed(err error) bool {
 	if err != nil && r.Error == "" {
 		r.Outcome = Failed
 		r.FaultKind, r.Error = activities.FaultOf(err)
+		r.early()
 	}
 	return err != nil
+}
+
+// early tells a release that another mirror's has to precede from a failed one.
+func (r *RegionResult) early() {
+	if r.FaultKind == string(fault.Early) {
+		r.Outcome = Late
+	}
 }
 
 // readBack probes the region's URLs and records what they were seen to serve.

@@ -65,6 +65,30 @@ type MirrorResult struct {
 	FaultKind  string             `json:"fault_kind,omitempty"`
 	Error      string             `json:"error,omitempty"`
 	Regions    []RegionResult     `json:"regions,omitempty"`
+	Wheels     []WheelsResult     `json:"wheels,omitempty"` // of a wheels mirror, by platform
+	Stale      []string           `json:"stale,omitempty"`  // sources of its requirements that could not be asked
+}
+
+// WheelsInput builds what one platform of a wheels mirror lacks.
+type WheelsInput struct {
+	Target   activities.Target   `json:"target"`
+	Tree     string              `json:"tree"`
+	Platform mirrorspec.Platform `json:"platform"`
+	SoFar    WheelsResult        `json:"so_far"` // of the runs that this one goes on from
+	Alone    bool                `json:"alone,omitempty"`
+}
+
+// WheelsResult is what came of the builds of a platform.
+type WheelsResult struct {
+	Platform  string         `json:"platform"`
+	Outcome   Outcome        `json:"outcome"`
+	Built     int            `json:"built"`
+	Failed    int            `json:"failed"`
+	Builds    int            `json:"builds"`           // still to make
+	Waiting   int            `json:"waiting"`          // for another platform
+	States    map[string]int `json:"states,omitempty"` // of all pins, when they were last planned
+	FaultKind string         `json:"fault_kind,omitempty"`
+	Error     string         `json:"error,omitempty"`
 }
 
 // ReleaseInput releases a tree's newest sealed generation to one group of regions.

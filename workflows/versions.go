@@ -10,3 +10,9 @@ import "go.temporal.io/sdk/workflow"
 func writesSites(ctx workflow.Context) bool {
 	return workflow.GetVersion(ctx, "write sites", workflow.DefaultVersion, 1) >= 1
 }
+
+// weavesWheels: since the third release, cycles build wheels. Before, there was
+// no engine for their kind, and no recorded history has one.
+func weavesWheels(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "weave wheels", workflow.DefaultVersion, 1) >= 1
+}
