@@ -198,14 +198,14 @@ type BuildRequest struct {
 	Simple   string       // path of the simple index below it
 	Sandbox  string       // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
 	Timeout  time.Duration
-	Memory   int64  // bytes
-	Progress func() // called while it goes on
+	Memory   int64 // bytes
 }
 
 // Builder builds wheels on this host. A build that fails is a Delivered with a
 // class; errors are of the host.
 type Builder interface {
-	Describe(ctx context.Context, p mirrorspec.Platform) (wheel.Platform, error)
+	// Describe says what a platform's root is; sandbox is as in BuildRequest.
+	Describe(ctx context.Context, p mirrorspec.Platform, sandbox string) (wheel.Platform, error)
 	Build(ctx context.Context, r BuildRequest) (Delivered, error)
 }
 
@@ -220,7 +220,7 @@ type Wheels struct {
 func (w *Wheels) Describe(ctx context.Context, in PlatformInput) (Facts, error) {
 	ctx, _, stop := alive(ctx)
 	defer stop()
-	p, err := w.Builder.Describe(ctx, in.Platform)
+	p, err := w.Builder.Describe(ctx, in.Platform, in.Target.Mirror.Sandbox)
 	return Facts(p), translate(err)
 }
 

@@ -14,6 +14,7 @@ import (
 
 func serveCmd() *cobra.Command {
 	var dir, site, address string
+	var index map[string]string
 	var maxAge time.Duration
 	c := &cobra.Command{
 		Use:   "serve --dir DIR",
@@ -24,7 +25,7 @@ tells caches how long indexes may be kept, and never lists a directory. For
 real load use nginx or Apache with the configurations in docs/operations.md.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h, err := serve.New(serve.Options{Dir: dir, IndexMaxAge: maxAge, Site: site})
+			h, err := serve.New(serve.Options{Dir: dir, IndexMaxAge: maxAge, Site: site, Indexes: index})
 			if err != nil {
 				return err
 			}
@@ -42,6 +43,7 @@ real load use nginx or Apache with the configurations in docs/operations.md.`,
 	c.Flags().StringVar(&site, "site", "", "directory of the region's status page and client files")
 	c.Flags().StringVar(&address, "listen", "127.0.0.1:8081", "address and port")
 	c.Flags().DurationVar(&maxAge, "index-max-age", 10*time.Minute, "how long caches may keep an index")
+	c.Flags().StringToStringVar(&index, "index", nil, "WHEELS=PYPI: the mirror that has the pages that a wheels mirror has not")
 	_ = c.MarkFlagRequired("dir")
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -237,6 +238,13 @@ func rolesOf(spec *mirrorspec.Spec) []service.Role {
 	for _, r := range spec.Regions {
 		if r.Pull {
 			roles = append(roles, service.Role{Kind: "release", Name: r.Name})
+		}
+	}
+	for _, m := range spec.Mirrors {
+		for _, p := range m.Platforms {
+			if role := (service.Role{Kind: "wheels", Name: p.Name}); !slices.Contains(roles, role) {
+				roles = append(roles, role)
+			}
 		}
 	}
 	if release.HasSites(spec.Regions) {

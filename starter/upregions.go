@@ -130,7 +130,7 @@ func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
 			fmt.Fprintf(w, "region %s: %s has a web server of its own\n", r.Name, r.URL)
 			continue
 		}
-		h, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge), Site: r.Site})
+		h, err := serve.New(serve.Options{Dir: r.Dir, Indexes: indexes(spec), IndexMaxAge: time.Duration(r.IndexMaxAge), Site: r.Site})
 		if err != nil {
 			return err
 		}
@@ -143,6 +143,17 @@ func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
 		return nil
 	}
 	return listenAt(address, release.OriginHandler(spec.Storage.Root, spec.Storage.State), ends)
+}
+
+// indexes names the index mirror of each wheels mirror.
+func indexes(spec *mirrorspec.Spec) map[string]string {
+	out := map[string]string{}
+	for _, m := range spec.Mirrors {
+		if m.Kind == mirrorspec.Wheels {
+			out[m.Name] = m.Index
+		}
+	}
+	return out
 }
 
 // loopback returns the address to listen on for a plain URL without a path on loopback.
@@ -217,6 +228,10 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 			switch m.Kind {
 			case mirrorspec.PyPI:
 				fmt.Fprintf(w, "  pip download --no-deps --index-url %s/%s/simple/ %s\n", r.URL, m.Name, project(spec, m))
+			case mirrorspec.Wheels:
+				for _, p := range m.Platforms {
+					fmt.Fprintf(w, "  pip install --only-binary :all: --index-url %s/%s/%s/simple/ PROJECT    on %s\n", r.URL, m.Name, p.Name, p.Name)
+				}
 			case mirrorspec.Apt:
 				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.Components, " "))
 			}

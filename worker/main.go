@@ -33,7 +33,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("worker", flag.ContinueOnError)
-	list := fs.String("roles", "", "what this host can reach: cycle, sync:<storage>, release:<region>, separated by commas")
+	list := fs.String("roles", "", "what this host can reach: cycle, sync:<storage>, release:<region>, wheels:<platform>, separated by commas")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
 	if err := fs.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", fault.Config, err)

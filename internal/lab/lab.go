@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 
+	"mirrorcycle/activities"
 	"mirrorcycle/internal/local"
 	"mirrorcycle/internal/need"
 	"mirrorcycle/internal/release"
@@ -118,6 +119,7 @@ type House struct {
 	Address string // of Temporal
 	Regions map[string]*Front
 	name    string
+	builder activities.Builder
 }
 
 // Front is a region's web server. Down makes it refuse every request.
@@ -156,12 +158,14 @@ type Options struct {
 	MaxAge  string // of indexes, default 1s
 	Pull    string // name of a region that pulls over HTTP
 	NoWork  bool   // do not start a worker
+	Window  string // of wheels, default 1m
+	Builder activities.Builder
 }
 
 // New makes a house in a temporary directory.
 func New(tb testing.TB, o Options) *House {
 	tb.Helper()
-	h := &House{tb: tb, Dir: tb.TempDir(), Regions: map[string]*Front{}}
+	h := &House{tb: tb, Dir: tb.TempDir(), Regions: map[string]*Front{}, builder: o.Builder}
 	h.name = strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ":", "-").Replace(tb.Name()))
 	if len(h.name) > 40 {
 		h.name = h.name[len(h.name)-40:]
@@ -169,7 +173,7 @@ func New(tb testing.TB, o Options) *House {
 	h.name = strings.Trim(h.name, "-") + fmt.Sprint(os.Getpid())
 	h.Client, h.Address = Temporal(tb)
 	var b strings.Builder
-	fmt.Fprintf(&b, "[cycle]\nname = %q\nevery = %q\nrelease-wait = \"1m\"\n", h.name, or(o.Every, "1s"))
+	fmt.Fprintf(&b, "[cycle]\nname = %q\nevery = %q\nrelease-wait = \"1m\"\nwheel-window = %q\n", h.name, or(o.Every, "1s"), or(o.Window, "1m"))
 	fmt.Fprintf(&b, "[storage]\nname = %q\nroot = %q\nstate = %q\nmin-free = \"1MB\"\nrollback-keep = \"1h\"\n", h.name,
 		filepath.Join(h.Dir, "trees"), filepath.Join(h.Dir, "state"))
 	if o.Pull != "" {
@@ -220,11 +224,17 @@ func (h *House) setup() {
 			h.tb.Fatal(err)
 		}
 	}
+	indexes := map[string]string{}
+	for _, m := range h.Spec.Mirrors {
+		if m.Index != "" {
+			indexes[m.Name] = m.Index
+		}
+	}
 	for _, r := range h.Spec.Regions {
 		if err := errors.Join(dir.Setup(r.Dir, r.Name), site.Setup(r.Site, r.Name)); err != nil {
 			h.tb.Fatal(err)
 		}
-		handler, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge), Site: r.Site})
+		handler, err := serve.New(serve.Options{Dir: r.Dir, IndexMaxAge: time.Duration(r.IndexMaxAge), Site: r.Site, Indexes: indexes})
 		if err != nil {
 			h.tb.Fatal(err)
 		}
@@ -243,6 +253,11 @@ func (h *House) Roles() string {
 			roles += ",release:" + r.Name
 		}
 	}
+	for _, m := range h.Spec.Mirrors {
+		for _, p := range m.Platforms {
+			roles += ",wheels:" + p.Name
+		}
+	}
 	return roles
 }
 
@@ -253,7 +268,7 @@ func (h *House) Work() {
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	s, err := service.Start(service.Options{Client: h.Client, Roles: roles})
+	s, err := service.Start(service.Options{Client: h.Client, Roles: roles, Builder: h.builder})
 	if err != nil {
 		h.tb.Fatal(err)
 	}

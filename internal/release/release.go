@@ -25,8 +25,8 @@ type Options struct {
 	Policy backend.Policy
 	// Referring are the mirrors whose indexes may name objects of this one.
 	Referring []string
-	Holder string       // who writes, for the lease
-	Crash  func(string) // called at every write boundary; tests stop there
+	Holder    string       // who writes, for the lease
+	Crash     func(string) // called at every write boundary; tests stop there
 }
 
 // For returns the backend of a mirror in a directory region. The error is

@@ -85,8 +85,8 @@ func (p place) String() string {
 
 // project returns the name in the path of a project page.
 func (p place) project() (string, bool) {
-	name, ok := strings.CutPrefix(p.rest, "simple/")
-	return name, ok && !strings.Contains(name, "/")
+	_, name, ok := strings.Cut("/"+p.rest, "/simple/")
+	return name, ok && strings.Count(p.rest, "/") <= 2 && !strings.Contains(name, "/")
 }
 
 // cacheControl says how long the file may be kept.

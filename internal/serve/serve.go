@@ -42,6 +42,9 @@ type Options struct {
 	// IndexMaxAge is how long clients and caches may keep an index, to the
 	// second. The grace of the mirrors must count with it.
 	IndexMaxAge time.Duration
+	// Indexes names, for each wheels mirror, the mirror whose files its pages
+	// name, and which has the pages that it has not.
+	Indexes map[string]string
 	// Site is the directory of the region's status page and client files, for /,
 	// /status.json, /healthz and /config/. Without one / lists the mirrors.
 	Site string
@@ -66,6 +69,10 @@ func (g *region) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		fail(w, http.StatusMethodNotAllowed)
+		return
+	}
+	if to, ok := g.beside(r.URL.Path); ok {
+		redirect(w, r, to, g.IndexMaxAge)
 		return
 	}
 	at, status := parse(r.URL)
@@ -220,8 +227,12 @@ func (q *request) missing(err error) {
 	name, ok := q.at.project()
 	if n := simpleindex.Normalize(name); ok && statusOf(err) == http.StatusNotFound && simpleindex.ValidName(name) && n != name {
 		at := q.at
-		at.rest = "simple/" + n
+		at.rest = path.Join(path.Dir(at.rest), n)
 		q.redirect(at.String() + "/")
+		return
+	}
+	if to, ok := q.elsewhere(); ok && statusOf(err) == http.StatusNotFound {
+		redirect(q.w, q.r, to, q.IndexMaxAge)
 		return
 	}
 	q.refuse(err)

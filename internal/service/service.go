@@ -1,7 +1,8 @@
 // Package service runs a worker: it registers workflows and activities for the roles it is given.
 //
 // A role names what the host can reach: sync:<storage> sees the trees,
-// release:<region> a region's own disk, cycle only runs workflows. The roles
+// release:<region> a region's own disk, wheels:<platform> the root to build
+// wheels in, cycle only runs workflows. The roles
 // decide which task queues are served, so a host is never asked for a disk
 // that it does not have.
 package service
@@ -10,6 +11,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -22,13 +25,14 @@ import (
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/serve"
 	"mirrorcycle/workflows"
 )
 
 // Role is one thing that a worker can do.
 type Role struct {
-	Kind string // "cycle", "sync" or "release"
-	Name string // of the storage or region; empty for cycle
+	Kind string // "cycle", "sync", "release" or "wheels"
+	Name string // of the storage, region or platform; empty for cycle
 }
 
 // ParseRoles reads a comma-separated list such as "cycle,sync:main,release:dfw".
@@ -36,9 +40,9 @@ func ParseRoles(s string) ([]Role, error) {
 	var out []Role
 	for part := range strings.SplitSeq(s, ",") {
 		kind, name, _ := strings.Cut(strings.TrimSpace(part), ":")
-		if !(kind == "cycle" && name == "") && !((kind == "sync" || kind == "release") && name != "") {
+		if !(kind == "cycle" && name == "") && !(slices.Contains([]string{"sync", "release", "wheels"}, kind) && name != "") {
 			return nil, &fault.Error{Kind: fault.Config, Op: "worker: read roles", Subject: part, Err: fmt.Errorf("no such role"),
-				Advice: "write cycle, sync:<storage> or release:<region>, separated by commas"}
+				Advice: "write cycle, sync:<storage>, release:<region> or wheels:<platform>, separated by commas"}
 		}
 		if r := (Role{kind, name}); !slices.Contains(out, r) {
 			out = append(out, r)
@@ -52,6 +56,8 @@ type Options struct {
 	Client client.Client
 	Roles  []Role
 	Logger *slog.Logger
+	// Builder builds wheels; nil is the sandboxes of this host.
+	Builder activities.Builder
 	// Crash is called at every write boundary of trees and regions; tests end the process there.
 	Crash func(point string)
 }
@@ -67,6 +73,10 @@ func Start(o Options) (*Service, error) {
 	s := new(Service)
 	// One instance serves all queues, so that download limits hold for the process.
 	syncs, regions := &activities.Sync{Crash: o.Crash}, &activities.Regions{Crash: o.Crash}
+	if o.Builder == nil {
+		o.Builder = new(activities.Sandboxed)
+	}
+	wheels := &activities.Wheels{Builder: o.Builder, Index: func(root string) (http.Handler, error) { return serve.New(serve.Options{Dir: root}) }}
 	for _, r := range o.Roles {
 		for queue, slots := range queues(r) {
 			w := worker.New(o.Client, queue, options(slots))
@@ -80,6 +90,8 @@ func Start(o Options) (*Service, error) {
 				w.RegisterActivity(regions)
 			case "release":
 				w.RegisterActivity(regions)
+			case "wheels":
+				w.RegisterActivity(wheels)
 			}
 			if err := w.Start(); err != nil {
 				s.Stop()
@@ -119,6 +131,8 @@ func queues(r Role) map[string]int {
 		return map[string]int{workflows.SyncQueue(r.Name): 64, workflows.FetchQueue(r.Name): 64}
 	case "release":
 		return map[string]int{workflows.ReleaseQueue(r.Name): 64}
+	case "wheels":
+		return map[string]int{workflows.WheelsQueue(r.Name): max(runtime.NumCPU(), 2)}
 	}
 	return map[string]int{workflows.Queue: 1}
 }
