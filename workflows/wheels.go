@@ -46,7 +46,7 @@ const (
 	buildsPerRun = 500
 	// look is how often a platform that has nothing left to build looks whether
 	// another one has built what it waits for, and patience how often without any change.
-	look, patience = 15 * time.Second, 20
+	look, patience = 5 * time.Second, 60
 )
 
 // run reports whether it has to go on in a new run.

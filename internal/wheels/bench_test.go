@@ -1,11 +1,8 @@
 package wheels_test
 
 import (
-	"archive/zip"
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"iter"
@@ -246,36 +243,7 @@ func compiled(tags string) func(wheels.Job) (string, string, string) {
 
 func broken(wheels.Job) (string, string, string) { return "", "", "compile" }
 
-// wheelOf makes a wheel whose parts agree.
 func wheelOf(name, version, tags string) (file, content, class string) {
-	base := strings.ReplaceAll(name, "-", "_") + "-" + version
-	parts := strings.Split(tags, "-")
-	pureLib := parts[2] == "any"
-	files := map[string]string{
-		base + ".dist-info/METADATA": "Metadata-Version: 2.1\nName: " + name + "\nVersion: " + version + "\nRequires-Python: >=3.8\n",
-		base + ".dist-info/WHEEL":    fmt.Sprintf("Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: %v\nTag: %s\n", pureLib, tags),
-		base[:len(name)] + ".py":     "version = '" + version + "' # for " + tags + "\n",
-	}
-	var record, out bytes.Buffer
-	z := zip.NewWriter(&out)
-	put := func(n, data string) {
-		w, err := z.CreateHeader(&zip.FileHeader{Name: n}) // stored as it is
-		if err == nil {
-			_, err = w.Write([]byte(data))
-		}
-		if err != nil {
-			panic(err)
-		}
-	}
-	for _, n := range slices.Sorted(maps.Keys(files)) {
-		put(n, files[n])
-		d := sha256.Sum256([]byte(files[n]))
-		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", n, base64.RawURLEncoding.EncodeToString(d[:]), len(files[n]))
-	}
-	fmt.Fprintf(&record, "%s.dist-info/RECORD,,\n", base)
-	put(base+".dist-info/RECORD", record.String())
-	if err := z.Close(); err != nil {
-		panic(err)
-	}
-	return base + "-" + tags + ".whl", out.String(), ""
+	file, data := enginetest.Wheel(name, version, tags)
+	return file, string(data), ""
 }

@@ -250,7 +250,7 @@ func (s *surveyor) wait(me *Platform, r *Row) error {
 	var homes []*Platform
 	for i := range s.Platforms {
 		p := &s.Platforms[i]
-		if s.ranks[p.Name] != nil && slices.Contains(p.Wanted, r.Pin) {
+		if slices.Contains(p.Wanted, r.Pin) {
 			homes = append(homes, p)
 		}
 	}

@@ -44,7 +44,7 @@ var all = []suite{
 	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}}},
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
-	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}}},
+	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"}}},
 	{name: "real", runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
 	// Each run has a cell of its own: one that lacks a server disturbs no other.
 	{name: "afs", runs: [][]string{
