@@ -26,7 +26,8 @@ def pip(*command):
 
 os.mkdir(wheels)
 run(sys.executable, "-I", "-m", "venv", *(["--without-pip"] if importlib.util.find_spec("pip") else []), environment)
-pip("wheel", "--isolated", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
+# Verbose, because pip keeps to itself what a quiet build prints, all of it in memory.
+pip("wheel", "--verbose", "--isolated", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
     "--use-pep517", "--index-url", index, "--wheel-dir", wheels, sdist)
 with os.fdopen(3, "wb") as out, tarfile.open(fileobj=out, mode="w|") as tar:
     for name in sorted(os.listdir(wheels)):

@@ -1,4 +1,7 @@
 package build
 
-// Classify is for tests.
-var Classify = classify
+// For tests.
+var (
+	Classify     = classify
+	NewestMember = newestMember
+)

@@ -35,6 +35,10 @@ const (
 	overhead = 32 << 20
 )
 
+// spare is by how much the user's own limit of processes is above the cgroup's,
+// which is to be met first because it counts what it refuses.
+const spare = 64
+
 // Everybody in the sandbox is this user; outside it is the one of user.go.
 const insideUID = "1000"
 
@@ -50,7 +54,7 @@ func (s *Sandbox) commandLine(c Command, u *user, fds []int, etc [2]int) []strin
 	g := s.group(u)
 	args := []string{"/bin/sh", "-c", enter, "sh", strconv.Itoa(len(g.paths()))}
 	args = append(args, g.paths()...)
-	args = append(args, s.tools.prlimit, fmt.Sprintf("--nproc=%d", c.Limits.Processes), fmt.Sprintf("--fsize=%d", max(c.Limits.Disk, c.Limits.Output)),
+	args = append(args, s.tools.prlimit, fmt.Sprintf("--nproc=%d", c.Limits.Processes+spare), fmt.Sprintf("--fsize=%d", max(c.Limits.Disk, c.Limits.Output)),
 		fmt.Sprintf("--cpu=%d", cpuSeconds(c.Limits)), "--core=0", "--nofile=4096", "--memlock=65536", "--msgqueue=0")
 	id := strconv.Itoa(u.uid)
 	args = append(args, s.tools.setpriv, "--reuid="+id, "--regid="+id, "--clear-groups", "--no-new-privs", "--inh-caps=-all")
