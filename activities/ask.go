@@ -21,6 +21,9 @@ const (
 	VerbWhy      = "why"
 	VerbVerify   = "verify"
 	VerbReleases = "releases"
+	VerbWheels   = "wheels"
+	VerbRetry    = "retry wheel"
+	VerbSkip     = "skip wheel"
 )
 
 // Question is what starter asks of a mirror's storage.
@@ -29,9 +32,14 @@ type Question struct {
 	Regions []mirrorspec.Region `json:"regions,omitempty"`
 	Verb    string              `json:"verb"`
 	Path    string              `json:"path,omitempty"`   // why: relative to the tree
-	Reason  string              `json:"reason,omitempty"` // hold
+	Reason  string              `json:"reason,omitempty"` // hold, skip
 	Full    bool                `json:"full,omitempty"`   // verify
 	Deep    bool                `json:"deep,omitempty"`   // verify
+
+	Platform string    `json:"platform,omitempty"` // wheels, retry, skip; "" is all
+	Pin      string    `json:"pin,omitempty"`      // retry, skip
+	Failed   bool      `json:"failed,omitempty"`   // wheels: only those that failed
+	Until    time.Time `json:"until,omitzero"`     // skip; zero is for ever
 }
 
 // Answer has the part that the verb asks for.
@@ -40,6 +48,7 @@ type Answer struct {
 	Why         *Why                `json:"why,omitempty"`
 	Verified    *Verified           `json:"verified,omitempty"`
 	Generations []GenerationSummary `json:"generations,omitempty"`
+	Wheels      []WheelState        `json:"wheels,omitempty"`
 }
 
 // MirrorStatus is where a mirror stands.
@@ -107,6 +116,10 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 		out.Generations, err = generations(t)
 	case VerbVerify:
 		out.Verified, err = s.doubt(ctx, t, q, beat)
+	case VerbWheels:
+		out.Wheels, err = wheelStates(q)
+	case VerbRetry, VerbSkip:
+		out.Wheels, err = setWheel(q)
 	default:
 		err = &fault.Error{Kind: fault.Config, Op: "activities: answer", Subject: q.Verb, Err: errors.New("no such question"), Advice: "use a starter of the worker's version"}
 	}

@@ -43,8 +43,21 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	dir, err := lab.Scratch()
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "starter")
+	build := exec.Command("go", "build", "-o", program, "./starter")
+	build.Dir = lab.Root()
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s\n", out)
+		os.Exit(1)
+	}
 	lab.Main(m)
 }
+
+var program string // starter
 
 func work(list string, b builder) error {
 	roles, err := service.ParseRoles(list)
@@ -311,6 +324,83 @@ func TestCyclesBuildWhatIsWanted(t *testing.T) {
 			t.Errorf("%s: %v", p, got)
 		}
 	}
+}
+
+// TestCommands looks at states, skips and retries with the command itself.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	m := newMill(t, lab.Options{})
+	m.sdist("pure", "1.0")
+	m.sdist("native", "1.0")
+	m.sdist("broken", "1.0")
+	m.u.Objects("there", wheelObject("there", "1.0"))
+	m.want("native===1.0", "broken===1.0", "there===1.0", "pure===1.0")
+	m.Cycle()
+	d12 := m.platforms()[0]
+	if got := m.starter("wheels", "--platform", d12); !strings.Contains(got, "broken===1.0  failed") || !strings.Contains(got, d12+": 2 built") ||
+		!strings.Contains(got, "native-1.0-1mc-cp311-cp311-linux_x86_64.whl") || !strings.Contains(got, "there===1.0   upstream") {
+		t.Errorf("states:\n%s", got)
+	}
+	if got := m.states("--failed"); len(got) != 2 || got[0].Class != "compile" || got[0].Attempts != 1 || m.text(got[0].Log) != "log of broken-1.0.tar.gz\n" {
+		t.Errorf("failed: %+v", got)
+	}
+	m.starter("wheels", "skip", "native==1.0", "--platform", d12, "--reason", "it crashes", "--until", "14d")
+	m.starter("wheels", "skip", "broken===1.0", "--reason", "needs a header")
+	if r := m.Cycle(); r.Mirrors[1].Outcome != workflows.Done {
+		t.Errorf("%+v", r)
+	}
+	if got := m.page(d12, "native"); len(got) != 1 {
+		t.Errorf("a skipped wheel is still on the index: %v", got)
+	}
+	if got := m.page(m.platforms()[1], "native"); len(got) != 2 {
+		t.Errorf("skipped on another platform too: %v", got)
+	}
+	m.starter("wheels", "retry", "native===1.0")
+	m.Cycle()
+	if got := m.page(d12, "native"); len(got) != 2 {
+		t.Errorf("after retry: %v", got)
+	}
+	if n := m.b.begun(t, d12)["native===1.0"]; n != 1 {
+		t.Errorf("a wheel that was kept was built again: %d", n)
+	}
+	for _, s := range m.states() {
+		if s.Pin == "broken===1.0" && (s.State != "skipped" || s.Reason != "needs a header") {
+			t.Errorf("%+v", s)
+		}
+	}
+	for _, wrong := range [][]string{{"retry", "nobody===1"}, {"retry", "native"}, {"retry", "native===1.0", "--platform", "x"}, {"skip", "native===1.0"},
+		{"skip", "native===1.0", "--reason", "x", "--until", "yesterday"}} {
+		if out, err := m.command(append([]string{"wheels"}, wrong...)...).CombinedOutput(); err == nil {
+			t.Errorf("%v succeeded: %s", wrong, out)
+		}
+	}
+}
+
+func (m *mill) command(args ...string) *exec.Cmd {
+	c := exec.Command(program, args...)
+	c.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+m.Address, "MIRRORCYCLE_SPEC="+filepath.Join(m.Dir, "mirrors.toml"))
+	return c
+}
+
+func (m *mill) starter(args ...string) string {
+	m.t.Helper()
+	out, err := m.command(args...).CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("starter %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+func (m *mill) states(args ...string) []activities.WheelState {
+	m.t.Helper()
+	var out struct {
+		Version int                     `json:"version"`
+		Wheels  []activities.WheelState `json:"wheels"`
+	}
+	if err := json.Unmarshal([]byte(m.starter(append([]string{"wheels", "--json"}, args...)...)), &out); err != nil || out.Version == 0 {
+		m.t.Fatal(out, err)
+	}
+	return out.Wheels
 }
 
 // TestWindowAndDeaths kills build workers in mid-fan-out. The cycle releases

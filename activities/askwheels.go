@@ -1,0 +1,133 @@
+package activities
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/wheels"
+)
+
+// WheelState is the state of one pin on one platform.
+type WheelState struct {
+	Platform  string    `json:"platform"`
+	Pin       string    `json:"pin"`
+	State     string    `json:"state"`
+	File      string    `json:"file,omitempty"`     // upstream, built
+	From      string    `json:"from,omitempty"`     // built: on which other platform
+	Class     string    `json:"class,omitempty"`    // of the failure
+	Message   string    `json:"message,omitempty"`  // of the failure
+	Reason    string    `json:"reason,omitempty"`   // skipped
+	Next      time.Time `json:"next,omitzero"`      // failed: when it is due again
+	Until     time.Time `json:"until,omitzero"`     // skipped: zero is for ever
+	Attempts  int       `json:"attempts,omitempty"` // failed ones in a row
+	Log       string    `json:"log,omitempty"`      // where regions have the last build's log, below their URL
+	Libraries []string  `json:"libraries,omitempty"`
+}
+
+// maxStates bounds what crosses Temporal.
+const maxStates = 4000
+
+// wheelStates answers with the states of the pins that are wanted.
+func wheelStates(q Question) ([]WheelState, error) {
+	names, err := platformsOf(q)
+	if err != nil {
+		return nil, err
+	}
+	store := states(q.Target)
+	platforms, err := store.Platforms(platformNames(q.Target), wanted(q.Target))
+	if err != nil {
+		return nil, err
+	}
+	x, done, err := openIndex(q.Target)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	var out []WheelState
+	for _, name := range names {
+		rows, err := store.Survey(x, platforms, name, false)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			if !q.Failed || r.State == wheels.Failed || r.Class != "" || r.Attempts > 0 {
+				out = append(out, wheelState(q, r))
+			}
+		}
+	}
+	if len(out) > maxStates {
+		return nil, &fault.Error{Kind: fault.Config, Op: "wheels: list", Subject: q.Target.Mirror.Name,
+			Err: fmt.Errorf("%d states are too many for one answer", len(out)), Advice: "ask for one platform, or for the failed ones"}
+	}
+	slices.SortStableFunc(out, func(a, b WheelState) int {
+		return strings.Compare(a.Platform+" "+a.Pin, b.Platform+" "+b.Pin)
+	})
+	return out, nil
+}
+
+func wheelState(q Question, r wheels.Row) WheelState {
+	s := WheelState{Platform: r.Platform, Pin: r.Pin.String(), State: string(r.State), File: r.File, From: r.From, Class: r.Class, Message: r.Message,
+		Reason: r.Reason, Next: r.Next, Until: r.Until, Attempts: r.Attempts, Libraries: r.Libraries}
+	if len(s.Message) > 200 {
+		s.Message = strings.ToValidUTF8(s.Message[:200], "") + "…"
+	}
+	if r.Log != "" {
+		s.Log = "/" + q.Target.Mirror.Name + "/" + wheels.LogPath(r.Platform, r.Pin)
+	}
+	return s
+}
+
+// platformsOf lists the platforms that a question is about.
+func platformsOf(q Question) ([]string, error) {
+	all := platformNames(q.Target)
+	switch {
+	case len(all) == 0:
+		return nil, &fault.Error{Kind: fault.Config, Op: "wheels: look for platform", Subject: q.Target.Mirror.Name,
+			Err: errors.New("it is no wheels mirror"), Advice: "name one of kind wheels"}
+	case q.Platform == "":
+		return all, nil
+	case !slices.Contains(all, q.Platform):
+		return nil, &fault.Error{Kind: fault.Config, Op: "wheels: look for platform", Subject: q.Platform,
+			Err: errors.New("there is none of that name"), Advice: "the spec has " + strings.Join(all, ", ")}
+	}
+	return []string{q.Platform}, nil
+}
+
+// setWheel makes a pin due again, or skips it, and answers with its states.
+func setWheel(q Question) ([]WheelState, error) {
+	names, err := platformsOf(q)
+	if err != nil {
+		return nil, err
+	}
+	pin, err := wheels.ParsePin(q.Pin)
+	if err != nil {
+		return nil, err
+	}
+	pins, err := wanted(q.Target)()
+	if err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(p string) bool { return !slices.Contains(pins[p], pin) })
+	if len(names) == 0 {
+		return nil, &fault.Error{Kind: fault.Gone, Op: "wheels: look for pin", Subject: pin.String(), Err: errors.New("nobody wants it"),
+			Advice: "see starter wheels for those that are wanted"}
+	}
+	store := states(q.Target)
+	for _, p := range names {
+		if q.Verb == VerbRetry {
+			err = store.Retry(p, pin)
+		} else {
+			err = store.Skip(p, pin, q.Reason, q.Until)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	q.Failed = false
+	all, err := wheelStates(q)
+	return slices.DeleteFunc(all, func(s WheelState) bool { return s.Pin != pin.String() }), err
+}
