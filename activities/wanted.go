@@ -6,30 +6,52 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"strings"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/reqsource"
 	"mirrorcycle/internal/requirements"
 	"mirrorcycle/internal/wheels"
 )
 
-// readWanted reads what is wanted of a wheels mirror, which is below its state.
-func readWanted(t Target) (requirements.Wanted, error) {
-	name := filepath.Join(stateDir(t), "requirements", "wanted")
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return requirements.Wanted{}, &fault.Error{Kind: fault.Gone, Op: "activities: read what is wanted", Subject: name, Err: err,
-			Advice: "the requirements have not been read yet"}
-	}
-	if err != nil {
-		return requirements.Wanted{}, fmt.Errorf("activities: read what is wanted: %w", err)
-	}
-	return requirements.ParseWanted(data)
+// Require brings what is wanted of a wheels mirror up to date.
+func (s *Sync) Require(ctx context.Context, in RequireInput) (Required, error) {
+	ctx, _, stop := alive(ctx)
+	defer stop()
+	out, err := s.require(ctx, in.Target)
+	return Required{Digest: out.Digest, Pins: out.Pins, Stale: few(out.Stale), Notes: few(out.Notes)}, translate(err)
 }
 
+func (s *Sync) require(ctx context.Context, t Target) (reqsource.Outcome, error) {
+	client, err := s.clients.of(t)
+	if err != nil {
+		return reqsource.Outcome{}, err
+	}
+	m := t.Mirror
+	environments := map[string]requirements.Environment{}
+	for _, p := range m.Platforms {
+		facts, err := states(t).Facts(p.Name)
+		if err != nil {
+			return reqsource.Outcome{}, err
+		}
+		environments[p.Name] = requirements.Linux(p.Python, facts.Machine)
+	}
+	src, err := reqsource.New(reqsource.Config{GitHub: m.GitHub, Refs: m.Refs, URL: m.URL, File: m.File, Requirements: strings.Join(m.Requirements, ""),
+		Constraints: m.Constraints, State: stateDir(t), Environments: environments, Client: client})
+	if err != nil {
+		return reqsource.Outcome{}, err
+	}
+	return src.Bring(ctx)
+}
+
+// wanted reads the pins by platform. Nothing known is an error, not an empty list.
 func wanted(t Target) func() (map[string][]wheels.Pin, error) {
 	return func() (map[string][]wheels.Pin, error) {
-		w, err := readWanted(t)
+		w, err := reqsource.Wanted(stateDir(t))
+		if err == nil && w.Digest == "" {
+			err = &fault.Error{Kind: fault.Gone, Op: "activities: read what is wanted", Subject: t.Mirror.Name,
+				Err: errors.New("the requirements have not been read yet"), Advice: "run a cycle"}
+		}
 		out := map[string][]wheels.Pin{}
 		for platform, pins := range w.Platforms {
 			for _, p := range pins {
@@ -38,18 +60,6 @@ func wanted(t Target) func() (map[string][]wheels.Pin, error) {
 		}
 		return out, err
 	}
-}
-
-// Require brings what is wanted of a wheels mirror up to date.
-func (s *Sync) Require(ctx context.Context, in RequireInput) (Required, error) {
-	_, _, stop := alive(ctx)
-	defer stop()
-	w, err := readWanted(in.Target)
-	out := Required{Digest: w.Digest}
-	for _, pins := range w.Platforms {
-		out.Pins += len(pins)
-	}
-	return out, translate(err)
 }
 
 // makeInbox makes the directory of one attempt; the one above it was made by the

@@ -38,6 +38,7 @@ type Required struct {
 	Digest string   `json:"digest"`          // of all pins of all platforms
 	Pins   int      `json:"pins"`            // over all platforms
 	Stale  []string `json:"stale,omitempty"` // what could not be asked for, so that what was known before stands
+	Notes  []string `json:"notes,omitempty"` // what could not be read or pinned
 }
 
 // WheelPlanInput asks which wheels to build for a platform.

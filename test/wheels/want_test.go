@@ -9,7 +9,6 @@ import (
 
 	"mirrorcycle/internal/enginetest"
 	"mirrorcycle/internal/lab"
-	"mirrorcycle/internal/requirements"
 )
 
 func sum(data []byte) string {
@@ -21,28 +20,12 @@ func sum(data []byte) string {
 func (m *mill) want(pins ...string) {
 	m.t.Helper()
 	var names []string
-	var all []requirements.Pin
 	for _, p := range pins {
-		name, version, _ := strings.Cut(p, "===")
+		name, _, _ := strings.Cut(p, "===")
 		names = append(names, name)
-		all = append(all, requirements.Pin{Name: name, Version: version})
 	}
-	w := requirements.Wanted{Platforms: map[string][]requirements.Pin{}}
-	for _, p := range m.platforms() {
-		w.Platforms[p] = all
-	}
-	data, err := w.Encode()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	state := filepath.Join(m.Spec.StateDir("wheels"), "requirements")
-	for name, content := range map[string]string{
-		filepath.Join(m.dir, "requirements.txt"): strings.Join(names, "\n") + "\n", filepath.Join(m.dir, "constraints.txt"): strings.Join(pins, "\n") + "\n",
-		filepath.Join(state, "wanted"): string(data)} {
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err == nil {
-			err = os.WriteFile(name, []byte(content), 0o644)
-		}
-		if err != nil {
+	for name, lines := range map[string][]string{"requirements.txt": names, "constraints.txt": pins} {
+		if err := os.WriteFile(filepath.Join(m.dir, name), []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
 			m.t.Fatal(err)
 		}
 	}
