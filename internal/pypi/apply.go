@@ -232,7 +232,7 @@ func (s *settler) row(c change, retry bool) error {
 	if err != nil {
 		return err
 	}
-	note := rowNote{ETag: c.ETag, Retry: retry}
+	note := rowNote{ETag: c.ETag, Retry: retry, Pick: c.Pick}
 	if c.Display != c.Name {
 		note.Name = c.Display
 	}

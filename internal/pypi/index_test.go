@@ -52,6 +52,7 @@ type file struct {
 	Size     int64             `json:"size"`
 	Yanked   bool              `json:"yanked"`
 	Core     bool              `json:"core-metadata"`
+	Python   string            `json:"requires-python,omitempty"`
 }
 
 func newIndex(t *testing.T) *index {

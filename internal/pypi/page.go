@@ -29,13 +29,16 @@ type change struct {
 	ETag    string               `json:"etag,omitempty"`
 	Digest  string               `json:"digest,omitempty"` // of upstream's page
 	Gone    bool                 `json:"gone,omitempty"`   // hide: deleted upstream or no longer selected
+	Pick    string               `json:"pick,omitempty"`   // see rowNote
 	Project *simpleindex.Project `json:"project,omitempty"`
 }
 
 // ask reads a candidate's page. It returns nil if nothing changed.
 func (e *Engine) ask(ctx context.Context, c candidate) (*change, error) {
 	req := fetch.Request{Path: "simple/" + c.name + "/", Index: true, Max: maxPage, Header: accept()}
-	if c.known && !c.force {
+	if c.whole {
+		req.ETag = c.etag
+	} else if c.known && !c.force {
 		req.ETag = readNote(c.row).ETag
 	}
 	data, res, err := e.get(ctx, req)
@@ -53,11 +56,11 @@ func (e *Engine) ask(ctx context.Context, c candidate) (*change, error) {
 		return nil, err
 	}
 	if res.NotModified {
-		if max(serial, c.serial) <= c.row.Size {
+		if max(serial, c.serial) <= max(c.row.Size, c.seen) {
 			return nil, nil
 		}
 		// The serial moved and the page did not: ask for it whole, once.
-		c.force = true
+		c.force, c.etag = true, ""
 		return e.ask(ctx, c)
 	}
 	if len(data) >= largePage {
@@ -85,10 +88,12 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 		return nil, stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", serial, c.row.Size))
 	}
 	sum := manifest.Digest(sha256.Sum256(data))
-	if c.known && !c.force && sum == c.row.Digest && serial == c.row.Size {
+	if c.known && !c.force && !c.whole && sum == c.row.Digest && serial == c.row.Size {
 		return nil, nil
 	}
-	e.trim(p)
+	if !c.whole {
+		e.trim(p)
+	}
 	return &change{Name: c.name, Display: c.display, Serial: serial, ETag: res.ETag, Digest: sum.String(), Project: p}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,7 +38,7 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	if err != nil {
 		return "", tree.PlanInfo{}, err
 	}
-	p := planner{e: e, t: t}
+	p := planner{e: e, t: t, kept: map[string]int64{}}
 	if p.rows, err = t.Table(base, projectsTable); err == nil {
 		p.objects, err = t.Table(base, objectsTable)
 	}
@@ -48,7 +49,11 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 		return "", tree.PlanInfo{}, err
 	}
 	defer p.w.Discard()
-	s, err := e.survey(ctx, t, old, p.rows)
+	s, err := e.survey(ctx, t, old, p.rows, p.w.Info().Base)
+	p.sweep = s.sweep
+	if err == nil && e.cfg.requires() {
+		err = p.follow(ctx, &s)
+	}
 	if err != nil {
 		return "", *p.w.Info(), err
 	}
@@ -56,6 +61,9 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 		return "", *p.w.Info(), err
 	}
 	if err := p.sweep.done(t); err != nil {
+		return "", *p.w.Info(), err
+	}
+	if err := p.learned(s); err != nil {
 		return "", *p.w.Info(), err
 	}
 	return p.w.Finish()
@@ -70,13 +78,16 @@ type planner struct {
 	out     io.Writer
 	sweep   sweep
 	first   error // of the projects that could not be read
+	failed  int   // projects
+
+	held sync.Mutex       // guards w.Held and kept
+	kept map[string]int64 // sizes by digest of files that are in the state already
 }
 
 func (p *planner) run(ctx context.Context, s survey) error {
 	byName := func(a, b candidate) int { return cmp.Compare(a.name, b.name) }
 	slices.SortFunc(s.candidates, byName)
 	slices.SortFunc(s.lost, byName)
-	p.sweep = s.sweep
 	failed := 0
 	// Few at a time: their pages are in memory until they are written down.
 	for chunk := range slices.Chunk(s.candidates, max(2*p.e.cfg.Workers, 16)) {
@@ -86,10 +97,11 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		}
 		failed += n
 	}
+	p.failed = failed
 	if s.direct && failed > 0 && failed == s.selected {
 		return p.first
 	}
-	if failed > 0 {
+	if failed > 0 || s.incomplete {
 		s.state.ETag, s.state.LastModified = "", "" // the next plan reads the root again and finds them
 	}
 	for _, c := range s.lost {
@@ -118,7 +130,9 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err er
 	g.SetLimit(max(p.e.cfg.Workers, 1))
 	for i, c := range cs {
 		g.Go(func() error {
-			changes[i], errs[i] = p.e.ask(ctx, c)
+			if changes[i] = c.ready; c.ready == nil {
+				changes[i], errs[i] = p.e.ask(ctx, c)
+			}
 			return nil
 		})
 	}
@@ -144,6 +158,20 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err er
 		}
 	}
 	return failed, nil
+}
+
+// learned writes down what requirements led to. The root page that changed
+// nothing needs no reading again; one that did is noted by the commit.
+func (p *planner) learned(s survey) error {
+	if !p.e.cfg.requires() {
+		return nil
+	}
+	m := s.memo
+	m.Base, m.Root = s.base, nil
+	if !p.w.Info().Changed && p.failed == 0 && !s.incomplete {
+		m.Root = &s.state
+	}
+	return remember(p.t, m)
 }
 
 func (p *planner) note(unit string, err error) {
@@ -212,8 +240,12 @@ func (p *planner) files(c *change, had map[string]manifest.Entry) error {
 			return err
 		}
 		if !there {
+			size, kept := p.kept[f.SHA256]
+			if kept {
+				f.Size = size
+			}
 			items = append(items, tree.Item{Path: object, Size: f.Size, SHA256: f.SHA256, Source: f.URL, Unit: c.Name,
-				Metadata: strings.HasSuffix(f.Filename, ".whl")})
+				Metadata: strings.HasSuffix(f.Filename, ".whl"), Kept: kept})
 		}
 		keep = append(keep, f)
 	}

@@ -22,6 +22,7 @@ import (
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/requirements"
 	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/tree"
 )
@@ -32,8 +33,16 @@ type Config struct {
 	Projects   []string // normalised names and globs
 	Exclude    []string // the same
 	KeepLatest int      // newest versions per project, 0 for all
-	Workers    int      // project pages at once
-	Now        func() time.Time
+	// Requirements are paths of requirement and constraint files, Wheels state
+	// directories of wheels mirrors: what they ask for is mirrored, with what that
+	// needs to run and to be built, in the versions that meet it.
+	Requirements []string
+	Wheels       []string
+	// Environments are those of the platforms that markers are judged by; with
+	// none, every marker may hold.
+	Environments []requirements.Environment
+	Workers      int // project pages at once
+	Now          func() time.Time
 }
 
 // Engine plans and settles PyPI mirrors.
@@ -72,6 +81,7 @@ type rowNote struct {
 	ETag  string             `json:"e,omitempty"`
 	State simpleindex.Status `json:"s,omitempty"` // if not active
 	Retry bool               `json:"r,omitempty"` // a file is missing: ask again
+	Pick  string             `json:"p,omitempty"` // fingerprint of the page, if requirements chose its files
 }
 
 func (n rowNote) String() string {

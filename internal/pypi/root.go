@@ -28,6 +28,12 @@ type candidate struct {
 	row     manifest.Entry
 	known   bool // row is set
 	force   bool // ask unconditionally
+
+	// Of projects whose files requirements choose:
+	whole bool    // every version counts, and every answer
+	etag  string  // validator of the page that was read last
+	seen  int64   // serial of that page
+	ready *change // the answer, if it is known already
 }
 
 // survey is what the root page, or the lack of need for one, tells.
@@ -36,31 +42,45 @@ type survey struct {
 	candidates []candidate
 	lost       []candidate // mirrored, but no longer selected by the spec
 	selected   int
-	direct     bool // the named projects are asked without the root page
+	base       int64 // the generation that is planned from
+	direct     bool  // the named projects are asked without the root page
 	sweep      sweep
+
+	known      map[string]manifest.Entry // rows of what is mirrored
+	moved      map[string]int64          // serials of known projects that requirements may want and that look changed
+	display    map[string]string         // their names
+	memo       memo
+	incomplete bool
 }
 
 // survey lists the projects that may have changed.
-func (e *Engine) survey(ctx context.Context, t *tree.Tree, old state, rows *manifest.Manifest) (survey, error) {
-	s := survey{state: old}
+func (e *Engine) survey(ctx context.Context, t *tree.Tree, old state, rows *manifest.Manifest, base int64) (survey, error) {
+	s := survey{state: old, base: base}
 	s.state.Config, s.state.Selection = e.cfg.fingerprint(), e.cfg.selection()
 	known := map[string]manifest.Entry{}
+	s.known, s.moved, s.display = known, map[string]int64{}, map[string]string{}
 	for row, err := range rows.All() {
 		if err != nil {
 			return s, err
 		}
 		known[row.Path] = row
 	}
-	if names, ok := e.cfg.listed(); ok && len(names) <= maxListed {
+	if e.cfg.requires() {
+		var err error
+		if s.memo, err = e.recall(t); err != nil {
+			return s, err
+		}
+	}
+	if names, ok := e.cfg.listed(); ok && len(names) <= maxListed && !e.cfg.requires() {
 		s.direct = true
 		for _, name := range names {
-			s.add(known, candidate{name: name, display: name, force: old.Config != s.state.Config})
+			s.add(known, candidate{name: name, display: name, force: old.Config != s.state.Config || readNote(known[name]).Pick != ""})
 		}
 	} else if err := e.root(ctx, t, &s, old, known); err != nil {
 		return s, err
 	}
 	for name, row := range known {
-		if !e.cfg.wants(name) {
+		if !e.cfg.wants(name) && !e.cfg.requires() {
 			s.lost = append(s.lost, candidate{name: name, row: row, known: true})
 		}
 	}
@@ -82,6 +102,10 @@ func (e *Engine) root(ctx context.Context, t *tree.Tree, s *survey, old state, k
 	req := fetch.Request{Path: "simple/", Index: true, Max: maxRoot, Header: accept()}
 	if !force && old.Selection == s.state.Selection {
 		req.ETag, req.LastModified = old.ETag, old.LastModified
+		if r := s.memo.Root; r != nil && s.memo.Base == s.base && r.Config == s.state.Config && r.Selection == s.state.Selection {
+			req.ETag, req.LastModified = r.ETag, r.LastModified
+			s.state.Serial = max(s.state.Serial, r.Serial)
+		}
 	}
 	data, res, err := e.get(ctx, req)
 	if err != nil {
@@ -94,6 +118,9 @@ func (e *Engine) root(ctx context.Context, t *tree.Tree, s *survey, old state, k
 	sweep := s.sweep.due
 	if res.NotModified {
 		for name, row := range known {
+			if !e.cfg.wants(name) && sweep[name] {
+				s.moved[name] = row.Size
+			}
 			if e.cfg.wants(name) && (sweep[name] || readNote(row).Retry) {
 				s.add(known, candidate{name: name, display: display(row), serial: row.Size, force: readNote(row).Retry})
 			}
@@ -116,22 +143,33 @@ func (e *Engine) compare(s *survey, data []byte, res fetch.Result, known map[str
 		}
 		listed++
 		name := simpleindex.Normalize(p.Name)
-		if !e.cfg.wants(name) || seen[name] {
+		if seen[name] {
+			continue
+		}
+		row, ok := known[name]
+		if !e.cfg.wants(name) {
+			if ok || s.memo.Projects[name] != nil {
+				seen[name] = true
+				s.look(name, p, sweep[name])
+			}
 			continue
 		}
 		seen[name] = true
-		row, ok := known[name]
 		retry := ok && readNote(row).Retry
-		if ok && p.LastSerial > 0 && row.Size == p.LastSerial && !force && !retry && !sweep[name] {
+		if ok && p.LastSerial > 0 && row.Size == p.LastSerial && !force && !retry && !sweep[name] && readNote(row).Pick == "" {
 			s.selected++
 			continue
 		}
-		s.add(known, candidate{name: name, display: p.Name, serial: p.LastSerial, force: force || retry})
+		s.add(known, candidate{name: name, display: p.Name, serial: p.LastSerial, force: force || retry || readNote(row).Pick != ""})
 	}
 	missing := 0
 	for name, row := range known {
-		if e.cfg.wants(name) && !seen[name] && (readNote(row).State != simpleindex.Quarantined || sweep[name]) {
+		if !seen[name] && (readNote(row).State != simpleindex.Quarantined || sweep[name]) && (e.cfg.wants(name) || e.cfg.requires()) {
 			missing++
+			if !e.cfg.wants(name) {
+				s.moved[name] = 0
+				continue
+			}
 			s.add(known, candidate{name: name, display: display(row)})
 		}
 	}
@@ -146,6 +184,17 @@ func (e *Engine) compare(s *survey, data []byte, res fetch.Result, known map[str
 	}
 	s.state.ETag, s.state.LastModified, s.state.Serial = res.ETag, res.LastModified, max(serial, s.state.Serial)
 	return nil
+}
+
+// look notes whether a project that only requirements may want has changed.
+func (s *survey) look(name string, p simpleindex.RootProject, due bool) {
+	last := s.known[name].Size
+	if k := s.memo.Projects[name]; k != nil {
+		last = max(last, k.Serial)
+	}
+	if due || p.LastSerial == 0 || p.LastSerial != last {
+		s.moved[name], s.display[name] = p.LastSerial, p.Name
+	}
 }
 
 func display(row manifest.Entry) string {

@@ -1,0 +1,133 @@
+package sdist_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/sdist"
+)
+
+func targz(t testing.TB, members ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for i := 0; i < len(members); i += 2 {
+		err := w.WriteHeader(&tar.Header{Name: members[i], Mode: 0o644, Size: int64(len(members[i+1])), Typeflag: tar.TypeReg})
+		if err == nil {
+			_, err = w.Write([]byte(members[i+1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zipped(t testing.TB, members ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(members); i += 2 {
+		w, err := z.Create(members[i])
+		if err == nil {
+			_, err = w.Write([]byte(members[i+1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func read(t testing.TB, name string, data []byte) (sdist.Needs, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return sdist.Read(f, name)
+}
+
+func TestNeeds(t *testing.T) {
+	const info = "Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b>=1\nRequires-Dist: c; extra == 'x'\n\nbody\n"
+	const project = "[build-system]\nrequires = [\"pbr>=6\", \"setuptools\"]\n"
+	legacy := []string{"setuptools>=40.8.0", "wheel"}
+	run := []string{"b>=1", "c; extra == 'x'"}
+	for _, c := range []struct {
+		name, file string
+		data       []byte
+		want       sdist.Needs
+	}{
+		{"both", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run}},
+		{"as zip", "a-1.zip", zipped(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run}},
+		{"no build-system", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[tool.x]\n", "a-1/PKG-INFO", info), sdist.Needs{Build: legacy, Run: run}},
+		{"a build without needs", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[build-system]\nrequires = []\n"), sdist.Needs{Build: []string{}}},
+		{"setup.py alone", "a-1.tar.gz", targz(t, "a-1/setup.py", "x"), sdist.Needs{Build: legacy}},
+		{"requires.txt of old", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", "Name: a\nVersion: 1\n",
+			"a-1/a.egg-info/requires.txt", "b>=1\n\n[:python_version < \"3\"]\nc\n[x]\nd\n[y:os_name == \"nt\"]\ne\n"),
+			sdist.Needs{Build: legacy, Run: []string{"b>=1", `c ; python_version < "3"`, `d ; extra == "x"`, `e ; (os_name == "nt") and extra == "y"`}}},
+		{"files further down", "a-1.tar.gz", targz(t, "a-1/tests/pyproject.toml", project, "a-1/tests/PKG-INFO", info, "pyproject.toml", project), sdist.Needs{Build: legacy}},
+	} {
+		got, err := read(t, c.file, c.data)
+		if err != nil {
+			t.Error(c.name, err)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+}
+
+func TestWhatIsNoSourceDistribution(t *testing.T) {
+	good := targz(t, "a-1/PKG-INFO", "Name: a\nVersion: 1\n")
+	for _, c := range []struct {
+		name, file string
+		data       []byte
+		kind       fault.Kind
+	}{
+		{"not gzip", "a-1.tar.gz", []byte("<html>"), fault.Malformed},
+		{"cut short", "a-1.tar.gz", good[:len(good)/2], fault.Malformed},
+		{"not zip", "a-1.zip", good, fault.Malformed},
+		{"other form", "a-1.tar.xz", good, fault.Malformed},
+		{"no TOML", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "["), fault.Malformed},
+		{"large metadata", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", string(make([]byte, 5<<20))), fault.Hostile},
+		{"large metadata in a zip", "a-1.zip", zipped(t, "a-1/PKG-INFO", string(make([]byte, 5<<20))), fault.Hostile},
+	} {
+		if _, err := read(t, c.file, c.data); fault.KindOf(err) != c.kind {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add(targz(f, "a-1/PKG-INFO", "Name: a\nVersion: 1\n", "a-1/pyproject.toml", "[build-system]\nrequires=['x']"), true)
+	f.Add(zipped(f, "a-1/PKG-INFO", "Name: a\nVersion: 1\n", "a-1/x.egg-info/requires.txt", "[a:b]\nc"), false)
+	f.Fuzz(func(t *testing.T, data []byte, tarball bool) {
+		name := "a-1.zip"
+		if tarball {
+			name = "a-1.tar.gz"
+		}
+		_, _ = read(t, name, data)
+	})
+}
