@@ -15,11 +15,19 @@ import (
 
 // dial connects as Temporal's own tools do: TEMPORAL_* variables and profiles.
 func dial(ctx context.Context) (client.Client, error) {
-	o, err := envconfig.LoadDefaultClientOptions()
+	o, err := temporalOptions()
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Config, Op: "temporal: read configuration", Err: err, Advice: "check the TEMPORAL_* variables and the profile"}
+		return nil, err
 	}
 	return dialTo(ctx, o)
+}
+
+func temporalOptions() (client.Options, error) {
+	o, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return o, &fault.Error{Kind: fault.Config, Op: "temporal: read configuration", Err: err, Advice: "check the TEMPORAL_* variables and the profile"}
+	}
+	return o, nil
 }
 
 func dialTo(ctx context.Context, o client.Options) (client.Client, error) {
@@ -28,14 +36,18 @@ func dialTo(ctx context.Context, o client.Options) (client.Client, error) {
 	defer cancel()
 	c, err := client.DialContext(ctx, o)
 	if err != nil {
-		address := o.HostPort
-		if address == "" {
-			address = client.DefaultHostPort
-		}
-		return nil, &fault.Error{Kind: fault.Unavailable, Op: "temporal: connect to", Subject: address, Err: err,
-			Advice: "set TEMPORAL_ADDRESS, or use starter up for an embedded server"}
+		return nil, unreachable(o, err)
 	}
 	return c, nil
+}
+
+func unreachable(o client.Options, err error) error {
+	address := o.HostPort
+	if address == "" {
+		address = client.DefaultHostPort
+	}
+	return &fault.Error{Kind: fault.Unavailable, Op: "temporal: connect to", Subject: address, Err: err,
+		Advice: "set TEMPORAL_ADDRESS, or use starter up for an embedded server"}
 }
 
 func namespace() string {

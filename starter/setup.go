@@ -9,12 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"mirrorcycle/internal/afsadmin"
 	"mirrorcycle/internal/fault"
@@ -27,6 +31,7 @@ import (
 
 func setupCmd(g *globals) *cobra.Command {
 	var offline, volumes bool
+	var retention time.Duration
 	c := &cobra.Command{
 		Use:   "setup [FILE]",
 		Short: "Give trees and regions their identity and register search attributes; safe to repeat",
@@ -50,7 +55,7 @@ judged by what the volume location database says afterwards. The exit status is
 				err = setup(c.OutOrStdout(), spec)
 			}
 			if err == nil && !offline {
-				err = setupTemporal(c.Context())
+				err = setupTemporal(c.Context(), retention)
 			}
 			if err == nil && volumes && len(left) > 0 {
 				err = status(exitPartly)
@@ -59,17 +64,48 @@ judged by what the volume location database says afterwards. The exit status is
 		},
 	}
 	c.Flags().BoolVar(&offline, "offline", false, "only the storage, not Temporal")
+	c.Flags().DurationVar(&retention, "namespace-retention", 0, "make Temporal's namespace if it is missing, with closed runs kept for so long, such as 720h")
 	c.Flags().BoolVar(&volumes, "volumes", false, "make what the AFS cell lacks")
 	return c
 }
 
-func setupTemporal(ctx context.Context) error {
+func setupTemporal(ctx context.Context, retention time.Duration) error {
+	if retention > 0 {
+		if err := makeNamespace(ctx, retention); err != nil {
+			return err
+		}
+	}
 	t, err := dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	return registerAttributes(ctx, t, namespace())
+	// Caches of a cluster learn of a new namespace within seconds.
+	return backoff.Retry(func() error {
+		err := registerAttributes(ctx, t, namespace())
+		if missing := new(serviceerror.NamespaceNotFound); err != nil && (retention == 0 || !errors.As(err, &missing)) {
+			err = backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(time.Minute)), ctx))
+}
+
+func makeNamespace(ctx context.Context, retention time.Duration) error {
+	o, err := temporalOptions()
+	if err != nil {
+		return err
+	}
+	c, err := client.NewNamespaceClient(o)
+	if err != nil {
+		return unreachable(o, err)
+	}
+	defer c.Close()
+	err = c.Register(ctx, &workflowservice.RegisterNamespaceRequest{Namespace: namespace(), WorkflowExecutionRetentionPeriod: durationpb.New(retention),
+		Description: "package mirrors"})
+	if there := new(serviceerror.NamespaceAlreadyExists); err != nil && !errors.As(err, &there) {
+		return unreachable(o, err)
+	}
+	return nil
 }
 
 // setupCell says what the cell lacks, or makes it, and returns what is left.
@@ -104,7 +140,7 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 		if err := unmounted[m.Name]; err != nil {
 			continue // made here, the directory would be in the volume above
 		}
-		id, err := tree.Setup(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name)}, m.Name)
+		id, err := tree.Setup(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name), Parts: m.Volumes}, m.Name)
 		if err != nil {
 			return err
 		}

@@ -1,11 +1,12 @@
 package afs_test
 
 import (
-	"context"
+	"bufio"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,25 @@ func TestUnnamedSiteCounts(t *testing.T) {
 	}
 }
 
+// interrupted releases the volume as somebody's cron job would that is killed once the clone is made.
+func (r *rig) interrupted(t *testing.T) {
+	t.Helper()
+	cmd := r.cell.Command(t.Context(), afslab.DB, "vos", "release", r.volume.Name, "-localauth", "-verbose")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "on cloned volume") {
+			_ = r.cell.Signal(cmd, 9) // or it has ended by itself
+		}
+	}
+	_ = cmd.Wait()
+}
+
 // TestInterruptedRelease: a plain repetition of an interrupted release
 // publishes the old clone and exits with 0; that must never count.
 func TestInterruptedRelease(t *testing.T) {
@@ -229,19 +249,13 @@ func TestInterruptedRelease(t *testing.T) {
 	r := newRig(t, afslab.Options{RWBeside: true})
 	end := r.customers(t)
 	r.released(t, r.generation(t, "a"))
-	r.generation(t, "big1", "big2", "big3")
-	// As somebody's cron job would do it: killed once the clone is made.
-	ctx, cancel := context.WithCancel(t.Context())
-	cmd := r.cell.Command(ctx, afslab.DB, "vos", "release", r.volume.Name, "-localauth", "-verbose")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for i := 0; !strings.Contains(r.entry(t), "LOCKED"); i++ {
+		if i == 20 {
+			t.Fatal("no release was met half way")
+		}
+		r.generation(t, "big1"+strconv.Itoa(i), "big2", "big3")
+		r.interrupted(t)
 	}
-	until(t, "the release has begun", func() bool { return strings.Contains(r.entry(t), "New release") })
-	if err := r.cell.Signal(cmd, 9); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	cancel()
 	n := r.generation(t, "c")
 	_, err := r.publish(t, r.options(t))
 	if !errors.Is(err, fault.Conflict) {
