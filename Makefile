@@ -41,8 +41,19 @@ run-afs: build ## mirror a demo upstream through an OpenAFS cell (root), with a 
 	@go build -o bin/ ./deploy/afs-cell/forward
 	@deploy/afs-cell/run bin $(DATA)
 
+prodlike: build bin/temporal-server ## the production services (PostgreSQL, Temporal, three workers, nginx, Prometheus) as plain processes
+	@test/prepare deploy
+	@deploy/prodlike/run bin $(DATA)/prodlike
+
+# Temporal's own programs, from the pinned module.
+bin/temporal-server: devserver/go.mod
+	@cd devserver && for p in temporal-sql-tool=go.temporal.io/server/cmd/tools/sql temporal-ui=github.com/temporalio/ui-server/v2/cmd/server \
+		temporal-server=go.temporal.io/server/cmd/server; do \
+		go build -trimpath -ldflags '-s -w' -o ../bin/$${p%%=*} $${p#*=}; \
+	done
+
 clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test check bench build afs-cell run-afs clean
+.PHONY: help run test check bench build afs-cell run-afs prodlike clean
