@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -31,6 +32,8 @@ import (
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
+
+var record = flag.String("record", "", "write histories named after this version into workflows/testdata")
 
 // The environment of a build worker that is a process of its own.
 const workerEnv, dirEnv = "MIRRORCYCLE_TEST_ROLES", "MIRRORCYCLE_TEST_BUILDER"
@@ -259,6 +262,9 @@ func TestCyclesBuildWhatIsWanted(t *testing.T) {
 	same := []string{"pure-a===1.0", "pure-c===1.0", "pure-d===1.0", "pure-e===1.0"}
 	m.want(append(slices.Clip(same), "pure-b===1.0", "native===1.0", "broken===1.0", "there===1.0", "missing===1.0")...)
 	r := m.Cycle()
+	histories := lab.Recording{Client: m.Client, Version: *record, Dir: filepath.Dir(m.Dir)}
+	histories.Save(t, "cycle-first", m.CycleID())
+	histories.Save(t, "wheels", workflows.WheelsID(m.tree("wheels"), m.platforms()[0]))
 	if r.Mirrors[0].Outcome != workflows.Done || r.Mirrors[1].Outcome != workflows.Done {
 		t.Fatalf("%+v", r)
 	}

@@ -1,0 +1,148 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/mock"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/mirrorspec"
+	"mirrorcycle/workflows"
+)
+
+// wheelBench is a platform of which the activities know what is left to build.
+type wheelBench struct {
+	*world
+	left, waiting int
+}
+
+func newWheelBench(t *testing.T, left int) *wheelBench {
+	b := &wheelBench{world: newWorld(t), left: left}
+	b.env.RegisterActivity(&activities.Wheels{})
+	b.env.OnActivity("WheelPlan", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.WheelPlanInput) (activities.WheelPlanned, error) {
+		if in.Alone && b.waiting > 0 {
+			b.left, b.waiting = b.waiting, 0
+		}
+		return activities.WheelPlanned{Digest: "d", Builds: b.left, Waiting: b.waiting}, nil
+	}).Maybe()
+	return b
+}
+
+func (b *wheelBench) described() {
+	b.env.OnActivity("Describe", mock.Anything, mock.Anything).Return(activities.Facts{Python: "3.11"}, nil)
+}
+
+// ingested lets every delivery become a state, and the plan shrink.
+func (b *wheelBench) ingested() {
+	b.env.OnActivity("Ingest", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.IngestInput) (activities.Ingested, error) {
+		b.left--
+		return activities.Ingested{Class: in.Delivered.Class}, nil
+	})
+}
+
+func wheelsInput() workflows.WheelsInput {
+	t := target()
+	t.Mirror.Kind, t.Mirror.Index, t.Mirror.Builds, t.Mirror.BuildTimeout = mirrorspec.Wheels, "pypi", 3, mirrorspec.Duration(time.Minute)
+	return workflows.WheelsInput{Target: t, Tree: "m-1", Platform: mirrorspec.Platform{Name: "d12", Python: "3.11"}}
+}
+
+func (b *wheelBench) run(t *testing.T) workflows.WheelsResult {
+	t.Helper()
+	b.env.ExecuteWorkflow("Wheels", wheelsInput())
+	var out workflows.WheelsResult
+	if err := b.env.GetWorkflowResult(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestWheels(t *testing.T) {
+	delivered := func(class string) func(context.Context, activities.BuildInput) (activities.Delivered, error) {
+		return func(_ context.Context, in activities.BuildInput) (activities.Delivered, error) {
+			return activities.Delivered{Attempt: fmt.Sprint(in.Job), Class: class}, nil
+		}
+	}
+	cases := map[string]struct {
+		left  int
+		setup func(*wheelBench)
+		want  workflows.WheelsResult
+	}{
+		"nothing to build": {setup: func(b *wheelBench) { b.described() }, want: workflows.WheelsResult{Outcome: workflows.Unchanged}},
+		"all that is due": {left: 7, setup: func(b *wheelBench) {
+			b.described()
+			b.ingested()
+			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(delivered("")).Times(7)
+		}, want: workflows.WheelsResult{Outcome: workflows.Done, Built: 7}},
+		"failures are counted, and delay nothing": {left: 4, setup: func(b *wheelBench) {
+			b.described()
+			b.ingested()
+			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(delivered("compiler")).Times(4)
+		}, want: workflows.WheelsResult{Outcome: workflows.Partial, Failed: 4}},
+		"a build that takes its worker along": {left: 1, setup: func(b *wheelBench) {
+			b.described()
+			b.ingested()
+			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(activities.Delivered{}, temporal.NewHeartbeatTimeoutError())
+		}, want: workflows.WheelsResult{Outcome: workflows.Partial, Failed: 1}},
+		"nobody who builds": {left: 3, setup: func(b *wheelBench) {
+			b.described()
+			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(activities.Delivered{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil))
+		}, want: workflows.WheelsResult{Outcome: workflows.Failed, FaultKind: "unavailable"}},
+		"no root": {left: 3, setup: func(b *wheelBench) {
+			b.env.OnActivity("Describe", mock.Anything, mock.Anything).Return(activities.Facts{}, refused("config"))
+		}, want: workflows.WheelsResult{Outcome: workflows.Failed, FaultKind: "config"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := newWheelBench(t, c.left)
+			c.setup(b)
+			got := b.run(t)
+			got.Error = ""
+			c.want.Platform = "d12"
+			if c.want.Outcome == workflows.Failed {
+				got.Builds = 0
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWaitsForAnotherPlatform has nothing but pins that another platform builds
+// first: when that comes to nothing, the platform builds them itself.
+func TestWaitsForAnotherPlatform(t *testing.T) {
+	b := newWheelBench(t, 0)
+	b.waiting = 2
+	b.described()
+	b.ingested()
+	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(activities.Delivered{}, nil).Times(2)
+	start := b.env.Now()
+	got := b.run(t)
+	if got.Built != 2 || got.Outcome != workflows.Done {
+		t.Errorf("%+v", got)
+	}
+	if waited := b.env.Now().Sub(start); waited < 4*time.Minute || waited > 6*time.Minute {
+		t.Errorf("waited %s", waited)
+	}
+}
+
+// TestGoesOnInANewRun has more builds than one run's history should hold.
+func TestGoesOnInANewRun(t *testing.T) {
+	b := newWheelBench(t, 700)
+	b.described()
+	b.ingested()
+	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(activities.Delivered{}, nil).Times(500)
+	b.env.ExecuteWorkflow("Wheels", wheelsInput())
+	var again *workflow.ContinueAsNewError
+	if err := b.env.GetWorkflowError(); !errors.As(err, &again) || b.left != 200 {
+		t.Errorf("%v with %d left", err, b.left)
+	}
+}
