@@ -454,8 +454,7 @@ func (s *Sync) engine(target Target) (Engine, error) {
 		return apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
 			Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace, ByHash: m.ByHash}, client), nil
 	case mirrorspec.PyPI:
-		return pypi.New(pypi.Config{Upstreams: m.Upstream, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest,
-			Workers: target.Limits.Downloads}, client), nil
+		return pypi.New(pypiConfig(target), client), nil
 	case mirrorspec.Wheels:
 		return wheelsEngine(target)
 	}

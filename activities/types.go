@@ -24,6 +24,9 @@ type Target struct {
 	// Referring are, of such a one, the mirrors whose pages name its files.
 	Index     *mirrorspec.Mirror `json:"index,omitempty"`
 	Referring []string           `json:"referring,omitempty"`
+	// Platforms are, of a PyPI mirror with requirements, those of all wheels
+	// mirrors of the spec: what its markers are judged by.
+	Platforms []mirrorspec.Platform `json:"platforms,omitempty"`
 }
 
 // Identified says which tree a mirror has, or why none can be used.

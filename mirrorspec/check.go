@@ -17,9 +17,14 @@ func (r *reader) check(s *Spec) {
 		at := fmt.Sprintf("mirror[%d]", i)
 		r.checkUnique(at+".platforms", len(m.Platforms), func(j int) string { return m.Platforms[j].Name })
 		r.checkRegions(at, s, m)
+	}
+	for i := range s.Mirrors { // with the regions of all of them filled in
+		m := &s.Mirrors[i]
+		at := fmt.Sprintf("mirror[%d]", i)
 		r.checkGrace(at, s, m)
 		r.checkReferences(at, s, m)
 	}
+	r.checkCircles(s)
 	r.checkAFS(s)
 	r.checkPull(s)
 	r.checkDirs(s)

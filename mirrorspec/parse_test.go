@@ -366,3 +366,12 @@ url = "http://mirror.iad.example.org/"
 		t.Errorf("tree %s, state %s", tree, state)
 	}
 }
+
+// TestCircles: each is told once, where it begins in the spec; what only looks like one passes.
+func TestCircles(t *testing.T) {
+	_, err := mirrorspec.Load(filepath.Join("testdata", "circles.toml"))
+	if err == nil {
+		t.Fatal("want faults")
+	}
+	golden(t, "circles.txt", []byte(err.Error()+"\n"))
+}

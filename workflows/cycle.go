@@ -123,6 +123,9 @@ func Targets(spec mirrorspec.Spec, only []string) []activities.Target {
 				if other.Index == m.Name {
 					t.Referring = append(t.Referring, other.Name)
 				}
+				if m.Kind == mirrorspec.PyPI && len(m.Requirements) > 0 {
+					t.Platforms = append(t.Platforms, other.Platforms...)
+				}
 			}
 			out = append(out, t)
 		}
