@@ -220,7 +220,7 @@ func or(s, def string) string {
 func (h *House) setup() {
 	h.tb.Helper()
 	for _, m := range h.Spec.Mirrors {
-		if _, err := tree.Setup(tree.Config{Dir: h.Spec.TreeDir(m.Name), State: h.Spec.StateDir(m.Name)}, m.Name); err != nil {
+		if _, err := tree.Setup(tree.Config{Dir: h.Spec.TreeDir(m.Name), State: h.Spec.StateDir(m.Name), Parts: m.Volumes}, m.Name); err != nil {
 			h.tb.Fatal(err)
 		}
 	}
