@@ -129,3 +129,16 @@ func referred(ctx context.Context, t *tree.Tree, target Target) (free func(gen i
 		return true
 	}, done, nil
 }
+
+// tendWheels removes what a wheels mirror keeps for pins that nobody wants any more.
+func tendWheels(t Target) error {
+	if t.Mirror.Kind != mirrorspec.Wheels {
+		return nil
+	}
+	platforms, err := states(t).Platforms(platformNames(t), wanted(t))
+	if err != nil {
+		return err
+	}
+	_, err = states(t).Tend(platforms)
+	return err
+}

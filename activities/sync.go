@@ -355,6 +355,9 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		if err := tendTree(ctx, t, in, now, &out); err != nil {
 			return err
 		}
+		if err := tendWheels(in.Target); err != nil {
+			return err
+		}
 		drops, err := t.Drops()
 		out.Waiting = len(drops)
 		if err := errors.Join(err, t.TendPlans(ctx, now, max(keep, planWait), in.Plan)); err != nil {

@@ -13,6 +13,7 @@
 //	builds/<platform>.json       what the platform is; see Facts
 //	builds/<platform>.plan/<digest>   lists of builds
 //	built/<digest>  logs/<digest>     own wheels and logs of builds
+//	unwanted.json                since when nobody wants a wheel or a log
 //	inbox/<platform>/<attempt>/       what a build worker hands over
 package wheels
 

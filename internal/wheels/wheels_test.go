@@ -355,3 +355,37 @@ func TestRowsAsJSON(t *testing.T) {
 		}
 	}
 }
+
+// TestUnwantedWheelsGo lets go of a pin: its wheel stays for 30 days, in case it comes back.
+func TestUnwantedWheelsGo(t *testing.T) {
+	b := newBench(t)
+	b.now = time.Now()
+	b.add("a", "a-1.tar.gz")
+	b.add("b", "b-1.tar.gz")
+	b.publish()
+	b.wanted["d12"] = pins("a===1", "b===1")
+	b.build("d12", compiled("cp311-cp311-linux_x86_64"))
+	kept := func(when string, want int) {
+		t.Helper()
+		if _, err := b.store.Tend(b.platforms()); err != nil {
+			t.Fatal(err)
+		}
+		built, _ := filepath.Glob(filepath.Join(b.Dir, "state/built/*"))
+		logs, _ := filepath.Glob(filepath.Join(b.Dir, "state/logs/*"))
+		if len(built) != want || len(logs) != want {
+			t.Errorf("%s: %d wheels and %d logs, want %d", when, len(built), len(logs), want)
+		}
+	}
+	kept("at first", 2)
+	b.now = b.now.Add(60 * 24 * time.Hour)
+	kept("wanted for long", 2)
+	b.wanted["d12"] = pins("a===1")
+	kept("no longer wanted", 2)
+	b.now = b.now.Add(29 * 24 * time.Hour)
+	kept("not wanted for 29 days", 2)
+	b.now = b.now.Add(2 * 24 * time.Hour)
+	kept("not wanted for 31 days", 1)
+	if got := states(b.survey("d12", true)); got != "a===1 built" {
+		t.Error(got)
+	}
+}

@@ -136,7 +136,10 @@ func TestRealSources(t *testing.T) {
 	}
 	m.want(pins...)
 	began := time.Now()
-	r := m.Cycle()
+	var r workflows.CycleResult
+	if err := m.Start().Get(t.Context(), &r); err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("a cycle of %s: %+v", time.Since(began).Round(time.Second), r.Mirrors[1].Wheels)
 	if r.Mirrors[1].Outcome != workflows.Done {
 		t.Fatalf("%+v", r.Mirrors[1])
@@ -163,7 +166,7 @@ kind = "wheels"
 index = "pypi"
 file = %q
 constraints = %q
-build-timeout = "3m"
+build-timeout = "2m"
 build-memory = "1GB"
 builds = 2
 platforms = [{ name = "debian-12-%s", root = %q, python = "3.11" }, { name = "debian-13-%s", root = %q, python = "3.13" }]
