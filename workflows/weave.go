@@ -59,15 +59,10 @@ func (c *cycle) isWheels(name string) bool {
 func (c *cycle) wheels(ctx workflow.Context, i int, t activities.Target, tree string) {
 	r, err := require(ctx, SyncQueue(t.Storage.Name), activities.RequireInput{Target: t})
 	c.weave.required[t.Mirror.Name] = true
-	if err != nil {
-		c.fail(i, err)
-		c.weave.ended[t.Mirror.Name] = true
-		return
-	}
 	_ = workflow.Await(ctx, func() bool {
 		return c.weave.ended[t.Mirror.Index] || !slices.ContainsFunc(c.result.Mirrors, func(m MirrorResult) bool { return m.Mirror == t.Mirror.Index })
 	})
-	if !c.in.DryRun {
+	if !c.in.DryRun && err == nil {
 		c.build(ctx, i, t, tree)
 	}
 	built := c.result.Mirrors[i].Wheels
@@ -75,6 +70,9 @@ func (c *cycle) wheels(ctx workflow.Context, i int, t activities.Target, tree st
 	c.startThen(ctx, i, t, tree, func() {
 		m := &c.result.Mirrors[i]
 		m.Wheels, m.Stale = built, r.Stale
+		if err != nil && m.Error == "" {
+			c.fail(i, err)
+		}
 		done = true
 	})
 	_ = workflow.Await(ctx, func() bool { return done })
