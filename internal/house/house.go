@@ -6,7 +6,7 @@ package house
 var Floors = [][]string{
 	{"internal/fault", "internal/house"},
 	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread", "deploy/afs-cell/netns"},
-	{"internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles"},
+	{"internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles", "internal/hostconf"},
 	{"internal/backend", "internal/transfer", "internal/build", "internal/reqsource", "internal/sdist"},
 	{"internal/release/dir", "internal/release/afs"},
 	{"internal/apt", "internal/pypi", "internal/wheels", "internal/verify", "internal/release", "internal/afsadmin"},

@@ -1,0 +1,159 @@
+// Package hostconf reads which package sources a machine uses, and writes a spec that mirrors them.
+//
+// It reads apt's sources in both forms (sources.list(5)), pip.conf and uv.toml
+// of the system and of root, and nothing else: it asks no server.
+package hostconf
+
+import (
+	"cmp"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// Source is an entry of apt's sources.
+type Source struct {
+	URIs, Suites, Components, Architectures []string
+	SignedBy                                string // a path, or "" where it names none
+	Source                                  bool   // deb-src
+}
+
+// Found is what a machine uses.
+type Found struct {
+	Sources      []Source
+	Indexes      []string // of Python packages, in the order of preference
+	Architecture string   // as dpkg calls it
+	Keyrings     []string // that apt trusts for every source
+}
+
+// Read reads the configuration below root, which is "/" for this machine. What
+// cannot be read or understood is left out, as apt and pip do with most of it.
+func Read(root string) Found {
+	found := Found{Architecture: map[string]string{"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}[runtime.GOARCH]}
+	found.Architecture = cmp.Or(found.Architecture, runtime.GOARCH)
+	if data := read(root, "var/lib/dpkg/arch"); data != "" {
+		found.Architecture = strings.Fields(data + " ")[0]
+	}
+	for _, f := range files(root, "etc/apt/sources.list", "etc/apt/sources.list.d/*.list") {
+		found.Sources = append(found.Sources, ParseList(read(root, f))...)
+	}
+	for _, f := range files(root, "etc/apt/sources.list.d/*.sources") {
+		found.Sources = append(found.Sources, ParseDeb822(read(root, f))...)
+	}
+	for _, f := range files(root, "usr/share/keyrings/*-archive-keyring.gpg", "etc/apt/trusted.gpg.d/*.gpg", "etc/apt/trusted.gpg.d/*.asc") {
+		found.Keyrings = append(found.Keyrings, "/"+f)
+	}
+	for _, f := range files(root, "root/.config/uv/uv.toml", "etc/uv/uv.toml") {
+		found.Indexes = append(found.Indexes, ParseUV(read(root, f))...)
+	}
+	for _, f := range files(root, "root/.config/pip/pip.conf", "root/.pip/pip.conf", "etc/pip.conf") {
+		found.Indexes = append(found.Indexes, ParsePip(read(root, f))...)
+	}
+	return found
+}
+
+// files lists what matches below root, relative to it.
+func files(root string, patterns ...string) (out []string) {
+	for _, p := range patterns {
+		all, _ := filepath.Glob(filepath.Join(root, p))
+		for _, f := range all {
+			rel, _ := filepath.Rel(root, f)
+			out = append(out, rel)
+		}
+	}
+	return out
+}
+
+// maxFile is far above any configuration.
+const maxFile = 4 << 20
+
+func read(root, name string) string {
+	full := filepath.Join(root, name)
+	if info, err := os.Stat(full); err != nil || !info.Mode().IsRegular() || info.Size() > maxFile {
+		return ""
+	}
+	data, _ := os.ReadFile(full)
+	return string(data)
+}
+
+// clean returns a URL as a spec takes it: http or https, without credentials
+// and slash at its end; ok is false for any other.
+func clean(raw string) (out string, ok bool) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return "", false
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
+	return strings.TrimRight(u.String(), "/"), true
+}
+
+// group is all sources of one archive.
+type group struct {
+	Source
+	name string
+}
+
+// groups puts sources of one URI together and names them.
+func (f Found) groups() []group {
+	var out []group
+	taken := map[string]bool{"pypi": true}
+	for _, s := range f.Sources {
+		var uris []string
+		for _, u := range s.URIs {
+			if c, ok := clean(u); ok && !slices.Contains(uris, c) {
+				uris = append(uris, c)
+			}
+		}
+		if len(uris) == 0 || len(s.Suites) == 0 {
+			continue
+		}
+		i := slices.IndexFunc(out, func(g group) bool { return g.URIs[0] == uris[0] })
+		if i < 0 {
+			i = len(out)
+			out = append(out, group{name: name(uris[0], taken)})
+		}
+		g := &out[i]
+		g.URIs, g.Suites, g.Components = union(g.URIs, uris), union(g.Suites, s.Suites), union(g.Components, s.Components)
+		g.Architectures, g.SignedBy = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy)
+		g.Source.Source = g.Source.Source || s.Source
+	}
+	return out
+}
+
+func union(a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) {
+			a = append(a, s)
+		}
+	}
+	return a
+}
+
+// name makes a mirror's name of an archive's URL: its last directory, or its host.
+func name(raw string, taken map[string]bool) string {
+	u, _ := url.Parse(raw)
+	base := path.Base(u.Path)
+	if base == "." || base == "/" {
+		base, _, _ = strings.Cut(u.Hostname(), ".")
+	}
+	base = strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, base), "-")
+	base = cmp.Or(base[:min(len(base), 40)], "archive")
+	out := base
+	for n := 'b'; taken[out] && n <= 'z'; n++ {
+		out = base + "-" + string(n)
+	}
+	taken[out] = true
+	return out
+}
