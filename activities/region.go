@@ -11,6 +11,7 @@ import (
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/span"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheels"
 	"mirrorcycle/mirrorspec"
@@ -71,7 +72,11 @@ func (r *Regions) Publish(ctx context.Context, in RegionInput) (Outcome, error) 
 	if err != nil {
 		return Outcome{}, translate(err)
 	}
+	start := time.Now()
+	ctx, end := begin(ctx, "publish", in.Target.Mirror, span.Region.String(in.Region.Name))
 	outcomes, err := b.Publish(ctx, src)
+	end(err)
+	countPublished(ctx, in.Target.Mirror, start, outcomes...)
 	if err != nil || len(outcomes) == 0 {
 		return Outcome{Region: in.Region.Name}, translate(err)
 	}
@@ -94,7 +99,11 @@ func (r *Regions) PublishGroup(ctx context.Context, in GroupInput) ([]Outcome, e
 	}
 	v := volume(in.Target, in.Regions, in.Tree)
 	v.Holder, v.Crash, v.Unchecked = holder(ctx), r.Crash, skewed != nil
+	start := time.Now()
+	ctx, end := begin(ctx, "publish", in.Target.Mirror)
 	outcomes, err := release.Sites(v).Publish(ctx, src)
+	end(err)
+	countPublished(ctx, in.Target.Mirror, start, outcomes...)
 	return outcomes, translate(err)
 }
 
@@ -139,6 +148,8 @@ func (r *Regions) preceded(ctx context.Context, in GroupInput, src backend.Sourc
 func (r *Regions) Probe(ctx context.Context, in RegionInput) (Probed, error) {
 	ctx, _, stop := alive(ctx)
 	defer stop()
+	ctx, end := begin(ctx, "probe", in.Target.Mirror, span.Region.String(in.Region.Name))
+	defer end(nil)
 	wait := 50 * time.Millisecond
 	deadline := activity.GetInfo(ctx).Deadline.Add(-2 * time.Second)
 	for {
@@ -178,6 +189,9 @@ func (r *Regions) Reap(ctx context.Context, in RegionInput) (Reaped, error) {
 	if err != nil {
 		return Reaped{}, translate(err)
 	}
+	ctx, end := begin(ctx, "reap", in.Target.Mirror, span.Region.String(in.Region.Name))
 	out, err := b.Reap(ctx)
+	end(err)
+	countReaped(ctx, in.Target.Mirror, in.Region.Name, out.Reaped)
 	return out, translate(err)
 }

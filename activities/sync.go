@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.temporal.io/sdk/activity"
 
 	"mirrorcycle/internal/apt"
@@ -18,6 +19,7 @@ import (
 	"mirrorcycle/internal/pypi"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/afs"
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/transfer"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/verify"
@@ -34,6 +36,7 @@ type Sync struct {
 
 // config locates the tree of target; holder names the run in the lease.
 func (s *Sync) config(ctx context.Context, t Target) tree.Config {
+	telemetry.Watch(t.Storage.State)
 	info := activity.GetInfo(ctx)
 	host, _ := os.Hostname()
 	return tree.Config{
@@ -247,7 +250,7 @@ const maxNotes = 200
 // Fetch brings one shard of a plan into the tree.
 func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 	var out Fetched
-	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, beat *pulse) error {
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, beat *pulse) (err error) {
 		client, err := s.clients.of(in.Target)
 		if err != nil {
 			return err
@@ -262,6 +265,8 @@ func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 				return err
 			}
 		}
+		ctx, end := begin(ctx, "fetch", in.Target.Mirror, attribute.Int("mirrorcycle.shard", in.Shard))
+		defer func() { end(err) }()
 		results, err := transfer.Run(ctx, t, p, in.Shard, transfer.Options{Client: client, Upstreams: in.Target.Mirror.Upstream,
 			Workers: in.Target.Limits.Downloads, Progress: beat.progress})
 		for _, r := range results {
@@ -274,6 +279,7 @@ func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 				out.Failed++
 			}
 		}
+		countFetched(ctx, in.Target.Mirror, out)
 		return err
 	})
 	return out, err
@@ -307,11 +313,14 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 			return err
 		}
 		req.Plan, req.Above = in.Plan, in.Above
+		ctx, end := begin(ctx, "commit", in.Target.Mirror)
 		g, err := t.Commit(ctx, req)
+		end(err)
 		if err != nil {
 			return err
 		}
 		out.Number, out.Changes = g.Number, g.Changes
+		countCommitted(ctx, in.Target.Mirror, g.Changes)
 		if len(notes) == 0 {
 			return t.ForgetPlan(in.Plan)
 		}
@@ -352,7 +361,11 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 			return err
 		}
 		keep := time.Duration(in.Target.Storage.RollbackKeep)
-		if err := tendTree(ctx, t, in, now, &out); err != nil {
+		ctx, end := begin(ctx, "reap", in.Target.Mirror)
+		err = tendTree(ctx, t, in, now, &out)
+		end(err)
+		countReaped(ctx, in.Target.Mirror, "", out.Reaped)
+		if err != nil {
 			return err
 		}
 		if err := tendWheels(in.Target); err != nil {
@@ -369,6 +382,7 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		}
 		report, err := verify.Scrub(ctx, t, g, now)
 		out.Scrubbed, out.Problems = report.Hashed, report.Problems
+		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
 		return err
 	})
 	return out, err
@@ -454,10 +468,10 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	m := target.Mirror
 	switch m.Kind {
 	case mirrorspec.Apt:
-		return apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
-			Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace, ByHash: m.ByHash}, client), nil
+		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
+			Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace, ByHash: m.ByHash}, client), m}, nil
 	case mirrorspec.PyPI:
-		return pypi.New(pypiConfig(target), client), nil
+		return seen{pypi.New(pypiConfig(target), client), m}, nil
 	case mirrorspec.Wheels:
 		return wheelsEngine(target)
 	}

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/verify"
 	"mirrorcycle/mirrorspec"
@@ -25,9 +26,12 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 			return err
 		}
 		defer done()
+		ctx, end := begin(ctx, "verify", in.Target.Mirror)
+		defer func() { end(err) }()
 		report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Foreign: foreign,
 			Since: sealed, Full: in.Full, Deep: in.Deep, Progress: beat.progress})
 		out = Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed, Problems: report.Problems}
+		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
 		if err != nil || !report.OK() {
 			return err
 		}

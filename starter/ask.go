@@ -15,6 +15,7 @@ import (
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -53,12 +54,14 @@ func withSpec(c *cobra.Command, file string, f func(context.Context, client.Clie
 	if err != nil {
 		return err
 	}
-	t, err := dial(c.Context())
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	return f(c.Context(), t, spec)
+	return observed(c, func(ctx context.Context, tel *telemetry.Telemetry) error {
+		t, err := dial(ctx, tel)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		return f(ctx, t, spec)
+	})
 }
 
 // mirrorStatus is what status says of one mirror.

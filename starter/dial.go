@@ -6,20 +6,23 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	tlog "go.temporal.io/sdk/log"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/service"
+	"mirrorcycle/internal/telemetry"
 )
 
 // dial connects as Temporal's own tools do: TEMPORAL_* variables and profiles.
-func dial(ctx context.Context) (client.Client, error) {
+func dial(ctx context.Context, tel *telemetry.Telemetry) (client.Client, error) {
 	o, err := temporalOptions()
 	if err != nil {
 		return nil, err
 	}
-	return dialTo(ctx, o)
+	return dialTo(ctx, o, tel)
 }
 
 func temporalOptions() (client.Options, error) {
@@ -30,7 +33,10 @@ func temporalOptions() (client.Options, error) {
 	return o, nil
 }
 
-func dialTo(ctx context.Context, o client.Options) (client.Client, error) {
+func dialTo(ctx context.Context, o client.Options, tel *telemetry.Telemetry) (client.Client, error) {
+	if err := service.Observe(&o, tel); err != nil {
+		return nil, err
+	}
 	o.Logger = tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -63,4 +69,21 @@ func plural(n int64, one string) string {
 		return fmt.Sprintf("1 %s", one)
 	}
 	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// observed runs a command as the root of the trace of what it starts, if
+// OpenTelemetry's variables ask for one.
+func observed(c *cobra.Command, f func(context.Context, *telemetry.Telemetry) error) (err error) {
+	tel, err := telemetry.Start(c.Context(), telemetry.Options{Service: "mirrorcycle-starter"})
+	if err != nil {
+		return err
+	}
+	ctx, end := service.Step(c.Context(), c.CommandPath())
+	defer func() {
+		end(err)
+		if err := tel.Stop(ctx); err != nil {
+			fmt.Fprintln(c.ErrOrStderr(), "note: telemetry was not sent:", err)
+		}
+	}()
+	return f(ctx, tel)
 }

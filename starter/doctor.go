@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mirrorcycle/internal/doctor"
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -31,7 +32,7 @@ To see Temporal's clock, it starts a workflow that nobody runs, and terminates i
 			}
 			all := []doctor.Finding{{Check: "spec", Subject: specFile(args), Status: doctor.OK,
 				Found: fmt.Sprintf("%s and %s", plural(int64(len(spec.Mirrors)), "mirror"), plural(int64(len(spec.Regions)), "region"))}}
-			t, err := dial(c.Context())
+			t, err := dial(c.Context(), new(telemetry.Telemetry))
 			if err == nil {
 				defer t.Close()
 			}

@@ -20,6 +20,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -272,7 +273,7 @@ type scheduled struct {
 func scheduleListCmd(g *globals) *cobra.Command {
 	return &cobra.Command{Use: "list", Short: "List the schedules of cycles", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			t, err := dial(c.Context())
+			t, err := dial(c.Context(), new(telemetry.Telemetry))
 			if err != nil {
 				return err
 			}

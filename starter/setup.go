@@ -24,6 +24,7 @@ import (
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/site"
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
@@ -75,7 +76,7 @@ func setupTemporal(ctx context.Context, retention time.Duration) error {
 			return err
 		}
 	}
-	t, err := dial(ctx)
+	t, err := dial(ctx, new(telemetry.Telemetry))
 	if err != nil {
 		return err
 	}

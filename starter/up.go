@@ -18,6 +18,7 @@ import (
 	"mirrorcycle/internal/local"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/service"
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -27,6 +28,7 @@ type upOptions struct {
 	dir        string
 	step       time.Duration
 	json       bool
+	telemetry  *telemetry.Telemetry
 }
 
 func upCmd(g *globals) *cobra.Command {
@@ -41,7 +43,10 @@ is on disk is gone on from at the next up.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			o.json = g.json
-			return up(c.Context(), c.OutOrStdout(), args, o)
+			return observed(c, func(_ context.Context, tel *telemetry.Telemetry) error {
+				o.telemetry = tel
+				return up(c.Context(), c.OutOrStdout(), args, o) // each cycle has a trace of its own
+			})
 		},
 	}
 	c.Flags().BoolVar(&o.demo, "demo", false, "mirror a demo upstream on loopback")
@@ -86,7 +91,7 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	if err := setup(io.Discard, spec); err != nil {
 		return err
 	}
-	t, ui, dead, err := upTemporal(ctx, out, dir, &ends)
+	t, ui, dead, err := upTemporal(ctx, out, dir, o.telemetry, &ends)
 	if err != nil {
 		return err
 	}
@@ -99,7 +104,7 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	if err := upRegions(out, spec, &ends); err != nil {
 		return err
 	}
-	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Logger: slog.Default()})
+	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec)})
 	if err != nil {
 		return err
 	}
@@ -206,9 +211,9 @@ func reaped(r workflows.CycleResult) bool {
 }
 
 // upTemporal uses the server that TEMPORAL_ADDRESS names, or starts one.
-func upTemporal(ctx context.Context, w io.Writer, dir string, ends *stack) (client.Client, string, <-chan struct{}, error) {
+func upTemporal(ctx context.Context, w io.Writer, dir string, tel *telemetry.Telemetry, ends *stack) (client.Client, string, <-chan struct{}, error) {
 	if os.Getenv("TEMPORAL_ADDRESS") != "" {
-		t, err := dial(ctx)
+		t, err := dial(ctx, tel)
 		if err == nil {
 			ends.push(t.Close)
 			fmt.Fprintf(w, "Temporal at %s\n", os.Getenv("TEMPORAL_ADDRESS"))
@@ -224,7 +229,7 @@ func upTemporal(ctx context.Context, w io.Writer, dir string, ends *stack) (clie
 		return nil, "", nil, err
 	}
 	ends.push(s.Stop)
-	t, err := dialTo(ctx, client.Options{HostPort: s.Address, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	t, err := dialTo(ctx, client.Options{HostPort: s.Address, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))}, tel)
 	if err != nil {
 		return nil, "", nil, err
 	}

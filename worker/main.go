@@ -17,6 +17,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/service"
+	"mirrorcycle/internal/telemetry"
 )
 
 func main() {
@@ -35,6 +36,7 @@ func run(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("worker", flag.ContinueOnError)
 	list := fs.String("roles", "", "what this host can reach: cycle, sync:<storage>, release:<region>, wheels:<platform>, separated by commas")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
+	metrics := fs.String("metrics", "", "serve Prometheus metrics on this address, such as 127.0.0.1:9464")
 	if err := fs.Parse(args); err != nil {
 		return fmt.Errorf("%w: %w", fault.Config, err)
 	}
@@ -46,17 +48,30 @@ func run(ctx context.Context, args []string) error {
 	if err := lvl.UnmarshalText([]byte(*level)); err != nil {
 		return fmt.Errorf("%w: --log-level: %w", fault.Config, err)
 	}
-	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: lvl}))
+	logger := slog.New(telemetry.Logs(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: lvl})))
+	t, err := telemetry.Start(ctx, telemetry.Options{Service: "mirrorcycle-worker", Metrics: *metrics,
+		Ended: func(err error) { logger.Error("metrics are no longer served", "error", err) }})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := t.Stop(ctx); err != nil {
+			logger.Warn("telemetry was not sent", "error", err)
+		}
+	}()
 	o, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return fmt.Errorf("%w: read Temporal's configuration: %w", fault.Config, err)
 	}
 	o.Logger = service.Logger(logger)
+	if err := service.Observe(&o, t); err != nil {
+		return err
+	}
 	c, err := client.DialContext(ctx, o)
 	if err != nil {
 		return &fault.Error{Kind: fault.Unavailable, Op: "worker: connect to", Subject: o.HostPort, Err: err, Advice: "set TEMPORAL_ADDRESS"}
 	}
 	defer c.Close()
-	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "pid", os.Getpid())
+	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
 	return service.Run(ctx, service.Options{Client: c, Roles: roles, Logger: logger, Crash: service.CrashFromEnv()})
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/span"
 )
 
 // Options configure a Client; the zero value works.
@@ -85,7 +86,7 @@ func New(opt Options) (*Client, error) {
 	}
 	c := &Client{
 		opt:     opt,
-		http:    &http.Client{Transport: &authTransport{next: transport, credentials: credentials}, CheckRedirect: checkRedirect},
+		http:    &http.Client{Transport: &authTransport{next: span.Transport(transport), credentials: credentials}, CheckRedirect: checkRedirect},
 		gate:    newGate(opt.Downloads, opt.PerHost),
 		buffers: sync.Pool{New: func() any { return new([bufferSize]byte) }},
 	}

@@ -4,11 +4,11 @@ package house
 // Floors lists the rooms from the ground up. A room may import rooms of lower
 // floors only; rooms of one floor are strangers. Tests may look anywhere.
 var Floors = [][]string{
-	{"internal/fault", "internal/house"},
+	{"internal/fault", "internal/house", "internal/span"},
 	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread", "deploy/afs-cell/netns"},
 	{"internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles", "internal/hostconf"},
-	{"internal/backend", "internal/transfer", "internal/build", "internal/reqsource", "internal/sdist"},
-	{"internal/release/dir", "internal/release/afs"},
+	{"internal/backend", "internal/standing", "internal/transfer", "internal/build", "internal/reqsource", "internal/sdist"},
+	{"internal/release/dir", "internal/release/afs", "internal/telemetry"},
 	{"internal/apt", "internal/pypi", "internal/wheels", "internal/verify", "internal/release", "internal/afsadmin"},
 	{"activities", "internal/console", "internal/serve", "internal/local", "internal/demo", "internal/doctor"},
 	{"workflows"},
@@ -20,4 +20,4 @@ var Floors = [][]string{
 const TemporalFloor = 6
 
 // Benches are packages that only tests import; they stand outside the floors.
-var Benches = []string{"internal/enginetest", "internal/reqsource/githubtest", "internal/backend/backendtest", "internal/lab", "internal/need", "internal/afslab", "internal/rootlab"}
+var Benches = []string{"internal/enginetest", "internal/reqsource/githubtest", "internal/backend/backendtest", "internal/lab", "internal/need", "internal/afslab", "internal/otlptest", "internal/rootlab"}

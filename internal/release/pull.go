@@ -13,6 +13,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/span"
 	"mirrorcycle/internal/tree"
 )
 
@@ -42,7 +43,7 @@ func newHTTPSource(base, mirror string) *httpSource {
 	t.ResponseHeaderTimeout = 30 * time.Second
 	t.MaxIdleConnsPerHost = 16
 	t.DisableCompression = true // digests are of the bytes as they are
-	return &httpSource{base: strings.TrimSuffix(base, "/"), mirror: mirror, client: &http.Client{Transport: t}}
+	return &httpSource{base: strings.TrimSuffix(base, "/"), mirror: mirror, client: &http.Client{Transport: span.Transport(t)}}
 }
 
 func (h *httpSource) url(elem ...string) string {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	tlog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -79,7 +80,7 @@ func Start(o Options) (*Service, error) {
 	wheels := &activities.Wheels{Builder: o.Builder, Index: func(root string) (http.Handler, error) { return serve.New(serve.Options{Dir: root}) }}
 	for _, r := range o.Roles {
 		for queue, slots := range queues(r) {
-			w := worker.New(o.Client, queue, options(slots))
+			w := worker.New(o.Client, queue, options(slots, o.Logger))
 			switch r.Kind {
 			case "cycle":
 				for name, f := range workflows.All() {
@@ -137,8 +138,11 @@ func queues(r Role) map[string]int {
 	return map[string]int{workflows.Queue: 1}
 }
 
-func options(slots int) worker.Options {
-	return worker.Options{WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
+func options(slots int, log *slog.Logger) worker.Options {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
 		WorkflowPanicPolicy: worker.BlockWorkflow, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
 }
 
