@@ -47,6 +47,7 @@ var all = []suite{
 	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"}}},
 	{name: "site", runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
 	{name: "real", runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
+	{name: "deploy", runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
 	// Each run has a cell of its own: one that lacks a server disturbs no other.
 	{name: "afs", runs: [][]string{
 		{"-count=1", "-timeout=20m", "./test/afscycle"},
