@@ -127,7 +127,7 @@ func (c *closure) pending() (out []*node) {
 		return out
 	}
 	for _, n := range c.sorted() {
-		if !n.all && !n.fetched && !n.gone && n.failed == nil && n.row.known && !slices.Equal(n.wanted(false), n.known.Versions) {
+		if !n.all && !n.fetched && !n.gone && n.failed == nil && n.row.known && !slices.Equal(n.wanted(), n.known.Versions) {
 			n.again = true
 			out = append(out, n)
 		}
@@ -222,16 +222,10 @@ func (c *closure) picked(n *node, key string, a ask) []string {
 	return n.known.Picks[key]
 }
 
-// wanted are the versions picked of n. While something is not known, those of
-// the last plan stay.
-func (n *node) wanted(keep bool) (out []string) {
+// wanted are the versions picked of n.
+func (n *node) wanted() (out []string) {
 	for _, versions := range n.picks {
 		out = append(out, versions...)
-	}
-	if n.known != nil && (keep || n.failed != nil) {
-		for v := range n.known.Needs {
-			out = append(out, v)
-		}
 	}
 	return unique(out)
 }
@@ -246,7 +240,7 @@ func (c *closure) expand(ctx context.Context) error {
 	}
 	var jobs []*job
 	for _, n := range c.sorted() {
-		for _, v := range n.wanted(false) {
+		for _, v := range n.wanted() {
 			if extras := fmt.Sprint(n.extras); n.expanded[v] != extras {
 				n.expanded[v] = extras
 				jobs = append(jobs, &job{n: n, version: v})

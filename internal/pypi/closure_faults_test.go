@@ -50,6 +50,28 @@ func TestFailuresLoseNothing(t *testing.T) {
 	}
 }
 
+// TestVersionsStayWhileAskersAreUnknown: builder is wanted in one version by the
+// file and in another by a project that cannot be reached just now.
+func TestVersionsStayWhileAskersAreUnknown(t *testing.T) {
+	w := newWish(t, "app==2\nbuilder===1\n", nil)
+	w.publish()
+	w.mustCycle(t)
+	w.forget(t)
+	w.set("builder", append(w.projects["builder"].Files, w.wheel("builder", "5"))...)
+	answer("simple/lib/", 503, "", "")(w.stage)
+	if r := w.cycle(); r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	if got := w.links("builder"); len(got) != 2 || got[0] != "builder-1-py3-none-any.whl" || got[1] != "builder-3-py3-none-any.whl" {
+		t.Error("what somebody may ask for was taken away:", got)
+	}
+	w.setAlter(nil)
+	w.mustCycle(t)
+	if got := w.links("builder"); len(got) != 2 || got[1] != "builder-5-py3-none-any.whl" {
+		t.Error("it did not heal:", got)
+	}
+}
+
 func (w *wish) forget(t *testing.T) {
 	t.Helper()
 	if err := os.Remove(filepath.Join(w.b.Dir, "state", "memo", "requirements")); err != nil {

@@ -3,6 +3,7 @@ package pypi
 import (
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 
 	"mirrorcycle/internal/simpleindex"
@@ -54,7 +55,10 @@ func (c *closure) settle(n *node, k *known) error {
 	}
 	c.s.selected++
 	q := n.row
-	wanted := n.wanted(c.incomplete)
+	wanted, err := c.staying(n)
+	if err != nil {
+		return err
+	}
 	if n.gone || len(wanted) == 0 {
 		if n.row.known {
 			q.ready = &change{Name: n.name, Gone: true}
@@ -79,6 +83,22 @@ func (c *closure) settle(n *node, k *known) error {
 	q.ready = ch
 	c.s.candidates = append(c.s.candidates, q)
 	return nil
+}
+
+// staying are the versions that n's page is to have: those picked and, while not
+// everything that may ask for one is known, those that it has.
+func (c *closure) staying(n *node) ([]string, error) {
+	out := n.wanted()
+	if !c.incomplete || !n.row.known {
+		return out, nil
+	}
+	had, err := objectsOf(c.p.objects, n.name)
+	for object := range had {
+		if v, ok := simpleindex.FileVersion(n.name, path.Base(object)); ok {
+			out = append(out, v)
+		}
+	}
+	return unique(out), err
 }
 
 // fingerprint names the content of a page, whatever its serial.

@@ -172,6 +172,14 @@ func TestMoods(t *testing.T) {
 		{"401", func(s *githubtest.Server) { s.Answer(githubtest.Status(401)) }, nil, "denied"},
 		{"403 that is no limit", func(s *githubtest.Server) { s.Answer(githubtest.Status(403)) }, nil, "denied"},
 		{"404", func(s *githubtest.Server) { s.Answer(githubtest.Status(404)) }, nil, "gone"},
+		{"content that is not the blob it is said to be", func(s *githubtest.Server) {
+			s.Answer(nil, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(`{"type":"file","sha":"0000000000000000000000000000000000000000","size":7,"encoding":"base64","content":"YWxwaGE9\nMQ=="}`))
+			})
+		}, nil, "unproved"},
+		{"a directory", func(s *githubtest.Server) {
+			s.Answer(nil, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`[{"type":"file"}]`)) })
+		}, nil, "it is a directory"},
 		{"captive portal", func(s *githubtest.Server) {
 			s.Answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<!DOCTYPE html><p>Log in")) })
 		}, nil, "is no commit"},

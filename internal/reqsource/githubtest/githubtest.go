@@ -99,7 +99,7 @@ func (s *Server) Clock(now func() time.Time) {
 	s.now = now
 }
 
-// Answer puts answers in the place of the next ones.
+// Answer puts answers in the place of the next ones; nil leaves one as it is.
 func (s *Server) Answer(h ...http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,11 +172,13 @@ func (s *Server) front(next http.Handler) http.Handler {
 // choose says who answers.
 func (s *Server) choose(r *http.Request, next http.Handler) http.Handler {
 	minting := r.Method == http.MethodPost
-	switch {
-	case len(s.answers) > 0:
+	if len(s.answers) > 0 {
 		h := s.answers[0]
-		s.answers = s.answers[1:]
-		return h
+		if s.answers = s.answers[1:]; h != nil {
+			return h
+		}
+	}
+	switch {
 	case s.limit == 0 && !s.now().Before(s.reset):
 		s.limit = 60
 	case s.limit == 0:
