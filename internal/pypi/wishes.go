@@ -20,11 +20,11 @@ const maxRequirements = 16 << 20
 
 // wishes are what the requirements of a mirror say.
 type wishes struct {
-	Asks []requirements.Requirement `json:"-"`
+	Asks []requirements.Requirement
 	// Pins are the versions that "==" and "===" name, by project.
-	Pins map[string][]string `json:"-"`
+	Pins map[string][]string
 	// Environments are those of the platforms; one that knows nothing if there are none.
-	Environments []requirements.Environment `json:"-"`
+	Environments []requirements.Environment
 }
 
 // wished reads the files and the state of the wheels mirrors that Requirements
@@ -67,8 +67,14 @@ func (c Config) wished() (w wishes, notes []tree.Note, err error) {
 		w.Asks = append(w.Asks, asks...)
 		pins = append(pins, constraints...)
 	}
+	w.pin(pins)
+	return w, notes, nil
+}
+
+// pin takes the versions that lines pin on some platform.
+func (w *wishes) pin(lines []requirements.Requirement) {
 	for _, env := range w.Environments {
-		for name, versions := range requirements.Constrained(pins, env) {
+		for name, versions := range requirements.Constrained(lines, env) {
 			w.Pins[name] = append(w.Pins[name], versions...)
 		}
 	}
@@ -81,7 +87,6 @@ func (c Config) wished() (w wishes, notes []tree.Note, err error) {
 		})
 		w.Pins[name] = slices.Compact(versions)
 	}
-	return w, notes, nil
 }
 
 func parseLines(where string, lines []string) (out []requirements.Requirement, err error) {
