@@ -26,6 +26,7 @@ import (
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/enginetest"
 	"mirrorcycle/internal/lab"
+	"mirrorcycle/internal/rootlab"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/wheel"
@@ -87,8 +88,8 @@ func (b builder) Build(ctx context.Context, r activities.BuildRequest) (activiti
 	if err := b.note(r.Platform.Name, r.Job.Pin.String()); err != nil {
 		return activities.Delivered{}, err
 	}
-	if source, err := os.ReadFile(r.Source); err != nil || string(source) != r.Job.File {
-		return activities.Delivered{}, fmt.Errorf("source %q: %w", source, err)
+	if source, err := os.ReadFile(r.Source); err != nil || sum(source) != r.Job.SHA256 {
+		return activities.Delivered{}, fmt.Errorf("source %s: %w", r.Source, err)
 	}
 	for strings.HasPrefix(r.Job.Name, "held") {
 		if _, err := os.Stat(filepath.Join(b.dir, "hold")); errors.Is(err, os.ErrNotExist) {
@@ -221,12 +222,15 @@ func (m *mill) text(path string) string {
 	return string(data)
 }
 
-func newMill(t *testing.T, o lab.Options) *mill {
+func newMill(t *testing.T, o lab.Options) *mill { return newMillOf(t, o, `projects = ["*"]`) }
+
+// newMillOf lets the index mirror have what selection says.
+func newMillOf(t *testing.T, o lab.Options, selection string) *mill {
 	t.Helper()
 	m := &mill{t: t, u: lab.NewUpstream(t), b: builder{t.TempDir()}, dir: t.TempDir(), sources: map[string][]string{}}
 	id := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())) + fmt.Sprint(os.Getpid())
 	o.Regions, o.Builder = []string{"here"}, m.b
-	o.Mirrors = m.u.PyPIMirror("pypi", "1s") + fmt.Sprintf(`[[mirror]]
+	o.Mirrors = strings.Replace(m.u.PyPIMirror("pypi", "1s"), `projects = ["*"]`, selection, 1) + fmt.Sprintf(`[[mirror]]
 name = "wheels"
 kind = "wheels"
 index = "pypi"
@@ -329,6 +333,40 @@ func TestCyclesBuildWhatIsWanted(t *testing.T) {
 		if got["pure_b-1.1-1mc-py3-none-any.whl"] != "wheels" || got["pure_b-1.0-1mc-py3-none-any.whl"] != "" {
 			t.Errorf("%s: %v", p, got)
 		}
+	}
+}
+
+// TestIndexFollowsWants lets the index mirror have what the wheels mirror wants
+// and what its builds need, from the first cycle on.
+func TestIndexFollowsWants(t *testing.T) {
+	t.Parallel()
+	m := newMillOf(t, lab.Options{}, `requirements = ["wheels"]`)
+	for _, name := range []string{"pure-a", "native", "unwanted"} {
+		file, _ := rootlab.SDist(t, name, "1.0", map[string]string{"setup.py": "", "pyproject.toml": "[build-system]\nrequires = [\"backend>=2\"]\n"})
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.u.Objects(name, lab.Object{Filename: filepath.Base(file), Version: "1.0", Data: data})
+	}
+	m.u.Objects("backend", wheelObject("backend", "1.0"), wheelObject("backend", "2.1"))
+	m.want("pure-a===1.0", "native===1.0")
+	for range 3 { // what builds need may be known only when the sources are there
+		m.Cycle()
+	}
+	for _, p := range m.platforms() {
+		if got := m.page(p, "native"); len(got) != 2 {
+			t.Errorf("%s: %v", p, got)
+		}
+		if got := m.page(p, "backend"); got["backend-2.1-py3-none-any.whl"] != "pypi" {
+			t.Errorf("what builds need: %v", got)
+		}
+	}
+	if resp := m.get("/pypi/simple/unwanted/"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("a project that nobody wants: %s", resp.Status)
+	}
+	if r := m.Cycle(); r.Outcome != workflows.Unchanged {
+		t.Errorf("a quiet cycle: %+v", r.Mirrors)
 	}
 }
 
