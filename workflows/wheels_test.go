@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 // wheelBench is a platform of which the activities know what is left to build.
 type wheelBench struct {
 	*world
+	mu            sync.Mutex // activities run side by side
 	left, waiting int
 }
 
@@ -28,6 +30,8 @@ func newWheelBench(t *testing.T, left int) *wheelBench {
 	b := &wheelBench{world: newWorld(t), left: left}
 	b.env.RegisterActivity(&activities.Wheels{})
 	b.env.OnActivity("WheelPlan", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.WheelPlanInput) (activities.WheelPlanned, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		if in.Alone && b.waiting > 0 {
 			b.left, b.waiting = b.waiting, 0
 		}
@@ -43,6 +47,8 @@ func (b *wheelBench) described() {
 // ingested lets every delivery become a state, and the plan shrink.
 func (b *wheelBench) ingested() {
 	b.env.OnActivity("Ingest", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.IngestInput) (activities.Ingested, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		b.left--
 		return activities.Ingested{Class: in.Delivered.Class}, nil
 	})

@@ -39,7 +39,7 @@ var all = []suite{
 	{name: "fast", runs: [][]string{{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
 		less: "mirrorcycle/internal/afslab"},
 	{name: "race", need: "gcc", runs: [][]string{{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
-		"./internal/release/...", "./internal/serve", "./internal/journal", "./internal/demo", "./internal/sandbox"}}},
+		"./internal/release/...", "./internal/wheels", "./internal/serve", "./internal/journal", "./internal/demo", "./internal/sandbox"}}},
 	{name: "server", dir: "devserver", runs: [][]string{{"-trimpath", "./..."}}},
 	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}}},
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},

@@ -231,7 +231,7 @@ func (m *mill) install(root, platform, client, packages string, pins []string) {
 	} else {
 		script += "/opt/uv pip install --quiet --no-cache --no-deps --only-binary :all: --python /tmp/v/bin/python --index-url " + index
 	}
-	script += " " + strings.Join(names, " ") + "\n/tmp/v/bin/python -c 'import markupsafe._speedups, yaml._yaml, msgpack, sqlalchemy, wrapt, psutil, jinja2, six, idna, docutils'\n"
+	script += " " + strings.Join(names, " ") + "\n/tmp/v/bin/python -c 'import markupsafe._speedups, yaml, msgpack._cmsgpack, sqlalchemy, wrapt._wrappers, psutil._psutil_linux, bitarray, jinja2, six, idna, docutils'\n"
 	args := []string{"--ro-bind", root, "/", "--tmpfs", "/tmp", "--tmpfs", "/opt", "--proc", "/proc", "--dev", "/dev", "--unshare-pid", "--die-with-parent",
 		"--ro-bind", m.uv(packages), "/opt/uv", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp", "sh", "-c", script}
 	began := time.Now()
