@@ -68,8 +68,8 @@ func TestAllFaultsComeInOneGo(t *testing.T) {
 	if !errors.Is(err, fault.Config) {
 		t.Errorf("%T is not of kind config", err)
 	}
-	if n := len(strings.Split(err.Error(), "\n")); n != 12 {
-		t.Errorf("%d lines, want 12", n)
+	if n := len(strings.Split(err.Error(), "\n")); n != 15 {
+		t.Errorf("%d lines, want 15", n)
 	}
 	golden(t, "faults.txt", []byte(err.Error()+"\n"))
 }

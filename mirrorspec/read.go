@@ -32,6 +32,8 @@ const (
 	defaultStaleAfter  = day
 	maxStaleAfter      = 14 * day
 
+	defaultLag = day
+
 	defaultVolumePrefix = "mirror."
 	defaultPurgeWithin  = 7 * day
 	defaultQuota        = Size(100e9)
@@ -89,6 +91,9 @@ func (r *reader) spec(root *table) *Spec {
 	}
 	if afs := s.sub("afs", "[afs]"); afs.table != nil {
 		spec.AFS = readAFS(afs)
+	}
+	if notify := s.sub("notify", "[notify]"); notify.table != nil {
+		spec.Notify = readNotify(notify)
 	}
 	s.done(nil)
 	return spec

@@ -24,6 +24,7 @@ type Spec struct {
 	Regions []Region `json:"regions,omitempty"`
 	Mirrors []Mirror `json:"mirrors"`
 	AFS     *AFS     `json:"afs,omitempty"` // present if a region is an AFS site
+	Notify  *Notify  `json:"notify,omitempty"`
 }
 
 // Cycle says when and how patiently the spec is passed over.
@@ -39,6 +40,14 @@ type Cycle struct {
 	// WheelWindow is how long a cycle waits for builds of wheels before it
 	// releases what is there; default 30m, zero not to wait at all.
 	WheelWindow Duration `json:"wheel_window,omitempty"`
+}
+
+// Notify says who is told when a mirror or region is held, fails, lags or recovers.
+type Notify struct {
+	// URLFile is the path of a file that holds the webhook's URL: who knows the
+	// URL of a webhook may post to it, so it is a secret and no part of a spec.
+	URLFile string   `json:"url_file"`
+	Lag     Duration `json:"lag"` // how old what a tree or region has may be before it lags; default 1d
 }
 
 // Storage is where the trees and their state live.

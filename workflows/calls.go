@@ -103,3 +103,11 @@ func buildWheel(ctx workflow.Context, queue string, limit mirrorspec.Duration, s
 func ingest(ctx workflow.Context, queue string, in activities.IngestInput) (activities.Ingested, error) {
 	return call[activities.Ingested](options(ctx, "Ingest", queue, "take a build in"), syncs.Ingest, in)
 }
+
+func report(ctx workflow.Context, queue string, in activities.ReportInput) (activities.Reported, error) {
+	return call[activities.Reported](options(ctx, "Report", queue, "write down how things stand"), syncs.Report, in)
+}
+
+func notify(ctx workflow.Context, queue string, in activities.NotifyInput) (activities.Notified, error) {
+	return call[activities.Notified](options(ctx, "Notify", queue, "tell the webhook"), syncs.Notify, in)
+}

@@ -60,6 +60,7 @@ func (c *cycle) run(ctx workflow.Context) {
 		}
 	}
 	c.writeSites(ctx)
+	c.report(ctx)
 	c.show(ctx)
 	mark(ctx, attrOutcome.ValueSet(string(c.result.Outcome)))
 }

@@ -29,7 +29,7 @@ func TestTypesThatCrossTemporal(t *testing.T) {
 		activities.FetchInput{}, activities.Fetched{}, activities.Progress{}, activities.CommitInput{}, activities.Committed{},
 		activities.RollbackInput{}, activities.VerifyInput{}, activities.Verified{}, activities.TendInput{}, activities.Tended{},
 		activities.RegionInput{}, activities.GroupInput{}, activities.Probed{}, activities.Outcome{}, activities.Reaped{}, activities.Question{}, activities.Answer{},
-		activities.SurveyInput{}, activities.Surveyed{}, activities.SiteInput{}, activities.SiteWritten{},
+		activities.SurveyInput{}, activities.Surveyed{}, activities.SiteInput{}, activities.SiteWritten{}, activities.ReportInput{}, activities.Reported{}, activities.NotifyInput{}, activities.Notified{}, workflows.NotifyInput{},
 	} {
 		typ := reflect.TypeOf(v)
 		t.Run(typ.String(), func(t *testing.T) {

@@ -33,6 +33,8 @@ var budgets = map[string]budget{
 	"Reap":      {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 2},
 	"Survey":    {attempt: 5 * time.Minute, queue: 2 * time.Minute, beat: 0, attempts: 2},
 	"WriteSite": {attempt: time.Minute, queue: time.Minute, beat: 0, attempts: 2},
+	"Report":    {attempt: 5 * time.Minute, queue: 2 * time.Minute, beat: 0, attempts: 2},
+	"Notify":    {attempt: 2 * time.Minute, queue: time.Hour, beat: 0, attempts: 60},
 	"Ask":       {attempt: 12 * time.Hour, queue: 2 * time.Minute, beat: 20 * time.Second, attempts: 2},
 	"Require":   {attempt: 30 * time.Minute, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
 	"Describe":  {attempt: 2 * time.Minute, queue: 10 * time.Minute, beat: 20 * time.Second, attempts: 3},

@@ -48,10 +48,13 @@ func MirrorID(tree string) string { return "mirror/" + tree }
 // ReleaseID is the workflow ID of the release of tree to a group of regions.
 func ReleaseID(tree, group string) string { return "release/" + tree + "/" + group }
 
+// NotifyID is the workflow ID of what tells a webhook about a cycle.
+func NotifyID(cycle string) string { return "notify/" + cycle }
+
 // AskID is the workflow ID of a question about, or a command to, a mirror.
 func AskID(mirror, unique string) string { return "ask/" + mirror + "/" + unique }
 
 // All lists the workflows with the names under which they are registered.
 func All() map[string]any {
-	return map[string]any{"MirrorCycle": MirrorCycle, "Mirror": Mirror, "Release": Release, "Wheels": Wheels, "Ask": Ask}
+	return map[string]any{"MirrorCycle": MirrorCycle, "Mirror": Mirror, "Release": Release, "Wheels": Wheels, "Notify": Notify, "Ask": Ask}
 }

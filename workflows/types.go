@@ -35,6 +35,7 @@ type CycleResult struct {
 	Outcome Outcome        `json:"outcome"`
 	Mirrors []MirrorResult `json:"mirrors"`
 	Sites   []SiteResult   `json:"sites,omitempty"` // the regions' status pages
+	Report  *ReportResult  `json:"report,omitempty"`
 }
 
 // MirrorInput runs one mirror.

@@ -16,3 +16,9 @@ func writesSites(ctx workflow.Context) bool {
 func weavesWheels(ctx workflow.Context) bool {
 	return workflow.GetVersion(ctx, "weave wheels", workflow.DefaultVersion, 1) >= 1
 }
+
+// reports: since the fourth release, cycles write down how things stand and
+// tell a webhook. The histories recorded before do not.
+func reports(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "report", workflow.DefaultVersion, 1) >= 1
+}

@@ -119,3 +119,16 @@ func (e *Engine) get(ctx context.Context, req fetch.Request) ([]byte, fetch.Resu
 	req.Upstreams = e.cfg.Upstreams
 	return e.client.GetBytes(ctx, req)
 }
+
+// ValidUntil returns when clients begin to refuse the first of a generation's
+// suites, zero if none of them says.
+func ValidUntil(g *tree.Generation) (time.Time, error) {
+	s, err := readState(g)
+	var first time.Time
+	for _, suite := range s.Suites {
+		if v := suite.ValidUntil; !v.IsZero() && (first.IsZero() || v.Before(first)) {
+			first = v
+		}
+	}
+	return first, err
+}

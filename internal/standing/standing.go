@@ -25,7 +25,6 @@ const dir = ".cycles"
 type Record struct {
 	Status  site.Status       `json:"status"` // carried over the cycles, of no region
 	Details map[string]Detail `json:"details,omitempty"`
-	Told    map[string]Notice `json:"told,omitempty"` // by subject: the last notice that was taken
 }
 
 // Detail is what the status page does not show of a mirror.
@@ -50,23 +49,39 @@ type Notice struct {
 	Run       string    `json:"run,omitempty"`    // a command that helps
 }
 
+// Told is what the webhook took last, by subject.
+type Told map[string]Notice
+
 // Path is where the record of a cycle is kept.
 func Path(state, cycle string) string { return filepath.Join(state, dir, cycle+".json") }
 
 // Read reads the record of a cycle. There is none before its first end.
 func Read(state, cycle string) (*Record, error) {
-	data, err := os.ReadFile(Path(state, cycle))
+	r := new(Record)
+	return r, read(Path(state, cycle), r)
+}
+
+// ReadTold reads what was told about a cycle. It is a file of its own: who
+// tells and the next cycle do not wait for each other.
+func ReadTold(state, cycle string) (Told, error) {
+	t := Told{}
+	return t, read(toldPath(state, cycle), &t)
+}
+
+func toldPath(state, cycle string) string { return filepath.Join(state, dir, cycle+".told") }
+
+func read(path string, into any) error {
+	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return new(Record), nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("standing: read: %w", err)
+		return fmt.Errorf("standing: read: %w", err)
 	}
-	r := new(Record)
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, &fault.Error{Kind: fault.Corrupt, Op: "standing: read", Subject: Path(state, cycle), Err: err, Advice: "delete it; the next cycle writes it anew"}
+	if err := json.Unmarshal(data, into); err != nil {
+		return &fault.Error{Kind: fault.Corrupt, Op: "standing: read", Subject: path, Err: err, Advice: "delete it; the next cycle writes it anew"}
 	}
-	return r, nil
+	return nil
 }
 
 // List names the cycles that have a record.
@@ -86,22 +101,27 @@ func List(state string) []string {
 
 // Write replaces the record of a cycle whole. The state must be there: an
 // unmounted disk is not an empty one.
-func Write(state, cycle string, r *Record) error {
-	data, err := json.Marshal(r)
+func Write(state, cycle string, r *Record) error { return write(Path(state, cycle), r) }
+
+// WriteTold replaces what was told.
+func WriteTold(state, cycle string, t Told) error { return write(toldPath(state, cycle), t) }
+
+func write(path string, v any) error {
+	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("standing: write: %w", err)
 	}
-	if err := os.Mkdir(filepath.Join(state, dir), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("standing: write: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Join(state, dir), "."+cycle+".*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return fmt.Errorf("standing: write: %w", err)
 	}
 	defer os.Remove(f.Name()) // it is gone if all went well
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), Path(state, cycle))
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return fmt.Errorf("standing: write: %w", err)
