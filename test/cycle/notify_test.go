@@ -59,8 +59,9 @@ func TestNotify(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	settled(t, h)
-	save(t, h, "cycle-told", h.CycleID())
-	save(t, h, "notify", workflows.NotifyID(h.Spec.Cycle.Name))
+	histories := lab.Recording{Client: h.Client, Version: *record, Dir: h.Dir}
+	histories.Save(t, "cycle-told", h.CycleID())
+	histories.Save(t, "notify", workflows.NotifyID(h.Spec.Cycle.Name))
 	if again := h.Cycle(); again.Report.Due != 0 {
 		t.Errorf("held again is no news: %+v", again.Report)
 	}
