@@ -173,7 +173,7 @@ func (w *world) carry(inside, here string) {
 // nginx serves a region with the configuration that operators are given.
 func (w *world) nginx(web string) {
 	w.t.Helper()
-	site, err := os.ReadFile(filepath.Join(lab.Root(), "deploy", "nginx-afs.conf"))
+	site, err := os.ReadFile(filepath.Join(lab.Root(), "deploy", "nginx/afs.conf"))
 	must(w.t, err)
 	run := filepath.Join(w.dir, web)
 	conf := strings.NewReplacer("root /afs/example.org/mirror;", "root /afs/"+afslab.Name+"/mirror;", "max-age=600;", fmt.Sprintf("max-age=%.0f;", maxAge.Seconds())).Replace(string(site))

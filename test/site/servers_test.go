@@ -33,7 +33,7 @@ func TestWebServersTellHealth(t *testing.T) {
 				}
 			}
 			put(time.Now())
-			conf, err := os.ReadFile(filepath.Join(lab.Root(), "deploy", name+"-site.conf"))
+			conf, err := os.ReadFile(filepath.Join(lab.Root(), "deploy", name, "site.conf"))
 			if err != nil {
 				t.Fatal(err)
 			}
