@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,9 +42,12 @@ func TestCycleWritesTheStatusPages(t *testing.T) {
 		asked = in
 		return activities.Surveyed{Status: in.Status, Keyrings: map[string][]byte{"a": []byte("key")}}, nil
 	})
+	var mu sync.Mutex // pages are written at the same time
 	written := map[string]activities.SiteInput{}
 	w.env.OnActivity("WriteSite", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.SiteInput) (activities.SiteWritten, error) {
+		mu.Lock()
 		written[in.Region.Name] = in
+		mu.Unlock()
 		if in.Region.Name == "ord" {
 			return activities.SiteWritten{}, refused(fault.WrongStorage)
 		}

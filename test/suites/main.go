@@ -24,6 +24,7 @@ type suite struct {
 	runs [][]string
 	need string // a program without which the suite is skipped
 	less string // a package that the patterns of runs match and another suite runs
+	idle bool   // it waits more than it works: it runs beside the others
 }
 
 // Tests of test/afs that take the power from servers that all volumes of a
@@ -49,7 +50,7 @@ var all = []suite{
 	{name: "real", runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
 	{name: "deploy", runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
 	// Each run has a cell of its own: one that lacks a server disturbs no other.
-	{name: "afs", runs: [][]string{
+	{name: "afs", idle: true, runs: [][]string{
 		{"-count=1", "-timeout=20m", "./test/afscycle"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + siteOff + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + someOff + ")$", "./test/afs"},
@@ -70,14 +71,26 @@ func main() { os.Exit(run(os.Args[1:])) }
 
 func run(names []string) int {
 	strict := os.Getenv("CI") == "true"
-	var counts []count
+	var wanted []suite
 	for _, s := range all {
-		if len(names) > 0 && !slices.Contains(names, s.name) {
-			continue
+		if len(names) == 0 || slices.Contains(names, s.name) {
+			wanted = append(wanted, s)
 		}
-		fmt.Printf("== %s\n", s.name)
-		counts = append(counts, s.run())
 	}
+	counts := make([]count, len(wanted))
+	var beside sync.WaitGroup
+	for i, s := range wanted {
+		if s.idle {
+			beside.Go(func() { counts[i] = s.run() })
+		}
+	}
+	for i, s := range wanted {
+		if !s.idle {
+			fmt.Printf("== %s\n", s.name)
+			counts[i] = s.run()
+		}
+	}
+	beside.Wait()
 	if len(counts) == 0 {
 		fmt.Fprintf(os.Stderr, "suites: no suite is called %s\n", strings.Join(names, " "))
 		return 2
