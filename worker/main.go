@@ -37,7 +37,10 @@ func run(ctx context.Context, args []string) error {
 	list := fs.String("roles", "", "what this host can reach: cycle, sync:<storage>, release:<region>, wheels:<platform>, separated by commas")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
 	metrics := fs.String("metrics", "", "serve Prometheus metrics on this address, such as 127.0.0.1:9464")
-	if err := fs.Parse(args); err != nil {
+	switch err := fs.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return fmt.Errorf("%w: %w", fault.Config, err)
 	}
 	roles, err := service.ParseRoles(*list)
