@@ -138,6 +138,7 @@ func TestMetrics(t *testing.T) {
 	}
 	slices.Sort(families)
 	golden(t, "testdata/metrics.golden", strings.Join(families, "\n")+"\n")
+	documented(t, text, families)
 }
 
 // everything happens once, so that every counter exists.
@@ -290,4 +291,27 @@ func newServer(t *testing.T, h http.Handler) string {
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.Listener.Addr().String()
+}
+
+// documented holds the table of docs/telemetry.md to what is scraped.
+func documented(t *testing.T, text string, families []string) {
+	t.Helper()
+	const name, start, end = "../../docs/telemetry.md", "<!-- metrics: go test ./internal/telemetry -update -->\n", "<!-- end of metrics -->"
+	page, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(page), start)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table", name)
+	}
+	table := "| metric | type | meaning |\n|---|---|---|\n"
+	for _, f := range families {
+		metric, kind, _ := strings.Cut(f, " ")
+		_, help, _ := strings.Cut(text, "# HELP "+metric+" ")
+		help, _, _ = strings.Cut(help, "\n")
+		table += "| `" + metric + "` | " + kind + " | " + help + " |\n"
+	}
+	golden(t, name, before+start+table+end+after)
 }

@@ -122,7 +122,7 @@ func tree(t *testing.T, spans []otlptest.Span) otlptest.Span {
 	return roots[0]
 }
 
-// ended waits for the spans of every program's end.
+// names counts spans by their names.
 func names(spans []otlptest.Span) map[string]int {
 	out := map[string]int{}
 	for _, s := range spans {
@@ -147,7 +147,9 @@ func TestTrace(t *testing.T) {
 	w := start(t, h, env, "worker", "--roles", h.Roles(), "--metrics", scrape)
 	run(t, h, env, "run")
 	text := scraped(t, scrape)
-	for _, want := range []string{"mirrorcycle_fetched_objects_total{", "temporal_activity_execution_latency", "http_client_request_duration_seconds_bucket{"} {
+	for _, want := range []string{"mirrorcycle_fetched_objects_total{", "temporal_activity_execution_latency", "http_client_request_duration_seconds_bucket{",
+		"temporal_request_total{", "mirrorcycle_mirror_lag_seconds{", "mirrorcycle_region_lag_seconds{", "mirrorcycle_mirror_validity_seconds{",
+		"mirrorcycle_mirror_runs_total{", "mirrorcycle_cycle_duration_seconds_bucket{", "mirrorcycle_release_duration_seconds_bucket{"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
 		}
