@@ -115,7 +115,7 @@ func (t *Telemetry) meter(ctx context.Context, res *resource.Resource, exporters
 	if len(exporters) == 0 {
 		return nil
 	}
-	options := []metric.Option{metric.WithResource(res)}
+	options := []metric.Option{metric.WithResource(res), metric.WithView(latencies)}
 	for _, name := range exporters {
 		var reader metric.Reader
 		var err error
@@ -135,6 +135,10 @@ func (t *Telemetry) meter(ctx context.Context, res *resource.Resource, exporters
 	t.stops = append(t.stops, p.Shutdown)
 	return observe()
 }
+
+// latencies gives the SDK's own, which are in seconds, buckets of seconds; the default is made for milliseconds.
+var latencies = metric.NewView(metric.Instrument{Name: "temporal_*", Kind: metric.InstrumentKindHistogram},
+	metric.Stream{Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: []float64{.005, .01, .05, .1, .5, 1, 5, 10, 60, 300, 3600, 21600}}})
 
 // The exporters.
 const (
