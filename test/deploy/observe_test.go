@@ -70,7 +70,7 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 	}
 }
 
-var ours = regexp.MustCompile(`\b(?:mirrorcycle|http_client)_[a-z0-9_]+`)
+var seriesName = regexp.MustCompile(`\b(?:mirrorcycle|http_client)_[a-z0-9_]+`)
 
 // metrics are the series that the golden file of internal/telemetry promises.
 func metrics(t *testing.T) map[string]bool {
@@ -95,7 +95,7 @@ var labels = []string{"mirrorcycle_cycle", "mirrorcycle_mirror", "mirrorcycle_re
 func known(t *testing.T, where, expr string) (found []string) {
 	t.Helper()
 	all := metrics(t)
-	for _, name := range ours.FindAllString(expr, -1) {
+	for _, name := range seriesName.FindAllString(expr, -1) {
 		switch {
 		case slices.Contains(labels, name):
 		case all[name]:
