@@ -161,3 +161,16 @@ func TestComposeSpec(t *testing.T) {
 		}
 	}
 }
+
+// TestExamples: what operators copy is valid.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(lab.Root(), "deploy/examples/*.toml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v %v", files, err)
+	}
+	for _, f := range files {
+		if _, err := mirrorspec.Load(f); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}

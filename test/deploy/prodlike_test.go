@@ -46,7 +46,6 @@ type services struct {
 	data string
 	env  []string
 	cmd  *exec.Cmd
-	said bytes.Buffer
 }
 
 // start brings the services up and reads what to set for the commands.
