@@ -28,20 +28,15 @@ func Transport(next http.RoundTripper) http.RoundTripper { return &transport{nex
 
 type transport struct{ next http.RoundTripper }
 
-// duration is made by the provider that is set when it is first used.
-var duration = sync.OnceValue(func() metric.Float64Histogram {
-	h, err := otel.Meter(Scope).Float64Histogram("http.client.request.duration", metric.WithUnit("s"),
+var duration = Instrument[metric.Float64Histogram]{New: func(m metric.Meter) (metric.Float64Histogram, error) {
+	return m.Float64Histogram("http.client.request.duration", metric.WithUnit("s"),
 		metric.WithDescription("Duration of HTTP requests to upstreams, origins and regions, with their bodies."),
 		metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300))
-	if err != nil {
-		otel.Handle(err)
-	}
-	return h
-})
+}}
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if !trace.SpanContextFromContext(ctx).IsSampled() && !duration().Enabled(ctx) {
+	if !trace.SpanContextFromContext(ctx).IsSampled() && !duration.Get().Enabled(ctx) {
 		return t.next.RoundTrip(req)
 	}
 	r := &request{ctx: ctx, method: req.Method, url: req.URL, start: time.Now()}
@@ -108,7 +103,7 @@ func (r *request) end(err error) {
 	if kind != "" {
 		attrs = append(attrs, attribute.String("error.type", kind))
 	}
-	duration().Record(r.ctx, took.Seconds(), metric.WithAttributes(attrs...))
+	duration.Get().Record(r.ctx, took.Seconds(), metric.WithAttributes(attrs...))
 	if !trace.SpanContextFromContext(r.ctx).IsSampled() || (kind == "" && took < slow && !within(r.ctx)) {
 		return
 	}

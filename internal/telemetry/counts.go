@@ -2,10 +2,8 @@ package telemetry
 
 import (
 	"context"
-	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
@@ -14,23 +12,27 @@ import (
 
 // Counter is something that adds up, whichever worker it happens on.
 type Counter struct {
-	name, unit, about string
-	once              sync.Once
-	made              metric.Int64Counter
+	span.Instrument[metric.Int64Counter]
+}
+
+func counter(name, unit, about string) *Counter {
+	return &Counter{span.Instrument[metric.Int64Counter]{New: func(m metric.Meter) (metric.Int64Counter, error) {
+		return m.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(about))
+	}}}
 }
 
 // The counters, with what is counted.
 var (
-	FetchedObjects = &Counter{name: "mirrorcycle.fetched.objects", unit: "{object}", about: "Objects that were brought into trees."}
-	FetchedBytes   = &Counter{name: "mirrorcycle.fetched.io", unit: "By", about: "Bytes that came from upstreams for objects."}
-	FetchFailures  = &Counter{name: "mirrorcycle.fetched.failures", unit: "{object}", about: "Objects that could not be had."}
-	Added          = &Counter{name: "mirrorcycle.committed.added", unit: "{object}", about: "Objects that new generations name in addition."}
-	Dropped        = &Counter{name: "mirrorcycle.committed.dropped", unit: "{object}", about: "Objects that new generations no longer name."}
-	ReapedObjects  = &Counter{name: "mirrorcycle.reaped.objects", unit: "{object}", about: "Dropped objects that were deleted, from trees (no region) and regions."}
-	ReapedBytes    = &Counter{name: "mirrorcycle.reaped.size", unit: "By", about: "Their size."}
-	Problems       = &Counter{name: "mirrorcycle.verify.problems", unit: "{problem}", about: "What verification and scrubs found wrong in trees."}
-	Runs           = &Counter{name: "mirrorcycle.mirror.runs", unit: "{run}", about: "Runs of mirrors, by outcome."}
-	Notices        = &Counter{name: "mirrorcycle.notices", unit: "{notice}", about: "Notices that the webhook took, by condition."}
+	FetchedObjects = counter("mirrorcycle.fetched.objects", "{object}", "Objects that were brought into trees.")
+	FetchedBytes   = counter("mirrorcycle.fetched.io", "By", "Bytes that came from upstreams for objects.")
+	FetchFailures  = counter("mirrorcycle.fetched.failures", "{object}", "Objects that could not be had.")
+	Added          = counter("mirrorcycle.committed.added", "{object}", "Objects that new generations name in addition.")
+	Dropped        = counter("mirrorcycle.committed.dropped", "{object}", "Objects that new generations no longer name.")
+	ReapedObjects  = counter("mirrorcycle.reaped.objects", "{object}", "Dropped objects that were deleted, from trees (no region) and regions.")
+	ReapedBytes    = counter("mirrorcycle.reaped.size", "By", "Their size.")
+	Problems       = counter("mirrorcycle.verify.problems", "{problem}", "What verification and scrubs found wrong in trees.")
+	Runs           = counter("mirrorcycle.mirror.runs", "{run}", "Runs of mirrors, by outcome.")
+	Notices        = counter("mirrorcycle.notices", "{notice}", "Notices that the webhook took, by condition.")
 )
 
 // Counters lists them.
@@ -40,29 +42,27 @@ func Counters() []*Counter {
 
 // Add adds n, if anybody counts.
 func (c *Counter) Add(ctx context.Context, n int64, attrs ...attribute.KeyValue) {
-	c.once.Do(func() {
-		made, err := otel.Meter(span.Scope).Int64Counter(c.name, metric.WithUnit(c.unit), metric.WithDescription(c.about))
-		if err != nil {
-			otel.Handle(err)
-		}
-		c.made = made
-	})
-	if n != 0 && c.made.Enabled(ctx) {
-		c.made.Add(ctx, n, metric.WithAttributes(attrs...))
+	if made := c.Get(); n != 0 && made.Enabled(ctx) {
+		made.Add(ctx, n, metric.WithAttributes(attrs...))
 	}
 }
 
 // Timer is a distribution of durations.
 type Timer struct {
-	name, about string
-	once        sync.Once
-	made        metric.Float64Histogram
+	span.Instrument[metric.Float64Histogram]
+}
+
+func timer(name, about string) *Timer {
+	return &Timer{span.Instrument[metric.Float64Histogram]{New: func(m metric.Meter) (metric.Float64Histogram, error) {
+		return m.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(about),
+			metric.WithExplicitBucketBoundaries(.1, .5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 21600))
+	}}}
 }
 
 // The timers.
 var (
-	CycleTime   = &Timer{name: "mirrorcycle.cycle.duration", about: "Duration of cycles, by outcome."}
-	PublishTime = &Timer{name: "mirrorcycle.release.duration", about: "Duration of publishing a mirror to a region that got something new, or that failed."}
+	CycleTime   = timer("mirrorcycle.cycle.duration", "Duration of cycles, by outcome.")
+	PublishTime = timer("mirrorcycle.release.duration", "Duration of publishing a mirror to a region that got something new, or that failed.")
 )
 
 // Timers lists them.
@@ -70,15 +70,7 @@ func Timers() []*Timer { return []*Timer{CycleTime, PublishTime} }
 
 // Record notes one duration, if anybody counts.
 func (t *Timer) Record(ctx context.Context, d time.Duration, attrs ...attribute.KeyValue) {
-	t.once.Do(func() {
-		made, err := otel.Meter(span.Scope).Float64Histogram(t.name, metric.WithUnit("s"), metric.WithDescription(t.about),
-			metric.WithExplicitBucketBoundaries(.1, .5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 7200, 21600))
-		if err != nil {
-			otel.Handle(err)
-		}
-		t.made = made
-	})
-	if t.made.Enabled(ctx) {
-		t.made.Record(ctx, d.Seconds(), metric.WithAttributes(attrs...))
+	if made := t.Get(); made.Enabled(ctx) {
+		made.Record(ctx, d.Seconds(), metric.WithAttributes(attrs...))
 	}
 }
