@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"sync"
 	"time"
@@ -15,14 +14,11 @@ import (
 	"mirrorcycle/internal/apt"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
-	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/pypi"
 	"mirrorcycle/internal/release"
-	"mirrorcycle/internal/release/afs"
 	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/transfer"
 	"mirrorcycle/internal/tree"
-	"mirrorcycle/internal/verify"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -151,102 +147,6 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 	return out, err
 }
 
-// precheck refuses shards of a plan that would fill the disk, before their
-// first byte. What an earlier run brought needs no room any more.
-func precheck(ctx context.Context, t *tree.Tree, target Target, p *tree.Plan, from, to int) error {
-	free, err := room(ctx, t, target)
-	st := target.Storage
-	if err != nil || free >= p.Info.Bytes+int64(st.MinFree) {
-		return err
-	}
-	need := int64(st.MinFree)
-	for shard := from; shard < to; shard++ {
-		lacking, err := p.Lacking(shard)
-		if err != nil {
-			return err
-		}
-		need += lacking
-	}
-	if free >= need {
-		return nil
-	}
-	return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: t.Dir(),
-		Err:    fmt.Errorf("%d bytes to fetch and %d to keep free, %d are free", need-int64(st.MinFree), st.MinFree, free),
-		Advice: "free space, mirror less, raise the volume's quota if it has one, or lower storage.min-free"}
-}
-
-// room is how many bytes may still be written to a tree. The file system of an
-// AFS client cannot say; the volume's quota and its partition do.
-func room(ctx context.Context, t *tree.Tree, target Target) (int64, error) {
-	if target.AFS == nil {
-		return t.Free()
-	}
-	return release.Sites(volume(target, nil, t.ID().Tree)).Room(ctx)
-}
-
-// fits refuses paths that an AFS directory has no room for, before their first byte.
-func fits(ctx context.Context, t *tree.Tree, target Target, added iter.Seq2[string, error]) error {
-	if target.AFS == nil {
-		return nil
-	}
-	g, err := t.Committed()
-	if err != nil {
-		return err
-	}
-	now, err := t.ManifestOf(g)
-	if err != nil {
-		return err
-	}
-	retained, err := t.Retained()
-	if err != nil {
-		return err
-	}
-	return afs.Fit(now, retained, added)
-}
-
-// planned yields what a plan fetches and the tree does not hold.
-func planned(p *tree.Plan) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for shard := range p.Info.Shards {
-			for it, err := range p.Items(shard) {
-				if !yield(it.Path, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
-// settled yields the paths that a commit adds to the tree.
-func settled(t *tree.Tree, req tree.CommitRequest) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		g, err := t.Committed()
-		if err != nil {
-			yield("", err)
-			return
-		}
-		now, err := t.ManifestOf(g)
-		if err != nil {
-			yield("", err)
-			return
-		}
-		for d, err := range manifest.Diff(now, req.Manifest) {
-			if err == nil && (d.Old != nil || !d.New.Kind.IsIndex()) {
-				continue // the objects have landed
-			}
-			if !yield(d.Path(), err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// few bounds a list that crosses Temporal, which refuses large results: when
-// a whole index cannot be read, every project of it has a note.
-func few[T any](all []T) []T { return all[:min(len(all), maxNotes)] }
-
-const maxNotes = 200
-
 // Fetch brings one shard of a plan into the tree.
 func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 	var out Fetched
@@ -351,80 +251,6 @@ func (s *Sync) Rollback(ctx context.Context, in RollbackInput) (Committed, error
 // planWait is how long at least the objects of a unit that could not be
 // committed wait for the plan that commits it.
 const planWait = 24 * time.Hour
-
-// Tend deletes what is due in the tree: expired generations, dropped objects, old plans.
-func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
-	var out Tended
-	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) (err error) {
-		now, err := clock(ctx)
-		if err != nil {
-			return err
-		}
-		keep := time.Duration(in.Target.Storage.RollbackKeep)
-		ctx, end := begin(ctx, "reap", in.Target.Mirror)
-		err = tendTree(ctx, t, in, now, &out)
-		end(err)
-		countReaped(ctx, in.Target.Mirror, "", out.Reaped)
-		if err != nil {
-			return err
-		}
-		if err := tendWheels(in.Target); err != nil {
-			return err
-		}
-		drops, err := t.Drops()
-		out.Waiting = len(drops)
-		if err := errors.Join(err, t.TendPlans(ctx, now, max(keep, planWait), in.Plan)); err != nil {
-			return err
-		}
-		g, err := t.Committed()
-		if err != nil || g == nil {
-			return err
-		}
-		report, err := verify.Scrub(ctx, t, g, now)
-		out.Scrubbed, out.Problems = report.Hashed, report.Problems
-		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
-		return err
-	})
-	return out, err
-}
-
-// tendTree deletes what no generation, release or rollback needs, and what,
-// where clients read the tree itself, no site's clients may ask for any more.
-func tendTree(ctx context.Context, t *tree.Tree, in TendInput, now time.Time, out *Tended) (err error) {
-	keep := time.Duration(in.Target.Storage.RollbackKeep)
-	free, done, err := referred(ctx, t, in.Target)
-	defer done()
-	if err != nil {
-		// Nobody knows what the other mirror names: what was dropped stays.
-		out.Because = err.Error()
-		free = func(int64) bool { return false }
-	}
-	if in.Target.AFS == nil {
-		out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, free)
-		return err
-	}
-	sites := release.Sites(volume(in.Target, in.Regions, t.ID().Tree))
-	due, err := sites.Due(ctx)
-	if err != nil {
-		// Nobody knows which sites there are: expire what only the state holds.
-		because := err.Error()
-		due = func(int64) (bool, string) { return false, because }
-		if !errors.Is(err, fault.Unavailable) {
-			return err
-		}
-	}
-	out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, func(gen int64) bool {
-		ok, because := due(gen)
-		if !ok && out.Because == "" {
-			out.Because = because
-		}
-		return ok && free(gen)
-	})
-	if out.Reaped.Objects > 0 { // even if it was cut off after that
-		err = errors.Join(err, sites.Purged())
-	}
-	return err
-}
 
 // step is one activity's work on a tree.
 type step func(ctx context.Context, t *tree.Tree, beat *pulse) error

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +19,6 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"mirrorcycle/internal/fault"
-	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -257,92 +255,6 @@ func scheduleOptions(spec *mirrorspec.Spec, a applied) client.ScheduleOptions {
 		o.Spec.Intervals = []client.ScheduleIntervalSpec{{Every: time.Duration(c.Every)}}
 	}
 	return o
-}
-
-// scheduled is one line of schedule list.
-type scheduled struct {
-	ID     string    `json:"id"`
-	When   string    `json:"when"`
-	Paused bool      `json:"paused"`
-	Note   string    `json:"note,omitempty"`
-	Next   time.Time `json:"next,omitzero"`
-	Last   time.Time `json:"last,omitzero"`
-	Runs   []string  `json:"runs,omitempty"` // workflow IDs of cycles under way
-}
-
-func scheduleListCmd(g *globals) *cobra.Command {
-	return &cobra.Command{Use: "list", Short: "List the schedules of cycles", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			t, err := dial(c.Context(), new(telemetry.Telemetry))
-			if err != nil {
-				return err
-			}
-			defer t.Close()
-			all, err := listSchedules(c.Context(), t.ScheduleClient())
-			if err != nil {
-				return err
-			}
-			if g.json {
-				return printJSON(c.OutOrStdout(), "schedules", all)
-			}
-			tw := tabwriter.NewWriter(c.OutOrStdout(), 2, 8, 2, ' ', 0)
-			fmt.Fprintln(tw, "SCHEDULE\tWHEN\tNEXT\tLAST\tSTATE")
-			for _, s := range all {
-				state := "waiting"
-				switch {
-				case len(s.Runs) > 0:
-					state = "running " + s.Runs[0]
-				case s.Paused:
-					state = "paused: " + s.Note
-				}
-				fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.ID, s.When, clockTime(s.Next), clockTime(s.Last), state)
-			}
-			return tw.Flush()
-		}}
-}
-
-func clockTime(t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return t.Local().Format(time.DateTime)
-}
-
-func listSchedules(ctx context.Context, schedules client.ScheduleClient) ([]scheduled, error) {
-	it, err := schedules.List(ctx, client.ScheduleListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("schedule: list: %w", err)
-	}
-	all := []scheduled{}
-	for it.HasNext() {
-		e, err := it.Next()
-		if err != nil {
-			return nil, fmt.Errorf("schedule: list: %w", err)
-		}
-		if e.WorkflowType.Name != "MirrorCycle" {
-			continue
-		}
-		d, err := schedules.GetHandle(ctx, e.ID).Describe(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("schedule: look at %s: %w", e.ID, err)
-		}
-		memo, err := memoOf(d)
-		if err != nil {
-			return nil, err
-		}
-		s := scheduled{ID: e.ID, When: memo.When, Paused: d.Schedule.State.Paused, Note: d.Schedule.State.Note}
-		if len(d.Info.NextActionTimes) > 0 {
-			s.Next = d.Info.NextActionTimes[0]
-		}
-		if n := len(d.Info.RecentActions); n > 0 {
-			s.Last = d.Info.RecentActions[n-1].ActualTime
-		}
-		for _, r := range d.Info.RunningWorkflows {
-			s.Runs = append(s.Runs, r.WorkflowID)
-		}
-		all = append(all, s)
-	}
-	return all, nil
 }
 
 // triggerCycle starts a cycle through the spec's schedule, or joins the one

@@ -1,0 +1,109 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/release/afs"
+	"mirrorcycle/internal/tree"
+)
+
+// precheck refuses shards of a plan that would fill the disk, before their
+// first byte. What an earlier run brought needs no room any more.
+func precheck(ctx context.Context, t *tree.Tree, target Target, p *tree.Plan, from, to int) error {
+	free, err := room(ctx, t, target)
+	st := target.Storage
+	if err != nil || free >= p.Info.Bytes+int64(st.MinFree) {
+		return err
+	}
+	need := int64(st.MinFree)
+	for shard := from; shard < to; shard++ {
+		lacking, err := p.Lacking(shard)
+		if err != nil {
+			return err
+		}
+		need += lacking
+	}
+	if free >= need {
+		return nil
+	}
+	return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: t.Dir(),
+		Err:    fmt.Errorf("%d bytes to fetch and %d to keep free, %d are free", need-int64(st.MinFree), st.MinFree, free),
+		Advice: "free space, mirror less, raise the volume's quota if it has one, or lower storage.min-free"}
+}
+
+// room is how many bytes may still be written to a tree. The file system of an
+// AFS client cannot say; the volume's quota and its partition do.
+func room(ctx context.Context, t *tree.Tree, target Target) (int64, error) {
+	if target.AFS == nil {
+		return t.Free()
+	}
+	return release.Sites(volume(target, nil, t.ID().Tree)).Room(ctx)
+}
+
+// fits refuses paths that an AFS directory has no room for, before their first byte.
+func fits(ctx context.Context, t *tree.Tree, target Target, added iter.Seq2[string, error]) error {
+	if target.AFS == nil {
+		return nil
+	}
+	g, err := t.Committed()
+	if err != nil {
+		return err
+	}
+	now, err := t.ManifestOf(g)
+	if err != nil {
+		return err
+	}
+	retained, err := t.Retained()
+	if err != nil {
+		return err
+	}
+	return afs.Fit(now, retained, added)
+}
+
+// planned yields what a plan fetches and the tree does not hold.
+func planned(p *tree.Plan) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for shard := range p.Info.Shards {
+			for it, err := range p.Items(shard) {
+				if !yield(it.Path, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// settled yields the paths that a commit adds to the tree.
+func settled(t *tree.Tree, req tree.CommitRequest) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		g, err := t.Committed()
+		if err != nil {
+			yield("", err)
+			return
+		}
+		now, err := t.ManifestOf(g)
+		if err != nil {
+			yield("", err)
+			return
+		}
+		for d, err := range manifest.Diff(now, req.Manifest) {
+			if err == nil && (d.Old != nil || !d.New.Kind.IsIndex()) {
+				continue // the objects have landed
+			}
+			if !yield(d.Path(), err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+const maxNotes = 200
+
+// few bounds a list that crosses Temporal, which refuses large results: when
+// a whole index cannot be read, every project of it has a note.
+func few[T any](all []T) []T { return all[:min(len(all), maxNotes)] }

@@ -1,0 +1,87 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/telemetry"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/verify"
+)
+
+// Tend deletes what is due in the tree: expired generations, dropped objects, old plans.
+func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
+	var out Tended
+	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) (err error) {
+		now, err := clock(ctx)
+		if err != nil {
+			return err
+		}
+		keep := time.Duration(in.Target.Storage.RollbackKeep)
+		ctx, end := begin(ctx, "reap", in.Target.Mirror)
+		err = tendTree(ctx, t, in, now, &out)
+		end(err)
+		countReaped(ctx, in.Target.Mirror, "", out.Reaped)
+		if err != nil {
+			return err
+		}
+		if err := tendWheels(in.Target); err != nil {
+			return err
+		}
+		drops, err := t.Drops()
+		out.Waiting = len(drops)
+		if err := errors.Join(err, t.TendPlans(ctx, now, max(keep, planWait), in.Plan)); err != nil {
+			return err
+		}
+		g, err := t.Committed()
+		if err != nil || g == nil {
+			return err
+		}
+		report, err := verify.Scrub(ctx, t, g, now)
+		out.Scrubbed, out.Problems = report.Hashed, report.Problems
+		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
+		return err
+	})
+	return out, err
+}
+
+// tendTree deletes what no generation, release or rollback needs, and what,
+// where clients read the tree itself, no site's clients may ask for any more.
+func tendTree(ctx context.Context, t *tree.Tree, in TendInput, now time.Time, out *Tended) (err error) {
+	keep := time.Duration(in.Target.Storage.RollbackKeep)
+	free, done, err := referred(ctx, t, in.Target)
+	defer done()
+	if err != nil {
+		// Nobody knows what the other mirror names: what was dropped stays.
+		out.Because = err.Error()
+		free = func(int64) bool { return false }
+	}
+	if in.Target.AFS == nil {
+		out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, free)
+		return err
+	}
+	sites := release.Sites(volume(in.Target, in.Regions, t.ID().Tree))
+	due, err := sites.Due(ctx)
+	if err != nil {
+		// Nobody knows which sites there are: expire what only the state holds.
+		because := err.Error()
+		due = func(int64) (bool, string) { return false, because }
+		if !errors.Is(err, fault.Unavailable) {
+			return err
+		}
+	}
+	out.Reaped, out.Expired, err = t.Tend(ctx, now, keep, func(gen int64) bool {
+		ok, because := due(gen)
+		if !ok && out.Because == "" {
+			out.Because = because
+		}
+		return ok && free(gen)
+	})
+	if out.Reaped.Objects > 0 { // even if it was cut off after that
+		err = errors.Join(err, sites.Purged())
+	}
+	return err
+}
