@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +16,6 @@ import (
 
 	"mirrorcycle/internal/need"
 	"mirrorcycle/internal/simpleindex"
-	"mirrorcycle/internal/wheel"
 )
 
 // What is downloaded for tests: sdists to build, and what builds them. The
@@ -33,41 +31,9 @@ func Packages(tb testing.TB) string {
 	tb.Helper()
 	made.Lock()
 	defer made.Unlock()
-	dir, err := download()
+	dir, err := pipDownload("sdists", [][]string{sourceArgs(sdists), append([]string{"--only-binary", ":all:", "--platform", "any"}, tools...)})
 	need.That(tb, err == nil, fmt.Sprint("no real sdists: ", err))
 	return dir
-}
-
-func download() (string, error) {
-	cache, unlock, err := Cache("sdists")
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	recipe := sha256.Sum256([]byte(strings.Join(append(sdists, tools...), " ")))
-	dir := filepath.Join(cache, hex.EncodeToString(recipe[:6]))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	stage := filepath.Join(cache, "stage")
-	if err := os.RemoveAll(stage); err != nil {
-		return "", err
-	}
-	var names []string
-	for _, s := range sdists {
-		name, _, _ := strings.Cut(s, "==")
-		names = append(names, name)
-	}
-	common := []string{"-m", "pip", "--isolated", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", stage}
-	for _, args := range [][]string{
-		append([]string{"--no-binary", strings.Join(names, ",")}, sdists...),
-		append([]string{"--only-binary", ":all:", "--platform", "any"}, tools...),
-	} {
-		if out, err := exec.Command("python3", append(common, args...)...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("pip download: %w: %s", err, out[max(0, len(out)-500):])
-		}
-	}
-	return dir, os.Rename(stage, dir)
 }
 
 // Find returns the path of a project's sdist in a directory, and its SHA-256.
@@ -108,7 +74,7 @@ func Index(tb testing.TB, dir string) http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range entries {
 		f := simpleindex.File{Filename: e.Name(), SHA256: digestOf(tb, filepath.Join(dir, e.Name())), Size: -1}
-		name := projectOf(e.Name())
+		name, _ := PinOf(e.Name())
 		if projects[name] == nil {
 			projects[name] = &simpleindex.Project{Name: name}
 		}
@@ -125,14 +91,6 @@ func Index(tb testing.TB, dir string) http.Handler {
 		})
 	}
 	return mux
-}
-
-func projectOf(filename string) string {
-	if f, err := wheel.ParseFilename(filename); err == nil {
-		return simpleindex.Normalize(f.Name)
-	}
-	name := filename[:strings.LastIndexByte(filename, '-')]
-	return simpleindex.Normalize(name)
 }
 
 // SDist writes an sdist of the files, by path below its top directory, and

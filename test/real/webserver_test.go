@@ -1,15 +1,10 @@
 package real_test
 
 import (
-	"bytes"
-	"fmt"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,12 +21,10 @@ func TestWebServers(t *testing.T) {
 	for d := w.h.Dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
 		must(t, os.Chmod(d, 0o755))
 	}
-	for name, start := range map[string]func(*testing.T, string, string) string{"nginx": nginx, "apache2": apache} {
+	for name, start := range map[string]func(testing.TB, string) string{"nginx": lab.Nginx, "apache2": lab.Apache} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			program, err := exec.LookPath("/usr/sbin/" + name)
-			lab.Need(t, name+" is not installed", err == nil)
-			url := start(t, program, dir)
+			url := start(t, dir)
 			for _, c := range answers {
 				t.Run(c.name, func(t *testing.T) { c.ask(t, url) })
 			}
@@ -102,85 +95,4 @@ func (c answer) ask(t *testing.T, url string) {
 	case c.vary && !strings.Contains(strings.ToLower(strings.Join(h.Values("Vary"), ",")), "accept"):
 		t.Errorf("Vary %q", h.Values("Vary"))
 	}
-}
-
-// configured is an operator's configuration from deploy/, with these changes.
-func configured(t *testing.T, file string, changes ...string) string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(lab.Root(), "deploy", file))
-	must(t, err)
-	for i := 0; i < len(changes); i += 2 {
-		if !bytes.Contains(data, []byte(changes[i])) {
-			t.Fatalf("deploy/%s does not say %q", file, changes[i])
-		}
-	}
-	return strings.NewReplacer(changes...).Replace(string(data))
-}
-
-func nginx(t *testing.T, program, dir string) string {
-	run, address := t.TempDir(), freeAddress(t)
-	var temp string
-	for _, p := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		temp += fmt.Sprintf("%s_temp_path %s/%s;\n", p, run, p)
-	}
-	conf := filepath.Join(run, "nginx.conf")
-	must(t, os.WriteFile(conf, []byte("daemon off; pid "+run+"/pid; worker_processes 2; events {}\nhttp { access_log off;\n"+temp+
-		configured(t, "nginx/region.conf", "listen 80;", "listen "+address+";", "/srv/mirror/dfw;", dir+";")+"}\n"), 0o644))
-	check := []string{"-e", "stderr", "-c", conf}
-	serveBy(t, address, exec.Command(program, append([]string{"-t"}, check...)...), exec.Command(program, check...))
-	return "http://" + address
-}
-
-func apache(t *testing.T, program, dir string) string {
-	run, address := t.TempDir(), freeAddress(t)
-	var b strings.Builder
-	fmt.Fprintf(&b, "ServerRoot %q\nListen %s\nPidFile %s/pid\nErrorLog %s/error.log\nServerName localhost\nTypesConfig /etc/mime.types\nMutex file:%s\n", run, address, run, run, run)
-	for _, m := range []string{"mpm_event", "authz_core", "mime", "dir", "negotiation", "headers", "alias"} {
-		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", m, m)
-	}
-	if os.Geteuid() == 0 {
-		b.WriteString("User www-data\nGroup www-data\n")
-	}
-	b.WriteString(configured(t, "apache/region.conf", "*:80", address, "/srv/mirror/dfw", dir))
-	conf := filepath.Join(run, "apache.conf")
-	must(t, os.WriteFile(conf, []byte(b.String()), 0o644))
-	serveBy(t, address, exec.Command(program, "-t", "-f", conf), exec.Command(program, "-D", "FOREGROUND", "-f", conf))
-	return "http://" + address
-}
-
-// serveBy checks a configuration, starts the server and waits until it answers.
-func serveBy(t *testing.T, address string, check, server *exec.Cmd) {
-	t.Helper()
-	if out, err := check.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	var said bytes.Buffer
-	server.Stdout, server.Stderr = &said, &said
-	must(t, server.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
-	t.Cleanup(func() {
-		_ = server.Process.Signal(syscall.SIGTERM)
-		<-ended
-	})
-	for {
-		if res, err := http.Get("http://" + address + "/"); err == nil {
-			res.Body.Close()
-			return
-		}
-		select {
-		case err := <-ended:
-			ended <- err
-			t.Fatalf("%v: %s", err, said.String())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }

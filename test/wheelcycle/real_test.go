@@ -1,0 +1,266 @@
+package wheelcycle_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/internal/lab"
+	"mirrorcycle/internal/rootlab"
+	"mirrorcycle/internal/simpleindex"
+	"mirrorcycle/workflows"
+)
+
+// TestRealSources builds real source distributions on real roots in cycles, some
+// that lack something and one that never ends among them. All build workers are
+// killed in mid-fan-out. What was built is installed from the merged index alone,
+// by pip and by uv, through this project's web server, nginx and Apache. A quiet
+// cycle does nothing, and changed pins cost their own builds only.
+func TestRealSources(t *testing.T) {
+	rootlab.NeedSandbox(t)
+	set, changed := rootlab.Set(t)
+	m := newMill(t)
+	m.uv = rootlab.UV(t, set)
+	m.offer(set)
+	hangs, _ := rootlab.SDist(t, "hangs", "1.0", map[string]string{"setup.py": "import time\nwhile True:\n    time.sleep(1)\n"})
+	m.offerFile(hangs)
+	pins := append(slices.Clip(rootlab.Sources), "hangs==1.0")
+	m.want(pins)
+	m.serve()
+
+	m.first(pins)
+	m.right(pins)
+	m.quiet()
+	servers := m.servers()
+	for name, url := range servers {
+		for _, p := range m.platforms() {
+			m.install("pip", url, p, pins)
+			if name != "Apache" {
+				m.install("uv", url, p, pins)
+			}
+		}
+	}
+
+	m.offer(changed)
+	pins = replaced(pins, rootlab.Changed)
+	m.change(pins)
+	for _, p := range m.platforms() {
+		m.install("uv", servers["nginx"], p, pins)
+	}
+}
+
+// first runs a cycle whose build workers are all killed when some builds are taken in and others under way.
+func (m *mill) first(pins []string) {
+	m.t.Helper()
+	began := time.Now()
+	victims := []*worker{m.spawn(), m.spawn()}
+	run := m.Start()
+	m.await("builds on both platforms", func() bool {
+		for _, p := range m.platforms() {
+			if len(m.taken(p)) < 3 || total(m.begun(p)) <= len(m.taken(p)) {
+				return false
+			}
+		}
+		return true
+	})
+	taken, begun := map[string][]string{}, map[string]int{}
+	for _, p := range m.platforms() {
+		taken[p] = m.taken(p)
+	}
+	for _, w := range victims {
+		w.kill()
+	}
+	for _, p := range m.platforms() {
+		begun[p] = total(m.begun(p))
+	}
+	m.t.Logf("killed after %s: taken in %v, begun %v", time.Since(began).Round(time.Second), taken, begun)
+	m.spawn()
+	var r workflows.CycleResult
+	if err := run.Get(m.t.Context(), &r); err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Logf("a cycle of %s: %+v", time.Since(began).Round(time.Second), r.Mirrors)
+	if r.Mirrors[1].Outcome != workflows.Done {
+		m.t.Fatalf("%+v", r.Mirrors[1])
+	}
+	for _, p := range m.platforms() {
+		after := m.begun(p)
+		for _, pin := range taken[p] {
+			if after[pin] != 1 {
+				m.t.Errorf("%s on %s was taken in before the workers died, and begun %d times", pin, p, after[pin])
+			}
+		}
+		if twice := total(after) - len(after); twice > begun[p]-len(taken[p]) {
+			m.t.Errorf("%s: %d builds were begun twice; %d were under way when the workers died", p, twice, begun[p]-len(taken[p]))
+		}
+	}
+}
+
+// right checks that every pin is in the state that it should be in.
+func (m *mill) right(pins []string) {
+	m.t.Helper()
+	got, shared := m.states(), 0
+	if want := len(pins) * len(m.platforms()); len(got) != want {
+		m.t.Errorf("%d states, want %d", len(got), want)
+	}
+	for _, p := range m.platforms() {
+		for _, pin := range pins {
+			name, version, _ := strings.Cut(pin, "==")
+			name = simpleindex.Normalize(name)
+			s := got[p+" "+name+"==="+version]
+			class := rootlab.Lacking[name]
+			if name == "hangs" {
+				class = "timeout"
+			}
+			if s.From != "" {
+				shared++
+			}
+			switch {
+			case class != "":
+				m.failed(s, class)
+			case s.State != "built" || !strings.HasSuffix(m.text(s.Log), "\n"):
+				m.t.Errorf("%s on %s: %+v", pin, p, s)
+			case slices.Contains(rootlab.Compiled, name) != strings.Contains(s.File, "linux"):
+				m.t.Errorf("%s on %s is %s", pin, p, s.File)
+			}
+		}
+	}
+	if want := len(rootlab.Sources) - len(rootlab.Compiled) - len(rootlab.Lacking); shared != want {
+		m.t.Errorf("%d wheels serve the platform that they were not built on, want %d", shared, want)
+	}
+}
+
+func (m *mill) failed(s activities.WheelState, class string) {
+	m.t.Helper()
+	if s.State != "failed" || s.Class != class || s.Next.IsZero() || s.Log == "" || !strings.Contains(m.text(s.Log), s.Class) {
+		m.t.Errorf("%+v, want class %s", s, class)
+	}
+	m.t.Logf("%s on %s: %s: %s", s.Pin, s.Platform, s.Class, s.Message)
+}
+
+// text is a file of the region.
+func (m *mill) text(path string) string {
+	m.t.Helper()
+	resp, err := http.Get(m.Regions["here"].URL + path)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		m.t.Errorf("%s: %s %v", path, resp.Status, err)
+	}
+	return string(data)
+}
+
+// quiet runs a cycle with nothing new.
+func (m *mill) quiet() {
+	m.t.Helper()
+	before := m.builds()
+	m.u.Hits() // from now on
+	if r := m.Cycle(); r.Outcome != workflows.Unchanged {
+		m.t.Errorf("a cycle with nothing new: %+v", r.Mirrors)
+	}
+	for path, n := range m.u.Hits() {
+		if strings.Contains(path, "/packages/") {
+			m.t.Errorf("a cycle with nothing new fetched %s %d times", path, n)
+		}
+	}
+	if n := m.builds() - before; n != 0 {
+		m.t.Errorf("a cycle with nothing new began %d builds", n)
+	}
+}
+
+func (m *mill) builds() (n int) {
+	for _, p := range m.platforms() {
+		n += total(m.begun(p))
+	}
+	return n
+}
+
+// change runs a cycle after pins changed.
+func (m *mill) change(pins []string) {
+	m.t.Helper()
+	before := map[string]int{}
+	for _, p := range m.platforms() {
+		before[p] = total(m.begun(p))
+	}
+	m.want(pins)
+	m.u.Hits()
+	if r := m.Cycle(); r.Mirrors[1].Outcome != workflows.Done {
+		m.t.Errorf("a cycle with changed pins: %+v", r.Mirrors)
+	}
+	sources := 0
+	for path := range m.u.Hits() {
+		if strings.HasSuffix(path, ".tar.gz") {
+			sources++
+		}
+	}
+	if sources != len(rootlab.Changed) {
+		m.t.Errorf("%d sources were fetched for %d changed pins", sources, len(rootlab.Changed))
+	}
+	for _, p := range m.platforms() {
+		n := total(m.begun(p)) - before[p]
+		m.t.Logf("%d changed pins: %d builds on %s", len(rootlab.Changed), n, p)
+		if n > len(rootlab.Changed) || n == 0 {
+			m.t.Errorf("%s: %d builds for %d changed pins", p, n, len(rootlab.Changed))
+		}
+	}
+	m.right(pins)
+}
+
+// replaced is pins with the versions of changed.
+func replaced(pins, changed []string) []string {
+	out := slices.Clone(pins)
+	for i, p := range out {
+		name, _, _ := strings.Cut(p, "==")
+		for _, c := range changed {
+			if strings.HasPrefix(c, name+"==") {
+				out[i] = c
+			}
+		}
+	}
+	return out
+}
+
+// servers are URLs of the region, by who serves it.
+func (m *mill) servers() map[string]string {
+	m.t.Helper()
+	for d := m.Dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil { // their processes run as another user
+			m.t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(m.Dir, "regions", "here")
+	return map[string]string{"this project": m.Regions["here"].URL, "nginx": lab.Nginx(m.t, dir), "Apache": lab.Apache(m.t, dir)}
+}
+
+// install makes a fresh environment in the platform's root and installs what was
+// built, with pip or uv, from the merged index and nothing else. A project that
+// the wheels mirror has no page of comes from its index mirror.
+func (m *mill) install(client, url, platform string, pins []string) {
+	m.t.Helper()
+	var names []string
+	for _, p := range pins {
+		name, _, _ := strings.Cut(p, "==")
+		if name = simpleindex.Normalize(name); name != "hangs" && rootlab.Lacking[name] == "" {
+			names = append(names, p)
+		}
+	}
+	installer := map[string]string{"pip": "/tmp/v/bin/pip install --quiet --no-cache-dir", "uv": "/opt/uv pip install --quiet --no-cache --python /tmp/v/bin/python"}[client]
+	script := "python3 -m venv /tmp/v\n" + installer + " --no-deps --only-binary :all: --index-url " + url + "/wheels/" + platform + "/simple/ " + strings.Join(names, " ") + ` setuptools
+/tmp/v/bin/python -c 'import markupsafe._speedups, yaml, msgpack._cmsgpack, sqlalchemy, wrapt._wrappers, psutil._psutil_linux, bitarray, jinja2, six, idna, docutils, setuptools'
+`
+	began := time.Now()
+	if out, err := rootlab.Enter(m.roots[platform], script, map[string]string{"/opt/uv": m.uv}).CombinedOutput(); err != nil {
+		m.t.Errorf("%s on %s from %s: %v\n%s", client, platform, url, err, out)
+		return
+	}
+	m.t.Logf("%s installed %d wheels on %s in %s", client, len(names), platform, time.Since(began).Round(time.Millisecond))
+}

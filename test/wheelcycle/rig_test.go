@@ -1,0 +1,284 @@
+// Package wheelcycle_test builds real source distributions on real roots in cycles on a real Temporal server, and installs the wheels with pip and uv.
+package wheelcycle_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	tlog "go.temporal.io/sdk/log"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/internal/lab"
+	"mirrorcycle/internal/rootlab"
+	"mirrorcycle/internal/service"
+	"mirrorcycle/internal/wheels"
+)
+
+// The environment of a build worker that is a process of its own.
+const rolesEnv, notesEnv = "MIRRORCYCLE_TEST_ROLES", "MIRRORCYCLE_TEST_NOTES"
+
+func TestMain(m *testing.M) {
+	if roles := os.Getenv(rolesEnv); roles != "" {
+		if err := work(roles, os.Getenv(notesEnv)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	dir, err := lab.Scratch()
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "starter")
+	build := exec.Command("go", "build", "-o", program, "./starter")
+	build.Dir = lab.Root()
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s\n", out)
+		os.Exit(1)
+	}
+	lab.Main(m)
+}
+
+var program string // starter
+
+func work(list, notes string) error {
+	roles, err := service.ParseRoles(list)
+	if err != nil {
+		return err
+	}
+	c, err := client.Dial(client.Options{HostPort: os.Getenv("TEMPORAL_ADDRESS"), Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	if err != nil {
+		return err
+	}
+	return service.Run(context.Background(), service.Options{Client: c, Roles: roles, Builder: noting{new(activities.Sandboxed), notes}})
+}
+
+// noting is the real builder; it notes every build that it begins.
+type noting struct {
+	activities.Builder
+	dir string
+}
+
+func (n noting) Build(ctx context.Context, r activities.BuildRequest) (activities.Delivered, error) {
+	f, err := os.OpenFile(filepath.Join(n.dir, r.Platform.Name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return activities.Delivered{}, err
+	}
+	_, err = f.WriteString(r.Job.Pin.String() + "\n")
+	if err := errors.Join(err, f.Close()); err != nil {
+		return activities.Delivered{}, err
+	}
+	return n.Builder.Build(ctx, r)
+}
+
+// mill is a house with a wheels mirror of two platforms, whose build workers are
+// processes of their own.
+type mill struct {
+	*lab.House
+	t     *testing.T
+	u     *lab.Upstream
+	roots map[string]string // of platforms
+	wants string            // directory of requirements and constraints
+	notes string
+	uv    string
+	// versions of projects, by source distribution, that upstream has
+	offered map[string][]lab.Object
+}
+
+func newMill(t *testing.T) *mill {
+	t.Helper()
+	m := &mill{t: t, u: lab.NewUpstream(t), wants: t.TempDir(), notes: t.TempDir(), roots: map[string]string{}, offered: map[string][]lab.Object{}}
+	var platforms []string
+	for _, root := range []string{rootlab.Debian12, rootlab.Debian13} {
+		name := fmt.Sprint(root, "-", os.Getpid())
+		m.roots[name] = rootlab.Root(t, root)
+		platforms = append(platforms, fmt.Sprintf("{ name = %q, root = %q, python = %q }", name, m.roots[name], rootlab.Platforms[root].Python))
+	}
+	m.House = lab.New(t, lab.Options{Regions: []string{"here"}, Window: "15m", Keep: "1h", NoWork: true, Mirrors: strings.Replace(m.u.PyPIMirror("pypi", "1h"),
+		`projects = ["*"]`, `requirements = ["wheels"]`, 1) + fmt.Sprintf(`[[mirror]]
+name = "wheels"
+kind = "wheels"
+index = "pypi"
+file = %q
+constraints = %q
+build-timeout = "2m"
+build-memory = "1GB"
+builds = 2
+platforms = [%s]
+`, filepath.Join(m.wants, "global-requirements.txt"), filepath.Join(m.wants, "upper-constraints.txt"), strings.Join(platforms, ", "))})
+	return m
+}
+
+// offer publishes the files of a directory, beside what is there.
+func (m *mill) offer(dir string) {
+	m.t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, e := range entries {
+		m.offerFile(filepath.Join(dir, e.Name()))
+	}
+}
+
+func (m *mill) offerFile(path string) {
+	m.t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	name, version := rootlab.PinOf(filepath.Base(path))
+	m.offered[name] = append(m.offered[name], lab.Object{Filename: filepath.Base(path), Version: version, Data: data})
+	m.u.Objects(name, m.offered[name]...)
+}
+
+// want writes requirements and constraints as OpenStack's are written: names as
+// their projects spell them, comments, one line per Python where versions differ.
+func (m *mill) want(sources []string) {
+	m.t.Helper()
+	requirements, constraints := "# Names only; upper-constraints.txt says which version.\n\n", ""
+	for _, s := range sources {
+		name, version, _ := strings.Cut(s, "==")
+		requirements += name + "!=0.1,>=0.0.1  # some license\n"
+		constraints += fmt.Sprintf("%[1]s===0.1;python_version=='2.7'\n%[1]s===%[2]s;python_version>='3.11'\n", strings.ReplaceAll(name, "_", "."), version)
+	}
+	constraints += "unasked===1.0\n"
+	for name, text := range map[string]string{"global-requirements.txt": requirements, "upper-constraints.txt": constraints} {
+		if err := os.WriteFile(filepath.Join(m.wants, name), []byte(text), 0o644); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+func (m *mill) platforms() []string {
+	var out []string
+	for _, p := range m.Spec.Mirrors[1].Platforms {
+		out = append(out, p.Name)
+	}
+	return out
+}
+
+// begun counts the builds that were begun on a platform, by pin.
+func (m *mill) begun(platform string) map[string]int {
+	m.t.Helper()
+	data, err := os.ReadFile(filepath.Join(m.notes, platform))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		m.t.Fatal(err)
+	}
+	out := map[string]int{}
+	for pin := range strings.FieldsSeq(string(data)) {
+		out[pin]++
+	}
+	return out
+}
+
+func total(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// taken lists what was taken in on a platform: built or failed.
+func (m *mill) taken(platform string) (out []string) {
+	m.t.Helper()
+	log, err := wheels.Store{State: m.Spec.StateDir("wheels")}.Read(platform)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for pin, e := range log {
+		if e.Built != nil || e.Failed != nil {
+			out = append(out, pin.String())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (m *mill) states() map[string]activities.WheelState {
+	m.t.Helper()
+	c := exec.Command(program, "wheels", "--json")
+	c.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+m.Address, "MIRRORCYCLE_SPEC="+filepath.Join(m.Dir, "mirrors.toml"))
+	data, err := c.Output()
+	var out struct {
+		Wheels []activities.WheelState `json:"wheels"`
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &out)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	states := map[string]activities.WheelState{}
+	for _, s := range out.Wheels {
+		states[s.Platform+" "+s.Pin] = s
+	}
+	return states
+}
+
+// serve runs a worker of the storage in this process.
+func (m *mill) serve() {
+	m.t.Helper()
+	roles, err := service.ParseRoles("cycle,sync:" + m.Spec.Storage.Name)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	s, err := service.Start(service.Options{Client: m.Client, Roles: roles})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(s.Stop)
+}
+
+// worker is a build worker.
+type worker struct {
+	*exec.Cmd
+	ended chan struct{}
+}
+
+func (m *mill) spawn() *worker {
+	m.t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	w := &worker{Cmd: exec.Command(exe), ended: make(chan struct{})}
+	w.Env = append(os.Environ(), rolesEnv+"=wheels:"+strings.Join(m.platforms(), ",wheels:"), notesEnv+"="+m.notes, "TEMPORAL_ADDRESS="+m.Address)
+	w.Stderr = os.Stderr
+	if err := w.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	go func() {
+		_ = w.Wait() // killed on purpose
+		close(w.ended)
+	}()
+	m.t.Cleanup(w.kill)
+	return w
+}
+
+func (w *worker) kill() {
+	_ = w.Process.Signal(syscall.SIGKILL)
+	<-w.ended
+}
+
+func (m *mill) await(what string, done func() bool) {
+	m.t.Helper()
+	for end := time.Now().Add(3 * time.Minute); !done(); {
+		if time.Now().After(end) {
+			m.t.Fatalf("%s: not within three minutes", what)
+		}
+		time.Sleep(50 * time.Millisecond) // processes of their own tell by files
+	}
+}
