@@ -45,7 +45,7 @@ var all = []suite{
 	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}}},
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
-	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"}}},
+	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"}, {"-count=1", "-timeout=20m", "./test/wheelcycle"}}},
 	{name: "site", runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
 	{name: "real", runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
 	{name: "deploy", runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
