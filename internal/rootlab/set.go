@@ -35,8 +35,8 @@ var Lacking = map[string]string{"cffi": "header-missing", "greenlet": "compiler"
 // Compiled names the sources of which each platform has a wheel of its own.
 var Compiled = []string{"markupsafe", "pyyaml", "msgpack", "sqlalchemy", "wrapt", "psutil", "simplejson", "bitarray"}
 
-// needed is what their builds need, in all versions that they ask for, and uv.
-var needed = [][]string{{"setuptools==80.9.0", "wheel==0.45.1", "flit-core==3.12.0", "cython==3.1.2"}, {"cython==3.0.12"}}
+// needed is what they need, to be built and to run, in all versions that they ask for.
+var needed = [][]string{{"setuptools==80.9.0", "wheel==0.45.1", "flit-core==3.12.0", "cython==3.1.2", "pycparser==2.22"}, {"cython==3.0.12"}}
 
 const uv = "uv==0.13.9"
 

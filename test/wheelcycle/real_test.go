@@ -1,6 +1,8 @@
 package wheelcycle_test
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -39,6 +41,7 @@ func TestRealSources(t *testing.T) {
 	m.quiet()
 	servers := m.servers()
 	for name, url := range servers {
+		m.asks(name, url)
 		for _, p := range m.platforms() {
 			m.install("pip", url, p, pins)
 			if name != "Apache" {
@@ -239,6 +242,43 @@ func (m *mill) servers() map[string]string {
 	}
 	dir := filepath.Join(m.Dir, "regions", "here")
 	return map[string]string{"this project": m.Regions["here"].URL, "nginx": lab.Nginx(m.t, dir), "Apache": lab.Apache(m.t, dir)}
+}
+
+// asks compares a web server's answers with those of this project's own.
+func (m *mill) asks(name, url string) {
+	m.t.Helper()
+	p := m.platforms()[0]
+	for _, path := range []string{"/wheels/" + p + "/simple/", "/wheels/" + p + "/simple/six/", "/wheels/" + p + "/simple/six", "/wheels/" + p + "/simple/setuptools/",
+		"/wheels/" + p + "/simple/setuptools", "/wheels/" + p + "/simple/nothing/", "/wheels/" + p + "/simple/.hidden/", "/wheels/none/simple/six/", "/wheels/none/",
+		"/wheels/packages/none.whl", "/pypi/" + p + "/simple/six/", "/wheels/" + p + "/logs/six-1.17.0.log", "/.releases/wheels/pypi/packages/none", "/.releases/wheels/pypi/x"} {
+		want, got := m.ask(m.Regions["here"].URL+path), m.ask(url+path)
+		if got != want {
+			m.t.Errorf("%s: %s says %s, this project %s", path, name, got, want)
+		}
+	}
+}
+
+// ask describes an answer, after all redirects.
+func (m *mill) ask(url string) string {
+	m.t.Helper()
+	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	req.Header.Set("Accept", simpleindex.MediaV1JSON)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= http.StatusBadRequest {
+		return "no" // 403 or 404: contents of directories are nobody's business
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return fmt.Sprintf("%s %s %x", resp.Request.URL.Path, strings.TrimSuffix(resp.Header.Get("Content-Type"), "; charset=utf-8"), sha256.Sum256(data))
 }
 
 // install makes a fresh environment in the platform's root and installs what was
