@@ -113,7 +113,7 @@ kind = "wheels"
 index = "pypi"
 file = %q
 constraints = %q
-build-timeout = "90s"
+build-timeout = "150s"
 build-memory = "1GB"
 builds = 2
 platforms = [%s]
@@ -151,8 +151,12 @@ func (m *mill) want(sources []string) {
 	requirements, constraints := "# Names only; upper-constraints.txt says which version.\n\n", ""
 	for _, s := range sources {
 		name, version, _ := strings.Cut(s, "==")
-		requirements += name + "!=0.1,>=0.0.1  # some license\n"
-		constraints += fmt.Sprintf("%[1]s===0.1;python_version=='2.7'\n%[1]s===%[2]s;python_version>='3.11'\n", strings.ReplaceAll(name, "_", "."), version)
+		marker := "python_version>='3.11'"
+		if root := hangs[name]; root != "" {
+			marker = "python_version=='" + rootlab.Platforms[root].Python + "'"
+		}
+		requirements += name + "!=0.1,>=0.0.1;" + marker + "  # some license\n"
+		constraints += fmt.Sprintf("%[1]s===0.1;python_version=='2.7'\n%[1]s===%[2]s;%[3]s\n", strings.ReplaceAll(name, "_", "."), version, marker)
 	}
 	constraints += "unasked===1.0\n"
 	for name, text := range map[string]string{"global-requirements.txt": requirements, "upper-constraints.txt": constraints} {
