@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -90,6 +92,7 @@ func front(t *testing.T, address, apiKey string) []string {
 	plain := new(http.Protocols)
 	plain.SetUnencryptedHTTP2(true)
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
+	proxy.ErrorLog = log.New(io.Discard, "", 0) // polls that a worker gives up
 	proxy.Transport = &http.Transport{Protocols: plain}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+apiKey {
@@ -100,9 +103,9 @@ func front(t *testing.T, address, apiKey string) []string {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
+	s.Config.ErrorLog = proxy.ErrorLog
 	s.EnableHTTP2 = true
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}
-	s.Config.ErrorLog = nil
 	s.StartTLS()
 	t.Cleanup(s.CloseClientConnections)
 	return []string{"TEMPORAL_ADDRESS=" + strings.TrimPrefix(s.URL, "https://"), "TEMPORAL_API_KEY=" + apiKey, "TEMPORAL_TLS=true",
