@@ -9,6 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/converter"
 
 	"mirrorcycle/internal/lab"
 	"mirrorcycle/workflows"
@@ -92,6 +96,14 @@ func TestSchedule(t *testing.T) {
 	contains(t, said(t, h, 0, "schedule", "list"), "paused", "every 12h")
 	said(t, h, 0, "schedule", "resume")
 	contains(t, said(t, h, 0, "schedule", "list"), "waiting")
+	// What the schedule starts from now on has the changed spec.
+	next := started(t, h)
+	if old, now := grace(t, h, first), grace(t, h, next); old != time.Hour || now != 2*time.Hour {
+		t.Errorf("grace was %s, and is %s after the change of the spec to 2h", old, now)
+	}
+	if err := h.Client.GetWorkflow(t.Context(), next, "").Get(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
 	said(t, h, 0, "schedule", "delete")
 	said(t, h, 1, "schedule", "pause")
 	contains(t, said(t, h, 0, "run"), "debian: unchanged")
@@ -105,4 +117,18 @@ func started(t *testing.T, h *lab.House) string {
 		t.Fatalf("no workflow in %s", text)
 	}
 	return out.Started.Workflow
+}
+
+// grace is what the spec that a cycle was started with says of its mirror.
+func grace(t *testing.T, h *lab.House, id string) time.Duration {
+	t.Helper()
+	e, err := h.Client.GetWorkflowHistory(t.Context(), id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var in workflows.CycleInput
+	if err := converter.GetDefaultDataConverter().FromPayloads(e.GetWorkflowExecutionStartedEventAttributes().Input, &in); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(in.Spec.Mirrors[0].Grace)
 }
