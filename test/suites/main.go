@@ -24,7 +24,7 @@ type suite struct {
 	runs [][]string
 	need string // a program without which the suite is skipped
 	less string // a package that the patterns of runs match and another suite runs
-	idle bool   // it waits more than it works: it runs beside the others
+	idle bool   // it waits more than it works: these run one after another, beside the others
 }
 
 // Tests of test/afs that take the power from servers that all volumes of a
@@ -46,9 +46,6 @@ var all = []suite{
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
 	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"}, {"-count=1", "-timeout=20m", "./test/wheelcycle"}}},
-	{name: "site", runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
-	{name: "real", runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
-	{name: "deploy", runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
 	// Each run has a cell of its own: one that lacks a server disturbs no other.
 	{name: "afs", idle: true, runs: [][]string{
 		{"-count=1", "-timeout=20m", "./test/afscycle"},
@@ -57,6 +54,9 @@ var all = []suite{
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + moreOff + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-p=1", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + ")$", "./internal/afslab", "./test/afs"},
 	}},
+	{name: "site", idle: true, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
+	{name: "real", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
+	{name: "deploy", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
 }
 
 // count is what a suite came to.
@@ -79,11 +79,13 @@ func run(names []string) int {
 	}
 	counts := make([]count, len(wanted))
 	var beside sync.WaitGroup
-	for i, s := range wanted {
-		if s.idle {
-			beside.Go(func() { counts[i] = s.run() })
+	beside.Go(func() {
+		for i, s := range wanted {
+			if s.idle {
+				counts[i] = s.run()
+			}
 		}
-	}
+	})
 	for i, s := range wanted {
 		if !s.idle {
 			fmt.Printf("== %s\n", s.name)
