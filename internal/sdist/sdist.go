@@ -13,8 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 
@@ -58,14 +60,20 @@ func Read(f *os.File, name string) (Needs, error) {
 		n, err = found.needs()
 	}
 	if err != nil {
-		kind := fault.KindOf(err)
-		if kind == "" {
-			kind = fault.Malformed
-		}
-		return Needs{}, &fault.Error{Kind: kind, Op: "sdist: read", Subject: name, Err: err,
-			Advice: "what it needs is not known; name it in the requirements"}
+		return Needs{}, refused(name, err, "what it needs is not known; name it in the requirements")
 	}
 	return n, nil
+}
+
+func refused(name string, err error, advice string) error {
+	if err == nil {
+		return nil
+	}
+	kind := fault.KindOf(err)
+	if kind == "" {
+		kind = fault.Malformed
+	}
+	return &fault.Error{Kind: kind, Op: "sdist: read", Subject: name, Err: err, Advice: advice}
 }
 
 // texts are the files of interest by name below the archive's directory.
@@ -88,13 +96,43 @@ func wanted(path string) (name string, ok bool) {
 	return "", false
 }
 
+// Newest returns the latest modification time of the files in the archive f,
+// whose name tells its form. Errors are those of Read.
+func Newest(f *os.File, name string) (newest time.Time, err error) {
+	err = each(f, name, func(_ string, info fs.FileInfo, _ opener) error {
+		if info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+		return nil
+	})
+	return newest, refused(name, err, "have it published anew")
+}
+
 func members(f *os.File, name string) (texts, error) {
-	if kindOf(name) == ".zip" {
-		return zipMembers(f)
-	}
+	found := texts{}
+	return found, each(f, name, func(path string, _ fs.FileInfo, open opener) error {
+		name, ok := wanted(path)
+		if !ok || found[name] != nil {
+			return nil
+		}
+		in, err := open()
+		if err != nil {
+			return err
+		}
+		found[name], err = readAll(in)
+		return errors.Join(err, in.Close())
+	})
+}
+
+type opener func() (io.ReadCloser, error)
+
+// each visits the regular files of an archive, in its order.
+func each(f *os.File, name string, visit func(path string, info fs.FileInfo, open opener) error) error {
 	var in io.Reader
 	var err error
 	switch kindOf(name) {
+	case ".zip":
+		return eachOfZip(f, visit)
 	case ".tar.gz", ".tgz":
 		in, err = gzip.NewReader(f)
 	case ".tar.bz2":
@@ -103,9 +141,47 @@ func members(f *os.File, name string) (texts, error) {
 		err = errors.New("not a form of archive that is read")
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return tarMembers(&bounded{in: in, left: maxUnpacked})
+	t := tar.NewReader(&bounded{in: in, left: maxUnpacked})
+	for n := 0; ; n++ {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && n >= maxMembers {
+			err = tooMany
+		}
+		if err == nil && h.Typeflag == tar.TypeReg {
+			err = visit(h.Name, h.FileInfo(), func() (io.ReadCloser, error) { return io.NopCloser(t), nil })
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func eachOfZip(f *os.File, visit func(path string, info fs.FileInfo, open opener) error) error {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	z, err := zip.NewReader(f, st.Size())
+	if err == nil && len(z.File) > maxMembers {
+		err = tooMany
+	}
+	if err != nil {
+		return err
+	}
+	for _, m := range z.File {
+		if !m.Mode().IsRegular() {
+			continue
+		}
+		if err := visit(m.Name, m.FileInfo(), m.Open); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bounded ends a stream that is too long with fault.Hostile.
@@ -122,57 +198,10 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
+var tooMany = hostile("more than 200,000 files")
+
 func hostile(why string) error {
 	return &fault.Error{Kind: fault.Hostile, Op: "sdist: unpack", Err: errors.New(why)}
-}
-
-func tarMembers(in io.Reader) (texts, error) {
-	found := texts{}
-	t := tar.NewReader(in)
-	for n := 0; ; n++ {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return found, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n >= maxMembers {
-			return nil, hostile("more than 200,000 files")
-		}
-		if name, ok := wanted(h.Name); ok && h.Typeflag == tar.TypeReg && found[name] == nil {
-			if found[name], err = readAll(t); err != nil {
-				return nil, err
-			}
-		}
-	}
-}
-
-func zipMembers(f *os.File) (texts, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	z, err := zip.NewReader(f, st.Size())
-	if err != nil {
-		return nil, err
-	}
-	found := texts{}
-	for _, m := range z.File {
-		name, ok := wanted(m.Name)
-		if !ok || found[name] != nil {
-			continue
-		}
-		in, err := m.Open()
-		if err != nil {
-			return nil, err
-		}
-		found[name], err = readAll(in)
-		if err = errors.Join(err, in.Close()); err != nil {
-			return nil, err
-		}
-	}
-	return found, nil
 }
 
 func readAll(in io.Reader) ([]byte, error) {
