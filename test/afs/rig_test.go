@@ -148,6 +148,7 @@ func (r *rig) heals(t *testing.T, n int64) {
 	t.Helper()
 	until(t, fmt.Sprint("every site holds generation ", n), func() bool {
 		out, err := r.publish(t, r.options(t))
+		t.Logf("healing: %+v, %v", out, err)
 		if err != nil && !errors.Is(err, fault.Unavailable) {
 			t.Fatal(err)
 		}
@@ -355,8 +356,9 @@ func (r *rig) tend(t *testing.T, o afs.Options) tree.Reaped {
 	return reaped
 }
 
-// patience is how long a test waits for what another process brings about.
-const patience = 2 * time.Minute
+// patience is how long a test waits for what another process brings about. It
+// tells a hang from a busy machine, on which one attempt can take minutes.
+const patience = 10 * time.Minute
 
 // until waits for a condition that another process brings about.
 func until(t *testing.T, what string, ok func() bool) {

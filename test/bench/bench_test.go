@@ -128,14 +128,8 @@ func get(client *http.Client, url, name string) error {
 // worker runs bin/worker for the house and returns its peak memory when asked.
 func worker(tb testing.TB, h *lab.House) func() int64 {
 	tb.Helper()
-	program := filepath.Join(tb.TempDir(), "worker")
-	build := exec.Command("go", "build", "-o", program, "./worker")
-	build.Dir = lab.Root()
-	if out, err := build.CombinedOutput(); err != nil {
-		tb.Fatalf("%v: %s", err, out)
-	}
-	cmd := exec.Command(program, "--roles", h.Roles(), "--log-level", "error")
-	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+h.Address)
+	cmd := exec.Command(lab.Program(tb, "worker"), "--roles", h.Roles(), "--log-level", "error")
+	cmd.Env = lab.Environ("TEMPORAL_ADDRESS=" + h.Address)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)

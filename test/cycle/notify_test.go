@@ -86,8 +86,8 @@ func next(t *testing.T, told <-chan standing.Notice) standing.Notice {
 	select {
 	case n := <-told:
 		return n
-	case <-time.After(time.Minute):
-		t.Fatal("nothing was told within a minute")
+	case <-time.After(lab.Patience):
+		t.Fatal("nothing was told within ", lab.Patience)
 	}
 	return standing.Notice{}
 }

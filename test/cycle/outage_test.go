@@ -3,6 +3,7 @@ package cycle_test
 import (
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -19,8 +20,7 @@ import (
 // for one cycle, not for all.
 func TestCatchUp(t *testing.T) {
 	t.Parallel()
-	cmd, _ := command(t) // it names the programs, or skips the test
-	program := cmd.Path
+	program := command(t).Path // or the test is skipped
 	dir := t.TempDir()
 	const every = 5 * time.Second
 	spec := filepath.Join(dir, "mirrors.toml")
@@ -85,7 +85,7 @@ func scheduleAt(t *testing.T, address string) (client.Client, client.ScheduleHan
 // until waits for what the schedule says of itself.
 func until(t *testing.T, h client.ScheduleHandle, ok func(client.ScheduleInfo) bool) client.ScheduleInfo {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
+	for end := time.Now().Add(lab.Patience); ; {
 		d, err := h.Describe(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -111,11 +111,11 @@ func startServer(t *testing.T, dir string) *local.Server {
 
 func starterAt(t *testing.T, program, address string, args ...string) string {
 	t.Helper()
-	cmd, o := command(t, args...)
-	cmd.Path = program
-	cmd.Env = append(cmd.Env, "TEMPORAL_ADDRESS="+address)
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, o)
+	cmd := exec.Command(program, args...)
+	cmd.Env = lab.Environ("TEMPORAL_ADDRESS=" + address)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	return o.String()
+	return string(out)
 }

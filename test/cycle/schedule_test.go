@@ -21,9 +21,8 @@ import (
 // said runs a starter command on the house's spec and server.
 func said(t *testing.T, h *lab.House, code int, args ...string) string {
 	t.Helper()
-	cmd, _ := command(t, args...)
+	cmd := command(t, args...)
 	cmd.Env = append(cmd.Env, "TEMPORAL_ADDRESS="+h.Address, "MIRRORCYCLE_SPEC="+filepath.Join(h.Dir, "mirrors.toml"))
-	cmd.Stdout, cmd.Stderr = nil, nil
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -24,57 +24,14 @@ import (
 	"mirrorcycle/workflows"
 )
 
-var program string
+func TestMain(m *testing.M) { lab.Main(m) }
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "mirrorcycle-node")
-	if err != nil {
-		panic(err)
-	}
-	program = filepath.Join(dir, "worker")
-	build := exec.Command("go", "build", "-o", program, "./worker")
-	build.Dir = lab.Root()
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s\n", out)
-		os.Exit(1)
-	}
-	defer os.RemoveAll(dir)
-	lab.Main(m)
-}
-
-// worker is a worker process.
-type worker struct {
-	*exec.Cmd
-	ended chan struct{}
-}
-
-func start(t *testing.T, h *lab.House, env ...string) *worker {
+// start starts a worker process.
+func start(t *testing.T, h *lab.House, env ...string) *lab.Process {
 	t.Helper()
-	w := &worker{Cmd: exec.Command(program, "--roles", h.Roles()), ended: make(chan struct{})}
-	w.Env = append(os.Environ(), append(env, "TEMPORAL_ADDRESS="+h.Address)...)
-	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.Stderr = log
-	if err := w.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = w.Wait() // killed on purpose
-		log.Close()
-		close(w.ended)
-	}()
-	t.Cleanup(func() {
-		_ = w.Process.Signal(syscall.SIGCONT)
-		_ = w.Process.Kill()
-		<-w.ended
-		if t.Failed() {
-			data, _ := os.ReadFile(log.Name())
-			t.Logf("worker %d: %s", w.Process.Pid, data)
-		}
-	})
-	return w
+	cmd := exec.Command(lab.Program(t, "worker"), "--roles", h.Roles())
+	cmd.Env = lab.Environ(append(env, "TEMPORAL_ADDRESS="+h.Address)...)
+	return lab.Spawn(t, cmd)
 }
 
 func packages(n int) []debrepotest.Package {
@@ -87,7 +44,7 @@ func packages(n int) []debrepotest.Package {
 
 func result(t *testing.T, run client.WorkflowRun) workflows.MirrorResult {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lab.Patience)
 	defer cancel()
 	var r workflows.CycleResult
 	if err := run.Get(ctx, &r); err != nil {
@@ -164,16 +121,12 @@ func landed(t *testing.T, h *lab.House) map[string]bool {
 // settle waits until the packages that were let through have landed.
 func settle(t *testing.T, h *lab.House, n int) map[string]bool {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		got := landed(t, h)
-		if len(got) >= n {
-			return got
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("only %d objects landed, want %d", len(got), n)
-		}
-		time.Sleep(10 * time.Millisecond) // landing is seen in the file system only
-	}
+	var got map[string]bool
+	lab.Await(t, fmt.Sprintf("%d objects landed", n), func() bool {
+		got = landed(t, h)
+		return len(got) >= n
+	})
+	return got
 }
 
 func TestKillInMidFetch(t *testing.T) {
@@ -187,10 +140,10 @@ func TestKillInMidFetch(t *testing.T) {
 	run := h.Start()
 	<-g.reached
 	done := settle(t, h, 60)
-	if err := w.Process.Kill(); err != nil {
+	if err := w.Cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-w.ended
+	<-w.Ended
 	u.Hits()
 	close(g.open)
 	start(t, h)
@@ -219,8 +172,8 @@ func TestKillInMidCommit(t *testing.T) {
 			run := h.Start()
 			w := start(t, h, service.CrashEnv+"="+point)
 			select {
-			case <-w.ended:
-			case <-time.After(time.Minute):
+			case <-w.Ended:
+			case <-time.After(lab.Patience):
 				t.Fatal("the worker did not die at its write boundary")
 			}
 			u.Hits()
@@ -253,7 +206,7 @@ func TestStoppedWorkerWakesUpLate(t *testing.T) {
 	run := h.Start()
 	<-g.reached
 	done := settle(t, h, 30)
-	if err := w.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := w.Cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	u.Hits()
@@ -267,14 +220,14 @@ func TestStoppedWorkerWakesUpLate(t *testing.T) {
 			t.Errorf("%s was proved already and fetched again", path)
 		}
 	}
-	if err := w.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := w.Cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	// The zombie is through with its shard when the worker has ended in order.
-	if err := w.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := w.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	<-w.ended
+	<-w.Ended
 	if diff := cmp.Diff(want, contents(t, h.Spec.TreeDir("debian"))); diff != "" {
 		t.Errorf("the tree differs from an undisturbed run's: %s", diff)
 	}

@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"mirrorcycle/internal/lab"
@@ -38,8 +40,8 @@ func TestNothingListensBeyondLoopback(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, tc.env, tc.program, tc.args...)
-			p.await(t, tc.says)
-			found, err := listening(p.cmd.Process.Pid)
+			p.Await(regexp.QuoteMeta(tc.says))
+			found, err := listening(p.Cmd.Process.Pid)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +55,7 @@ func TestNothingListensBeyondLoopback(t *testing.T) {
 					t.Errorf("it listens on %s", a)
 				}
 			}
-			p.stop()
+			p.End(syscall.SIGTERM)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -105,7 +106,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 	if err := h.Client.GetWorkflow(t.Context(), workflows.NotifyID(h.Spec.Cycle.Name), "").Get(t.Context(), nil); err != nil {
 		t.Log("the webhook's workflow:", err)
 	}
-	worker.stop()
+	worker.End(syscall.SIGTERM)
 	said["the worker"] = worker.String()
 	asked := strings.Join(hub.Requests(), "\n") + "\n"
 	if h.Status("here", "/debian/dists/stable/InRelease") != http.StatusOK || g.let.Load() == 0 || told.count() == 0 || !strings.Contains(asked, " 401\n") || !strings.Contains(asked, " 200\n") {

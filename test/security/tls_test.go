@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -140,13 +141,12 @@ func TestTemporalByTLS(t *testing.T) {
 			}
 			worker := start(t, env, "worker", "--roles", "cycle")
 			if tc.ok {
-				worker.await(t, "worker starts")
-				worker.stop()
+				worker.Await("worker starts")
+				worker.End(syscall.SIGTERM)
 				return
 			}
-			worker.await(t, "worker: connect to")
-			<-worker.ended
-			if worker.cmd.ProcessState.ExitCode() == 0 || strings.Contains(worker.String()+out, key) {
+			worker.Await("worker: connect to")
+			if worker.Wait() == 0 || strings.Contains(worker.String()+out, key) {
 				t.Errorf("the worker ended well, or one told the key:\n%s\n%s", worker, out)
 			}
 		})

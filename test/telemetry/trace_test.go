@@ -5,7 +5,6 @@
 package telemetry_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -23,76 +22,18 @@ import (
 
 func TestMain(m *testing.M) { lab.Main(m) }
 
-// build builds a command of ours, once.
-func build(t *testing.T, name string) string {
+func start(t *testing.T, h *lab.House, env []string, name string, args ...string) *lab.Process {
 	t.Helper()
-	built.Lock()
-	defer built.Unlock()
-	if p := built.programs[name]; p != "" {
-		return p
-	}
-	dir, err := lab.Scratch()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := filepath.Join(dir, name)
-	if out, err := exec.Command("go", "build", "-o", p, "mirrorcycle/"+name).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	built.programs[name] = p
-	return p
+	cmd := exec.Command(lab.Program(t, name), args...)
+	cmd.Env = lab.Environ(append(env, "TEMPORAL_ADDRESS="+h.Address, "MIRRORCYCLE_SPEC="+filepath.Join(h.Dir, "mirrors.toml"))...)
+	return lab.Spawn(t, cmd)
 }
 
-var built = struct {
-	sync.Mutex
-	programs map[string]string
-}{programs: map[string]string{}}
-
-// program is a process of ours with its log.
-type program struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
-}
-
-// environ is this process's, without what would lead a program elsewhere.
-func environ(more ...string) []string {
-	var out []string
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "TEMPORAL_") && !strings.HasPrefix(e, "OTEL_") {
-			out = append(out, e)
-		}
-	}
-	return append(out, more...)
-}
-
-func start(t *testing.T, h *lab.House, env []string, name string, args ...string) *program {
+func run(t *testing.T, h *lab.House, env []string, args ...string) {
 	t.Helper()
-	p := &program{cmd: exec.Command(build(t, name), args...)}
-	p.cmd.Env = environ(append(env, "TEMPORAL_ADDRESS="+h.Address, "MIRRORCYCLE_SPEC="+filepath.Join(h.Dir, "mirrors.toml"))...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
+	if p := start(t, h, env, "starter", args...); p.Wait() != 0 {
+		t.Fatalf("starter %v: %s", args, p)
 	}
-	t.Cleanup(func() { p.stop(syscall.SIGKILL) })
-	return p
-}
-
-// stop ends a process that may have ended, and returns its log.
-func (p *program) stop(s syscall.Signal) string {
-	if p.cmd.ProcessState == nil {
-		_ = p.cmd.Process.Signal(s)
-		_ = p.cmd.Wait() // how it ended is in its log
-	}
-	return p.log.String()
-}
-
-func run(t *testing.T, h *lab.House, env []string, args ...string) string {
-	t.Helper()
-	p := start(t, h, env, "starter", args...)
-	if err := p.cmd.Wait(); err != nil {
-		t.Fatalf("starter %v: %v\n%s", args, err, &p.log)
-	}
-	return p.log.String()
 }
 
 // tree checks that spans are one trace without orphans and returns its only
@@ -154,7 +95,8 @@ func TestTrace(t *testing.T) {
 			t.Errorf("%s is not scraped", want)
 		}
 	}
-	log := w.stop(syscall.SIGTERM)
+	w.End(syscall.SIGTERM)
+	log := w.String()
 
 	spans := r.Spans()
 	root := tree(t, spans)
@@ -251,14 +193,18 @@ func TestWorkerDies(t *testing.T) {
 	first := start(t, h, env, "worker", "--roles", h.Roles())
 	cycle := start(t, h, env, "starter", "run")
 	<-reached
-	r.Wait(t, "the plan of the first worker", func(r *otlptest.Receiver) bool { return names(r.Spans())["RunActivity:Plan"] > 0 })
-	first.stop(syscall.SIGKILL)
+	// The parent of what the second worker does next is the order to fetch, which is the first worker's.
+	r.Wait(t, "the plan of the first worker, and its order to fetch", func(r *otlptest.Receiver) bool {
+		got := names(r.Spans())
+		return got["RunActivity:Plan"] > 0 && got["StartActivity:Fetch"] > 0
+	})
+	first.End(syscall.SIGKILL)
 	close(open)
 	second := start(t, h, env, "worker", "--roles", h.Roles())
-	if err := cycle.cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, &cycle.log)
+	if cycle.Wait() != 0 {
+		t.Fatal(cycle)
 	}
-	second.stop(syscall.SIGTERM)
+	second.End(syscall.SIGTERM)
 	spans := r.Spans()
 	from := map[string]bool{}
 	for _, s := range spans {

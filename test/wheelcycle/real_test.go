@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,9 +70,9 @@ func TestRealSources(t *testing.T) {
 func (m *mill) first(pins []string) {
 	m.t.Helper()
 	began := time.Now()
-	victims := []*worker{m.spawn(), m.spawn()}
+	victims := []*lab.Process{m.spawn(), m.spawn()}
 	run := m.Start()
-	m.await("builds on both platforms", func() bool {
+	lab.Await(m.t, "builds on both platforms", func() bool {
 		for _, p := range m.platforms() {
 			if len(m.taken(p)) < 3 || total(m.begun(p)) <= len(m.taken(p)) {
 				return false
@@ -84,7 +85,7 @@ func (m *mill) first(pins []string) {
 		taken[p] = m.taken(p)
 	}
 	for _, w := range victims {
-		w.kill()
+		w.End(syscall.SIGKILL)
 	}
 	for _, p := range m.platforms() {
 		begun[p] = total(m.begun(p))

@@ -12,9 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
@@ -37,21 +35,8 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	dir, err := lab.Scratch()
-	if err != nil {
-		panic(err)
-	}
-	program = filepath.Join(dir, "starter")
-	build := exec.Command("go", "build", "-o", program, "./starter")
-	build.Dir = lab.Root()
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s\n", out)
-		os.Exit(1)
-	}
 	lab.Main(m)
 }
-
-var program string // starter
 
 func work(list, notes string) error {
 	roles, err := service.ParseRoles(list)
@@ -213,8 +198,8 @@ func (m *mill) taken(platform string) (out []string) {
 
 func (m *mill) states() map[string]activities.WheelState {
 	m.t.Helper()
-	c := exec.Command(program, "wheels", "--json")
-	c.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+m.Address, "MIRRORCYCLE_SPEC="+filepath.Join(m.Dir, "mirrors.toml"))
+	c := exec.Command(lab.Program(m.t, "starter"), "wheels", "--json")
+	c.Env = append(lab.Environ(), "TEMPORAL_ADDRESS="+m.Address, "MIRRORCYCLE_SPEC="+filepath.Join(m.Dir, "mirrors.toml"))
 	data, err := c.Output()
 	var out struct {
 		Wheels []activities.WheelState `json:"wheels"`
@@ -246,43 +231,14 @@ func (m *mill) serve() {
 	m.t.Cleanup(s.Stop)
 }
 
-// worker is a build worker.
-type worker struct {
-	*exec.Cmd
-	ended chan struct{}
-}
-
-func (m *mill) spawn() *worker {
+// spawn starts a build worker that is a process of its own.
+func (m *mill) spawn() *lab.Process {
 	m.t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	w := &worker{Cmd: exec.Command(exe), ended: make(chan struct{})}
-	w.Env = append(os.Environ(), rolesEnv+"=wheels:"+strings.Join(m.platforms(), ",wheels:"), notesEnv+"="+m.notes, "TEMPORAL_ADDRESS="+m.Address)
-	w.Stderr = os.Stderr
-	if err := w.Start(); err != nil {
-		m.t.Fatal(err)
-	}
-	go func() {
-		_ = w.Wait() // killed on purpose
-		close(w.ended)
-	}()
-	m.t.Cleanup(w.kill)
-	return w
-}
-
-func (w *worker) kill() {
-	_ = w.Process.Signal(syscall.SIGKILL)
-	<-w.ended
-}
-
-func (m *mill) await(what string, done func() bool) {
-	m.t.Helper()
-	for end := time.Now().Add(3 * time.Minute); !done(); {
-		if time.Now().After(end) {
-			m.t.Fatalf("%s: not within three minutes", what)
-		}
-		time.Sleep(50 * time.Millisecond) // processes of their own tell by files
-	}
+	cmd := exec.Command(exe)
+	cmd.Env = lab.Environ(rolesEnv+"=wheels:"+strings.Join(m.platforms(), ",wheels:"), notesEnv+"="+m.notes, "TEMPORAL_ADDRESS="+m.Address)
+	return lab.Spawn(m.t, cmd)
 }

@@ -47,21 +47,8 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	dir, err := lab.Scratch()
-	if err != nil {
-		panic(err)
-	}
-	program = filepath.Join(dir, "starter")
-	build := exec.Command("go", "build", "-o", program, "./starter")
-	build.Dir = lab.Root()
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s\n", out)
-		os.Exit(1)
-	}
 	lab.Main(m)
 }
-
-var program string // starter
 
 func work(list string, b builder) error {
 	roles, err := service.ParseRoles(list)
@@ -421,8 +408,8 @@ func TestCommands(t *testing.T) {
 }
 
 func (m *mill) command(args ...string) *exec.Cmd {
-	c := exec.Command(program, args...)
-	c.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+m.Address, "MIRRORCYCLE_SPEC="+filepath.Join(m.Dir, "mirrors.toml"))
+	c := exec.Command(lab.Program(m.t, "starter"), args...)
+	c.Env = append(lab.Environ(), "TEMPORAL_ADDRESS="+m.Address, "MIRRORCYCLE_SPEC="+filepath.Join(m.Dir, "mirrors.toml"))
 	return c
 }
 
@@ -467,16 +454,16 @@ func TestWindowAndDeaths(t *testing.T) {
 	m.serve("cycle,sync:" + m.Spec.Storage.Name)
 	first, second := m.spawn(), m.spawn()
 	run := m.Start()
-	m.await("builds on both platforms", func() bool {
+	lab.Await(t, "builds on both platforms", func() bool {
 		return total(m.b.begun(t, m.platforms()[0])) >= 4 && total(m.b.begun(t, m.platforms()[1])) >= 4
 	})
-	first.kill()
-	m.await("the other worker takes its builds over", func() bool {
-		all := m.b.begun(t, m.platforms()[0])
-		maps.Copy(all, m.b.begun(t, m.platforms()[1]))
-		return slices.Max(slices.Collect(maps.Values(all))) > 1
+	first.End(syscall.SIGKILL)
+	lab.Await(t, "the other worker takes its builds over", func() bool {
+		return slices.ContainsFunc(m.platforms(), func(p string) bool {
+			return slices.Max(slices.Collect(maps.Values(m.b.begun(t, p)))) > 1
+		})
 	})
-	second.kill()
+	second.End(syscall.SIGKILL)
 	var r workflows.CycleResult
 	if err := run.Get(t.Context(), &r); err != nil {
 		t.Fatal(err)
@@ -537,13 +524,8 @@ func (m *mill) serve(list string) {
 	m.t.Cleanup(s.Stop)
 }
 
-// process is a build worker of its own.
-type process struct {
-	*exec.Cmd
-	ended chan struct{}
-}
-
-func (m *mill) spawn() *process {
+// spawn starts a build worker that is a process of its own.
+func (m *mill) spawn() *lab.Process {
 	m.t.Helper()
 	var roles []string
 	for _, p := range m.platforms() {
@@ -553,33 +535,9 @@ func (m *mill) spawn() *process {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(exe), ended: make(chan struct{})}
-	p.Env = append(os.Environ(), workerEnv+"="+strings.Join(roles, ","), dirEnv+"="+m.b.dir, "TEMPORAL_ADDRESS="+m.Address)
-	p.Stderr = os.Stderr
-	if err := p.Start(); err != nil {
-		m.t.Fatal(err)
-	}
-	go func() {
-		_ = p.Wait() // killed on purpose
-		close(p.ended)
-	}()
-	m.t.Cleanup(p.kill)
-	return p
-}
-
-func (p *process) kill() {
-	_ = p.Process.Signal(syscall.SIGKILL)
-	<-p.ended
-}
-
-func (m *mill) await(what string, done func() bool) {
-	m.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !done(); {
-		if time.Now().After(end) {
-			m.t.Fatalf("%s: not within two minutes", what)
-		}
-		time.Sleep(50 * time.Millisecond) // processes of their own tell by files
-	}
+	cmd := exec.Command(exe)
+	cmd.Env = lab.Environ(workerEnv+"="+strings.Join(roles, ","), dirEnv+"="+m.b.dir, "TEMPORAL_ADDRESS="+m.Address)
+	return lab.Spawn(m.t, cmd)
 }
 
 func (m *mill) tree(mirror string) string {
