@@ -14,7 +14,7 @@ import (
 // MirrorCycle makes one pass over a spec: every mirror in parallel, none
 // waiting for another, a person, or a late region.
 func MirrorCycle(ctx workflow.Context, in CycleInput) (CycleResult, error) {
-	c := cycle{in: in, result: CycleResult{Cycle: in.Spec.Cycle.Name}}
+	c := cycle{in: in, result: CycleResult{Cycle: in.Spec.Cycle.Name}, begun: map[string]bool{}}
 	if err := workflow.SetQueryHandler(ctx, "progress", func() (CycleResult, error) { return c.result, nil }); err != nil {
 		return c.result, err
 	}
@@ -26,6 +26,7 @@ type cycle struct {
 	in      CycleInput
 	result  CycleResult
 	pending int
+	begun   map[string]bool // mirrors that were started, or what has to precede them
 	weave   weave
 }
 
@@ -34,6 +35,7 @@ func (c *cycle) run(ctx workflow.Context) {
 	for _, t := range targets {
 		c.result.Mirrors = append(c.result.Mirrors, MirrorResult{Mirror: t.Mirror.Name, Kind: t.Mirror.Kind, Outcome: Late})
 	}
+	c.show(ctx)
 	c.weaves(ctx, targets)
 	ids, err := identify(ctx, SyncQueue(c.in.Spec.Storage.Name), targets)
 	for i, t := range targets {
@@ -79,6 +81,8 @@ func (c *cycle) over(mirror string) {
 // startThen calls then when the mirror has ended and its result is noted.
 func (c *cycle) startThen(ctx workflow.Context, i int, t activities.Target, tree string, then func()) {
 	c.pending++
+	c.begun[t.Mirror.Name] = true
+	c.show(ctx)
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: MirrorID(tree), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		StaticSummary: string(t.Mirror.Kind) + " mirror " + t.Mirror.Name,
@@ -108,7 +112,9 @@ func (c *cycle) fail(i int, err error) {
 	r.FaultKind, r.Error = activities.FaultOf(err)
 }
 
-func (c *cycle) show(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, cycleDetails(c.result)) }
+func (c *cycle) show(ctx workflow.Context) {
+	workflow.SetCurrentDetails(ctx, cycleDetails(c.result, c.begun))
+}
 
 // Targets lists what a cycle over spec works on.
 func Targets(spec mirrorspec.Spec, only []string) []activities.Target {

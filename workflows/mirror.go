@@ -45,8 +45,7 @@ func (m *mirror) run(ctx workflow.Context) {
 		return
 	}
 	if m.sealed(ctx) {
-		m.stage(ctx, "release")
-		m.result.Regions = releaseAll(ctx, m.in, m.opened.Tree, m.result.Generation)
+		m.release(ctx)
 	}
 	m.stage(ctx, "tend")
 	m.tend(ctx)
@@ -134,6 +133,7 @@ func (m *mirror) fetch(ctx workflow.Context, p activities.Planned) bool {
 				failure = err
 			}
 			m.fetched(out)
+			m.show(ctx)
 		})
 	}
 	for next < p.Info.Shards && failure == nil || running > 0 {
@@ -191,6 +191,17 @@ func (m *mirror) sealed(ctx workflow.Context) bool {
 		}
 	}
 	return m.result.Generation > 0 && !m.fenced()
+}
+
+// release shows every region's outcome as soon as it is known.
+func (m *mirror) release(ctx workflow.Context) {
+	m.stage(ctx, "release")
+	m.result.Regions = releaseAll(ctx, m.in, m.opened.Tree, m.result.Generation, func(soFar []RegionResult) {
+		if m.progress.Stage == "release" { // who is late changes nothing any more
+			m.result.Regions = soFar
+			m.show(ctx)
+		}
+	})
 }
 
 func first(s []string) string {
@@ -259,7 +270,11 @@ func (m *mirror) listen(ctx workflow.Context) error {
 
 func (m *mirror) stage(ctx workflow.Context, name string) {
 	m.progress.Stage, m.progress.Generation = name, m.result.Generation
-	workflow.SetCurrentDetails(ctx, mirrorDetails(m.result, m.progress))
+	m.show(ctx)
+}
+
+func (m *mirror) show(ctx workflow.Context) {
+	workflow.SetCurrentDetails(ctx, mirrorDetails(m.result, m.progress, m.opened.Committed))
 }
 
 func (m *mirror) end(ctx workflow.Context) {

@@ -19,17 +19,21 @@ import (
 func Release(ctx workflow.Context, in ReleaseInput) ([]RegionResult, error) {
 	mark(ctx, attrMirror.ValueSet(in.Target.Mirror.Name), attrRegion.ValueSet(group(in.Target, in.Regions)))
 	out := make([]RegionResult, len(in.Regions))
+	for i, r := range in.Regions {
+		out[i].Region = r.Name
+	}
 	if err := workflow.SetQueryHandler(ctx, "progress", func() ([]RegionResult, error) { return out, nil }); err != nil {
 		return nil, err
 	}
+	workflow.SetCurrentDetails(ctx, regionDetails(out))
 	if len(in.Regions) > 0 && in.Regions[0].AFS != nil {
 		out = releaseVolume(ctx, in)
 	} else {
 		for i, r := range in.Regions {
 			out[i] = releaseOne(ctx, in, r)
-			workflow.SetCurrentDetails(ctx, regionDetails(out))
 		}
 	}
+	workflow.SetCurrentDetails(ctx, regionDetails(out))
 	mark(ctx, attrGeneration.ValueSet(lowest(out)), attrOutcome.ValueSet(string(worst(out))))
 	return out, nil
 }
@@ -155,8 +159,9 @@ func groups(t activities.Target, regions []mirrorspec.Region) [][]mirrorspec.Reg
 	return out
 }
 
-// releaseAll starts a child per group and waits for all of them for a time.
-func releaseAll(ctx workflow.Context, in MirrorInput, tree string, number int64) []RegionResult {
+// releaseAll starts a child per group and waits for all of them for a time;
+// show hears of what is known so far.
+func releaseAll(ctx workflow.Context, in MirrorInput, tree string, number int64, show func([]RegionResult)) []RegionResult {
 	all := groups(in.Target, in.Regions)
 	out := make([][]RegionResult, len(all))
 	pending := len(all)
@@ -186,8 +191,10 @@ func releaseAll(ctx workflow.Context, in MirrorInput, tree string, number int64)
 			default:
 				out[i] = got
 			}
+			show(slices.Concat(out...))
 		})
 	}
+	show(slices.Concat(out...))
 	await(ctx, time.Duration(in.ReleaseWait), "wait for the regions", func() bool { return pending == 0 })
 	return slices.Concat(out...)
 }

@@ -92,6 +92,7 @@ func (c *cycle) build(ctx workflow.Context, i int, t activities.Target, tree str
 			c.show(ctx)
 		})
 	}
+	c.show(ctx)
 	await(ctx, time.Duration(c.in.Spec.Cycle.WheelWindow), fmt.Sprintf("the wheel window of %s", t.Mirror.Name), func() bool { return pending == 0 })
 	c.result.Mirrors[i].Wheels = slices.Clone(out) // who is late changes nothing any more
 }

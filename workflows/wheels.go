@@ -21,8 +21,9 @@ func Wheels(ctx workflow.Context, in WheelsInput) (WheelsResult, error) {
 	if err := workflow.SetQueryHandler(ctx, "progress", func() (WheelsResult, error) { return w.result, nil }); err != nil {
 		return w.result, err
 	}
+	w.show(ctx, true)
 	again := w.run(ctx)
-	w.show(ctx)
+	w.show(ctx, again)
 	if again {
 		in.SoFar, in.Alone = w.result, w.alone
 		return w.result, workflow.NewContinueAsNewError(ctx, Wheels, in)
@@ -62,7 +63,7 @@ func (w *builds) run(ctx workflow.Context) (again bool) {
 			return false
 		}
 		w.result.Builds, w.result.Waiting, w.result.States = p.Builds, p.Waiting, p.States
-		w.show(ctx)
+		w.show(ctx, true)
 		switch {
 		case p.Builds > 0:
 			done := w.result.Built + w.result.Failed
@@ -114,7 +115,7 @@ func (w *builds) window(ctx workflow.Context, p activities.WheelPlanned, limit i
 		}
 		done.Receive(ctx, nil)
 		running--
-		w.show(ctx)
+		w.show(ctx, true)
 	}
 	return next
 }
@@ -170,7 +171,11 @@ func (w *builds) note(err error) bool {
 	return err != nil
 }
 
-func (w *builds) show(ctx workflow.Context) {
+func (w *builds) show(ctx workflow.Context, running bool) {
 	w.note(nil)
-	workflow.SetCurrentDetails(ctx, wheelsDetails([]WheelsResult{w.result}))
+	shown := w.result
+	if running {
+		shown.Outcome = Late
+	}
+	workflow.SetCurrentDetails(ctx, wheelsDetails([]WheelsResult{shown}, running))
 }
