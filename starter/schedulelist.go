@@ -21,6 +21,32 @@ type scheduled struct {
 	Next   time.Time `json:"next,omitzero"`
 	Last   time.Time `json:"last,omitzero"`
 	Runs   []string  `json:"runs,omitempty"` // workflow IDs of cycles under way
+	// Cycles counts those that the schedule started, LeftOut those that were due
+	// while one still ran, Missed those that were due in an outage and are not made up for.
+	Cycles  int `json:"cycles"`
+	LeftOut int `json:"left_out"`
+	Missed  int `json:"missed"`
+}
+
+// state says in words what the schedule does now, and which cycles never came about.
+func (s scheduled) state() string {
+	text := "waiting"
+	switch {
+	case len(s.Runs) > 0:
+		text = "running " + s.Runs[0]
+	case s.Paused:
+		text = "paused: " + s.Note
+	}
+	if s.Paused && len(s.Runs) > 0 {
+		text += ", then paused: " + s.Note
+	}
+	if s.LeftOut > 0 {
+		text += fmt.Sprintf("; %d left out, one still ran", s.LeftOut)
+	}
+	if s.Missed > 0 {
+		text += fmt.Sprintf("; %d missed in an outage", s.Missed)
+	}
+	return text
 }
 
 func scheduleListCmd(g *globals) *cobra.Command {
@@ -39,16 +65,9 @@ func scheduleListCmd(g *globals) *cobra.Command {
 				return printJSON(c.OutOrStdout(), "schedules", all)
 			}
 			tw := tabwriter.NewWriter(c.OutOrStdout(), 2, 8, 2, ' ', 0)
-			fmt.Fprintln(tw, "SCHEDULE\tWHEN\tNEXT\tLAST\tSTATE")
+			fmt.Fprintln(tw, "SCHEDULE\tWHEN\tNEXT\tLAST\tCYCLES\tSTATE")
 			for _, s := range all {
-				state := "waiting"
-				switch {
-				case len(s.Runs) > 0:
-					state = "running " + s.Runs[0]
-				case s.Paused:
-					state = "paused: " + s.Note
-				}
-				fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", s.ID, s.When, clockTime(s.Next), clockTime(s.Last), state)
+				fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\t%s\n", s.ID, s.When, clockTime(s.Next), clockTime(s.Last), s.Cycles, s.state())
 			}
 			return tw.Flush()
 		}}
@@ -83,7 +102,8 @@ func listSchedules(ctx context.Context, schedules client.ScheduleClient) ([]sche
 		if err != nil {
 			return nil, err
 		}
-		s := scheduled{ID: e.ID, When: memo.When, Paused: d.Schedule.State.Paused, Note: d.Schedule.State.Note}
+		s := scheduled{ID: e.ID, When: memo.When, Paused: d.Schedule.State.Paused, Note: d.Schedule.State.Note,
+			Cycles: d.Info.NumActions, LeftOut: d.Info.NumActionsSkippedOverlap, Missed: d.Info.NumActionsMissedCatchupWindow}
 		if len(d.Info.NextActionTimes) > 0 {
 			s.Next = d.Info.NextActionTimes[0]
 		}
