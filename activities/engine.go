@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 
+	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
 
@@ -15,4 +17,7 @@ type Engine interface {
 	// fetched stays as it was and is named in the notes; with nothing left to
 	// change the request's Manifest is nil.
 	Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error)
+	// Source returns how to ask upstream for the very bytes of a file that is
+	// damaged; ok is false if upstream does not have it, as a page of our own.
+	Source(ctx context.Context, t *tree.Tree, e manifest.Entry) (_ fetch.Request, ok bool, err error)
 }

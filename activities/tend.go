@@ -41,8 +41,15 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 			return err
 		}
 		report, err := verify.Scrub(ctx, t, g, now)
-		out.Scrubbed, out.Problems = report.Hashed, report.Problems
 		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
+		if err == nil && len(report.Damaged) > 0 && in.Epoch > 0 {
+			if out.Mended, err = s.mend(ctx, t, in.Target, in.Regions, report.Damaged); err == nil {
+				hashed := report.Hashed
+				report, err = verify.Scrub(ctx, t, g, now)
+				report.Hashed += hashed
+			}
+		}
+		out.Scrubbed, out.Problems = report.Hashed, report.Problems
 		return err
 	})
 	return out, err

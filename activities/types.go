@@ -121,6 +121,8 @@ type VerifyInput struct {
 	Number int64  `json:"number,omitempty"`
 	Full   bool   `json:"full,omitempty"` // every entry, not only what changed
 	Deep   bool   `json:"deep,omitempty"` // hash every file
+
+	Regions []mirrorspec.Region `json:"regions,omitempty"` // copies of what is damaged may come from them
 }
 
 // Verified counts what was looked at and what was wrong.
@@ -130,6 +132,7 @@ type Verified struct {
 	Objects  int64    `json:"objects"`
 	Hashed   int64    `json:"hashed"` // bytes
 	Problems []string `json:"problems,omitempty"`
+	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
 	Sealed   bool     `json:"sealed"`
 }
 
@@ -139,7 +142,8 @@ type TendInput struct {
 	Epoch  int64  `json:"epoch"`
 	Plan   string `json:"plan,omitempty"` // kept, the other plans are purged
 
-	Regions []mirrorspec.Region `json:"regions,omitempty"` // the AFS sites among them answer from the tree itself
+	// The AFS sites among them answer from the tree itself, and copies of what is damaged may come from any.
+	Regions []mirrorspec.Region `json:"regions,omitempty"`
 }
 
 // Tended counts it.
@@ -151,6 +155,7 @@ type Tended struct {
 	// Scrubbed bytes were hashed anew; Problems are files that are not what they were.
 	Scrubbed int64    `json:"scrubbed,omitempty"`
 	Problems []string `json:"problems,omitempty"`
+	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
 }
 
 // RegionInput works on one mirror in one region.

@@ -28,10 +28,16 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 		defer done()
 		ctx, end := begin(ctx, "verify", in.Target.Mirror)
 		defer func() { end(err) }()
-		report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Foreign: foreign,
-			Since: sealed, Full: in.Full, Deep: in.Deep, Progress: beat.progress})
-		out = Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed, Problems: report.Problems}
+		o := verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Foreign: foreign,
+			Since: sealed, Full: in.Full, Deep: in.Deep, Progress: beat.progress}
+		report, err := verify.Tree(ctx, t, g, o)
 		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
+		if err == nil && len(report.Damaged) > 0 && in.Epoch > 0 {
+			if out.Mended, err = s.mend(ctx, t, in.Target, in.Regions, report.Damaged); len(out.Mended) > 0 && err == nil {
+				report, err = verify.Tree(ctx, t, g, o)
+			}
+		}
+		out.Number, out.Indexes, out.Objects, out.Hashed, out.Problems = g.Number, report.Indexes, report.Objects, report.Hashed, report.Problems
 		if err != nil || !report.OK() {
 			return err
 		}

@@ -181,7 +181,8 @@ func (m *mirror) committed(c activities.Committed, err error) {
 func (m *mirror) sealed(ctx workflow.Context) bool {
 	if m.opened.Committed > m.opened.Sealed || m.in.Scrub {
 		m.stage(ctx, "verify")
-		v, err := verify(ctx, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Full: m.in.Scrub})
+		v, err := verify(ctx, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Full: m.in.Scrub,
+			Regions: m.in.Regions})
 		if err == nil && !v.Sealed {
 			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("verify: generation %d: %d problems, first: %s", v.Number, len(v.Problems), first(v.Problems)),
 				string(fault.Corrupt), nil)
@@ -212,10 +213,7 @@ func first(s []string) string {
 }
 
 func (m *mirror) tend(ctx workflow.Context) {
-	in := activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan()}
-	if m.in.Target.AFS != nil {
-		in.Regions = m.in.Regions
-	}
+	in := activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Regions: m.in.Regions}
 	t, err := tend(ctx, m.queue, in)
 	if err == nil {
 		m.result.Tended = &t

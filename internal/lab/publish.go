@@ -74,3 +74,10 @@ func digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
+
+// Lose makes upstream lack a file that its indexes still name.
+func (u *Upstream) Lose(path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.apt, strings.TrimPrefix(path, "/apt/"))
+}

@@ -111,6 +111,7 @@ func (c *checker) take(p *part) {
 	for _, problem := range p.report.Problems {
 		c.report.problem("%s", problem)
 	}
+	c.report.Damaged = append(c.report.Damaged, p.report.Damaged[:min(len(p.report.Damaged), maxProblems-min(maxProblems, len(c.report.Damaged)))]...)
 	c.indexes = append(c.indexes, p.indexes...)
 }
 
@@ -141,10 +142,10 @@ func (p *part) entry(e manifest.Entry) error {
 		p.report.problem("%v", err)
 		return nil
 	case !there:
-		p.report.problem("%s is missing", e.Path)
+		p.damaged(e, "%s is missing", e.Path)
 		return nil
 	case size != e.Size:
-		p.report.problem("%s has %d bytes, want %d", e.Path, size, e.Size)
+		p.damaged(e, "%s has %d bytes, want %d", e.Path, size, e.Size)
 		return nil
 	}
 	if e.Kind.IsIndex() {
@@ -185,9 +186,14 @@ func (p *part) hash(e manifest.Entry) error {
 	}
 	p.report.Hashed += got.Size
 	if got.Digest != e.Digest {
-		p.report.problem("%s has SHA-256 %s, want %s", e.Path, got.Digest, e.Digest)
+		p.damaged(e, "%s has SHA-256 %s, want %s", e.Path, got.Digest, e.Digest)
 	}
 	return nil
+}
+
+func (p *part) damaged(e manifest.Entry, format string, args ...any) {
+	p.report.problem(format, args...)
+	p.report.Damaged = append(p.report.Damaged, e)
 }
 
 // removed checks that an index that is no longer named is no longer served.

@@ -67,8 +67,7 @@ func (c *checker) scrub(ctx context.Context, again []string, due func(path strin
 	look := func(e manifest.Entry) error {
 		p := &part{t: c.t, deep: true}
 		err := p.entry(e)
-		before := len(c.report.Problems)
-		if c.take(p); len(c.report.Problems) > before {
+		if c.take(p); len(p.report.Problems) > 0 && len(damaged) < maxProblems {
 			damaged = append(damaged, e.Path)
 		}
 		return errors.Join(err, ctx.Err())

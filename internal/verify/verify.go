@@ -52,6 +52,9 @@ type Report struct {
 	Objects  int64
 	Hashed   int64 // bytes
 	Problems []string
+	// Damaged are the entries whose file is missing or has other bytes: as many
+	// as a report holds.
+	Damaged []manifest.Entry
 }
 
 // OK reports whether nothing was wrong.

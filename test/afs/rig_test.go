@@ -298,14 +298,16 @@ func (r *rig) customers(t *testing.T) (end func()) {
 	t.Cleanup(stop)
 	return func() {
 		t.Helper()
+		for _, web := range webs {
+			until(t, "the customer in "+web+" sees a whole generation", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return whole[web] > 0
+			})
+		}
 		stop()
 		if len(missing) > 0 {
 			t.Errorf("package not found: %d times, first %s", len(missing), missing[0])
-		}
-		for _, web := range webs {
-			if whole[web] == 0 {
-				t.Errorf("the customer in %s never saw a whole generation", web)
-			}
 		}
 	}
 }

@@ -120,7 +120,12 @@ func report(counts []count, strict bool) int {
 // event is a line of go test -json.
 type event struct {
 	Action, Package, Test, Output string
+	Elapsed                       float64 // seconds
 }
+
+// slow is from how many seconds on a test is named: the longest ones say how
+// long a suite takes at least.
+const slow = 60
 
 func (s suite) run() count {
 	start := time.Now()
@@ -211,13 +216,16 @@ func (c *count) end(e event, output []string) {
 		}
 	case e.Test == "":
 		if e.Action == "pass" {
-			fmt.Printf("ok   %s\n", e.Package)
+			fmt.Printf("ok   %s %.1f s\n", e.Package, e.Elapsed)
 		}
 	case e.Action == "skip":
 		c.skipped++
 		c.skips = append(c.skips, e.Package+" "+e.Test+": "+reason(output))
 	default:
 		c.passed++
+		if e.Elapsed >= slow {
+			fmt.Printf("     %s %.1f s\n", e.Test, e.Elapsed)
+		}
 	}
 }
 
