@@ -175,6 +175,9 @@ func describe(m workflows.MirrorResult) string {
 		}
 		fmt.Fprintf(&b, "  deferred %s: %s\n", d.Unit, d.Error)
 	}
+	if n := int64(len(m.Mended)); n > 0 {
+		fmt.Fprintf(&b, "  brought %s back, first %s: look at the disk\n", plural(n, "damaged file"), m.Mended[0])
+	}
 	for _, r := range m.Regions {
 		fmt.Fprintf(&b, "  region %s: %s, serves %d", r.Region, r.Outcome, r.Serves)
 		if r.Reaped != nil && r.Reaped.Objects+r.Reaped.Waiting > 0 {

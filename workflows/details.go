@@ -137,6 +137,8 @@ func note(m MirrorResult) string {
 		return strings.Join(m.Reasons, "; ")
 	case len(m.Deferred) > 0:
 		return fmt.Sprintf("%d deferred", len(m.Deferred))
+	case len(m.Mended) > 0:
+		return plural(len(m.Mended), "damaged file") + " brought back"
 	}
 	return ""
 }
@@ -187,6 +189,9 @@ func mirrorDetails(r MirrorResult, p Progress, committed int64) string {
 	row("regions", served(r.Regions, p.Stage == "release"))
 	for _, d := range r.Deferred {
 		row("deferred", d.Unit+": "+d.Error)
+	}
+	for _, p := range r.Mended {
+		row("brought back", p+" was damaged: look at the disk")
 	}
 	return table([]string{r.Mirror, string(r.Kind) + " mirror"}, rows)
 }

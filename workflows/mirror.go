@@ -183,6 +183,7 @@ func (m *mirror) sealed(ctx workflow.Context) bool {
 		m.stage(ctx, "verify")
 		v, err := verify(ctx, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Full: m.in.Scrub,
 			Regions: m.in.Regions})
+		m.result.Mended = append(m.result.Mended, v.Mended...)
 		if err == nil && !v.Sealed {
 			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("verify: generation %d: %d problems, first: %s", v.Number, len(v.Problems), first(v.Problems)),
 				string(fault.Corrupt), nil)
@@ -217,6 +218,7 @@ func (m *mirror) tend(ctx workflow.Context) {
 	t, err := tend(ctx, m.queue, in)
 	if err == nil {
 		m.result.Tended = &t
+		m.result.Mended = append(m.result.Mended, t.Mended...)
 		if len(t.Problems) == 0 {
 			return
 		}

@@ -63,7 +63,7 @@ func TestDamagedFilesComeBack(t *testing.T) {
 	outcomes(t, r, workflows.Unchanged, workflows.Unchanged)
 	var mended []string
 	for _, m := range r.Mirrors {
-		for _, p := range m.Tended.Mended {
+		for _, p := range m.Mended {
 			mended = append(mended, m.Mirror+"/"+p)
 		}
 	}
