@@ -18,6 +18,9 @@ test: $(if $(filter fast race,$(SUITE)),,build) ## run the tests; SUITE=fast nee
 check: ## gofmt, vet, staticcheck, workflowcheck, house rules
 	@test/check
 
+sbom: ## write bin/sbom: what each program is made of (CycloneDX), and the licences that go along with it
+	@go run ./deploy/sbom -version "$$(git rev-parse --short=12 HEAD 2>/dev/null)" -o bin/sbom
+
 bench: build ## measure; prints ratios of paired runs
 	@test/prepare bench
 	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir
@@ -56,4 +59,4 @@ clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test check bench build afs-cell run-afs prodlike clean
+.PHONY: help run test check sbom bench build afs-cell run-afs prodlike clean

@@ -19,7 +19,7 @@ type stage struct {
 	env   []string
 	user  string
 	from  string
-	files string // where COPY --from=build puts the programs
+	built [][]string // what each COPY --from=build takes, and where it puts that, last
 }
 
 var continued = regexp.MustCompile(`\\\n\s*`)
@@ -47,7 +47,7 @@ func stages(t *testing.T) map[string]*stage {
 			now.user = rest
 		case "COPY":
 			if f := strings.Fields(rest); f[0] == "--from=build" {
-				now.files = f[len(f)-1]
+				now.built = append(now.built, f[1:])
 			}
 		}
 	}
@@ -70,10 +70,19 @@ func TestDockerfile(t *testing.T) {
 		}
 	}
 	// CGO_ENABLED=0 and the flags are those of the stage build.
-	build := exec.Command("sh", "-euc", strings.ReplaceAll(all["build"].run[1], "/out/", filepath.Join(top, "bin")+"/"))
+	made := func(text string) string { return strings.ReplaceAll(text, "/out/", filepath.Join(top, "bin")+"/") }
+	build := exec.Command("sh", "-euc", made(strings.Join(all["build"].run[1:], "\n")))
 	build.Dir = lab.Root()
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	var copies strings.Builder
+	for _, c := range image.built {
+		how := "cp -rT"
+		if strings.HasSuffix(c[len(c)-1], "/") {
+			how = "cp"
+		}
+		fmt.Fprintf(&copies, "%s %s root%s\n", how, made(strings.Join(c[:len(c)-1], " ")), c[len(c)-1])
 	}
 	script := fmt.Sprintf(`cd %q
 mount -t overlay overlay -o lowerdir=%q,upperdir=upper,workdir=work root
@@ -81,16 +90,15 @@ mount -t proc proc root/proc
 mount --bind /dev root/dev
 cp -L /etc/resolv.conf root/etc/resolv.conf 2>/dev/null || true
 chroot root /bin/sh -euc %q
-cp bin/* root%s
-chroot --userspec=%s root /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin %s /bin/sh -euc 'starter version && worker --help 2>&1; id -u; touch /usr/local/bin/x 2>/dev/null && echo writable; true'
-`, top, lower, "export DEBIAN_FRONTEND=noninteractive; "+strings.Join(image.run, "\n"), image.files, image.user, strings.Join(image.env, " "))
+%schroot --userspec=%s root /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin %s /bin/sh -euc 'starter version && worker --help 2>&1; id -u; cd /usr/share/doc/mirrorcycle; head -n 3 LICENSE; wc -c THIRD-PARTY-NOTICES starter.cdx.json worker.cdx.json; touch /usr/local/bin/x 2>/dev/null && echo writable; true'
+`, top, lower, "export DEBIAN_FRONTEND=noninteractive; "+strings.Join(image.run, "\n"), copies.String(), image.user, strings.Join(image.env, " "))
 	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-euc", script)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	uid, _, _ := strings.Cut(image.user, ":")
-	if text := string(out); !strings.Contains(text, "\n"+uid+"\n") || !strings.Contains(text, "-roles") || strings.Contains(text, "writable") {
+	if text := string(out); !strings.Contains(text, "\n"+uid+"\n") || !strings.Contains(text, "-roles") || strings.Contains(text, "writable") || !strings.Contains(text, "Apache License") {
 		t.Errorf("the image's programs say\n%s", text)
 	}
 }

@@ -37,7 +37,7 @@ const (
 )
 
 var all = []suite{
-	{name: "fast", runs: [][]string{{"./activities/...", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
+	{name: "fast", runs: [][]string{{"./activities/...", "./deploy/sbom", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
 		less: "mirrorcycle/internal/afslab"},
 	{name: "race", need: "gcc", runs: [][]string{{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
 		"./internal/release/...", "./internal/wheels", "./internal/serve", "./internal/journal", "./internal/demo", "./internal/sandbox"}}},
