@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheel"
 	"mirrorcycle/internal/wheels"
 	"mirrorcycle/mirrorspec"
@@ -197,9 +198,11 @@ type BuildRequest struct {
 	Dir      string       // where wheel and log go; it is there
 	Index    http.Handler // of the storage's trees, for build dependencies
 	Simple   string       // path of the simple index below it
-	Sandbox  string       // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
-	Timeout  time.Duration
-	Memory   int64 // bytes
+	// IndexState names what Index has now: other packages, another name.
+	IndexState string
+	Sandbox    string // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
+	Timeout    time.Duration
+	Memory     int64 // bytes
 }
 
 // Builder builds wheels on this host. A build that fails is a Delivered with a
@@ -248,13 +251,18 @@ func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Deli
 	if err != nil {
 		return Delivered{}, err
 	}
+	served, err := tree.ReadServed(cfg.Dir)
+	if err != nil {
+		return Delivered{}, err
+	}
 	dir := store.Inbox(in.Platform.Name, attempt)
 	if err := makeInbox(dir); err != nil {
 		return Delivered{}, err
 	}
 	m := in.Target.Mirror
 	out, err := w.Builder.Build(ctx, BuildRequest{Job: job, Source: filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)), Platform: in.Platform,
-		Facts: wheel.Platform(in.Facts), Dir: dir, Index: index, Simple: "/" + in.Target.Index.Name + "/simple/", Sandbox: m.Sandbox,
+		Facts: wheel.Platform(in.Facts), Dir: dir, Index: index, Simple: "/" + in.Target.Index.Name + "/simple/",
+		IndexState: fmt.Sprint(served.Tree, " ", served.Number, " ", served.Manifest), Sandbox: m.Sandbox,
 		Timeout: time.Duration(m.BuildTimeout), Memory: int64(m.BuildMemory)})
 	out.Attempt, out.Pin = attempt, job.Pin.String()
 	return out, err

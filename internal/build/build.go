@@ -1,17 +1,19 @@
 // Package build turns one source distribution into one proved wheel, in a sandbox.
 //
-// The sdist is built by the root's own Python and pip in a fresh environment;
-// what it needs to be built comes from the index that the caller serves and from
-// nowhere else. Whatever happens in there is a Result: a wheel whose name,
+// The sdist is built by the root's own Python in a fresh environment; what it
+// needs to be built is installed by the root's pip from the index that the caller
+// serves and from nowhere else. Whatever happens in there is a Result: a wheel whose name,
 // version, tags, METADATA and RECORD are what was asked for, or a class of failure
 // with a message and a log. An error is this machine's or the caller's fault.
 package build
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +25,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/sandbox"
+	"mirrorcycle/internal/sdist"
 	"mirrorcycle/internal/wheel"
 )
 
@@ -45,7 +48,11 @@ type Request struct {
 	// begins, default /simple/.
 	Index     http.Handler
 	IndexPath string
-	Limits    sandbox.Limits
+	// Environments keeps what builds begin in while IndexState, which names what
+	// Index answers now, is the same. Without them pip makes one in each build.
+	Environments *Environments
+	IndexState   string
+	Limits       sandbox.Limits
 	// Epoch is the time that everything in the wheel bears (SOURCE_DATE_EPOCH);
 	// default is that of the sdist's newest member.
 	Epoch time.Time
@@ -73,13 +80,14 @@ const LogName = "build.log"
 // what the sandbox lacks is fault.Config. Two builds of one request give the same
 // bytes as far as the project's own build is deterministic.
 func Build(ctx context.Context, r Request) (Result, error) {
-	sdist, err := r.open()
+	archive, err := r.open()
 	if err != nil {
 		return Result{}, err
 	}
-	defer sdist.Close()
+	defer archive.Close()
+	r.IndexPath = cmp.Or(r.IndexPath, "/simple/")
 	if r.Epoch.IsZero() {
-		if r.Epoch, err = newestMember(sdist); err != nil {
+		if r.Epoch, err = newestMember(archive); err != nil {
 			return r.finish(Result{Class: BadSDist, Message: oneLine(err.Error())}, sandbox.Outcome{})
 		}
 	}
@@ -89,7 +97,7 @@ func Build(ctx context.Context, r Request) (Result, error) {
 	}
 	defer os.Remove(output.Name())
 	defer output.Close()
-	out, err := r.run(ctx, sdist, output)
+	out, err := r.run(ctx, archive, output)
 	if err != nil {
 		return Result{}, fmt.Errorf("build: %s %s: %w", r.Name, r.Version, err)
 	}
@@ -132,29 +140,41 @@ func (r Request) open() (*os.File, error) {
 	return f, nil
 }
 
-func (r Request) run(ctx context.Context, sdist *os.File, output io.Writer) (sandbox.Outcome, error) {
-	script, err := os.CreateTemp("", "mirrorcycle-build-")
+func (r Request) run(ctx context.Context, archive *os.File, output io.Writer) (sandbox.Outcome, error) {
+	script, err := poured(driver)
 	if err != nil {
 		return sandbox.Outcome{}, err
 	}
 	defer script.Close()
-	if err := errors.Join(os.Remove(script.Name()), write(script, driver)); err != nil {
+	name := filepath.Base(r.SDist)
+	files := []sandbox.File{{Name: "in/" + name, Content: archive}, {Name: "build.py", Content: script}}
+	backend := []byte("{}")
+	// What cannot be read is for pip to refuse.
+	if needs, err := sdist.Read(archive, name); err == nil {
+		if backend, err = json.Marshal(map[string]any{"backend": needs.Backend, "path": append([]string{}, needs.BackendPath...)}); err != nil {
+			return sandbox.Outcome{}, err
+		}
+		env, err := r.Environments.take(ctx, r, needs)
+		if err != nil {
+			return sandbox.Outcome{}, fmt.Errorf("make an environment: %w", err)
+		}
+		if env != nil {
+			defer env.Close()
+			files = append(files, sandbox.File{Name: "environment.tar", Content: env})
+		}
+	}
+	if _, err := archive.Seek(0, io.SeekStart); err != nil {
 		return sandbox.Outcome{}, err
 	}
-	path := r.IndexPath
-	if path == "" {
-		path = "/simple/"
-	}
-	name := filepath.Base(r.SDist)
 	return r.Sandbox.Run(ctx, sandbox.Command{
 		Root: r.Root,
 		// The shell is there to name the private directory, which only the environment does.
-		Args:   []string{"sh", "-c", `exec "$0" -I "$TMPDIR/build.py" "$TMPDIR/in/$1" "$MIRRORCYCLE_INDEX" "$TMPDIR"`, "python" + r.Platform.Python, name},
-		Files:  []sandbox.File{{Name: "in/" + name, Content: sdist}, {Name: "build.py", Content: script}},
+		Args:   []string{"sh", "-c", `exec "$0" -I "$TMPDIR/build.py" "$TMPDIR/in/$1" "$MIRRORCYCLE_INDEX" "$TMPDIR" "$2"`, "python" + r.Platform.Python, name, string(backend)},
+		Files:  files,
 		Index:  r.Index,
 		Output: output,
 		Limits: r.Limits,
-		Env:    func(index, _ string) []string { return r.environment(index + path) },
+		Env:    func(index, _ string) []string { return r.environment(index + r.IndexPath) },
 	})
 }
 
@@ -163,14 +183,6 @@ func (r Request) run(ctx context.Context, sdist *os.File, output io.Writer) (san
 func (r Request) environment(index string) []string {
 	return []string{"MIRRORCYCLE_INDEX=" + index, "PIP_CONFIG_FILE=/dev/null", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "TZ=UTC",
 		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.Epoch.Unix()), "CFLAGS=-O2 -g0", "CXXFLAGS=-O2 -g0"}
-}
-
-func write(f *os.File, text string) error {
-	_, err := f.WriteString(text)
-	if err == nil {
-		_, err = f.Seek(0, io.SeekStart)
-	}
-	return err
 }
 
 // finish writes the log.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -36,11 +37,16 @@ var codenames = map[string]string{Debian12: "bookworm", Debian13: "trixie"}
 // packages are what a root needs to build wheels; they name the cache too.
 const packages = "python3,python3-venv,python3-pip,python3-dev,gcc,libc6-dev"
 
-// Sandbox opens the full sandbox, with users and locks of this test's own.
+// sandboxes counts those of this process.
+var sandboxes atomic.Int64
+
+// Sandbox opens the full sandbox, with users and locks of this call's own.
 func Sandbox(tb testing.TB) *sandbox.Sandbox {
 	tb.Helper()
 	NeedSandbox(tb)
-	s, err := sandbox.Open(sandbox.Config{FirstUID: 2_100_000_000 + os.Getpid()%1_000_000*40, UIDs: 40, Run: filepath.Join(tb.TempDir(), "locks")})
+	const users, calls = 40, 50
+	first := 2_100_000_000 + (os.Getpid()%50_000*calls+int(sandboxes.Add(1)-1)%calls)*users
+	s, err := sandbox.Open(sandbox.Config{FirstUID: first, UIDs: users, Run: filepath.Join(tb.TempDir(), "locks")})
 	if err != nil {
 		tb.Fatal(err)
 	}

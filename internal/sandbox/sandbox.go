@@ -143,6 +143,9 @@ func Open(cfg Config) (*Sandbox, error) {
 	return s, s.sweep()
 }
 
+// Fixed reports whether the private directory is the same path for all commands.
+func (s *Sandbox) Fixed() bool { return s.cfg.Mode != None }
+
 // Run runs the command to its end and ends all it started. How the command
 // ended, even by a limit, is the Outcome; the error is ours: fault.Config if the
 // sandbox cannot be made, ctx's error if it was cancelled.

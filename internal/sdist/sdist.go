@@ -8,6 +8,7 @@ package sdist
 import (
 	"archive/tar"
 	"archive/zip"
+	"cmp"
 	"compress/bzip2"
 	"compress/gzip"
 	"errors"
@@ -34,10 +35,15 @@ const (
 type Needs struct {
 	Build []string // build-system.requires, or what PEP 518 says without it
 	Run   []string // Requires-Dist, as far as the archive tells before it is built
+
+	Backend     string   // build-system.build-backend, or what PEP 517 says without it
+	BackendPath []string // build-system.backend-path
 }
 
 // legacy is what is assumed without a build-system table (PEP 518).
 var legacy = []string{"setuptools>=40.8.0", "wheel"}
+
+const legacyBackend = "setuptools.build_meta:__legacy__"
 
 // IsName reports whether a file name is that of a source distribution that Read knows.
 func IsName(name string) bool { return kindOf(name) != "" }
@@ -217,20 +223,23 @@ func readAll(in io.Reader) ([]byte, error) {
 
 func (t texts) needs() (Needs, error) {
 	if len(t) == 0 {
-		return Needs{Build: legacy}, nil // a setup.py and no more, as of old
+		return Needs{Build: legacy, Backend: legacyBackend}, nil // a setup.py and no more, as of old
 	}
-	n := Needs{Build: legacy}
+	n := Needs{Build: legacy, Backend: legacyBackend}
 	if data, ok := t["pyproject.toml"]; ok {
 		var project struct {
 			BuildSystem *struct {
 				Requires []string `toml:"requires"`
+				Backend  string   `toml:"build-backend"`
+				Path     []string `toml:"backend-path"`
 			} `toml:"build-system"`
 		}
 		if err := toml.Unmarshal(data, &project); err != nil {
 			return n, fmt.Errorf("pyproject.toml: %w", err)
 		}
 		if project.BuildSystem != nil {
-			n.Build = project.BuildSystem.Requires
+			n.Build, n.BackendPath = project.BuildSystem.Requires, project.BuildSystem.Path
+			n.Backend = cmp.Or(project.BuildSystem.Backend, legacyBackend)
 		}
 	}
 	if data, ok := t["PKG-INFO"]; ok {

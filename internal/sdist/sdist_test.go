@@ -72,22 +72,24 @@ func read(t testing.TB, name string, data []byte) (sdist.Needs, error) {
 func TestNeeds(t *testing.T) {
 	const info = "Metadata-Version: 2.1\nName: a\nVersion: 1\nRequires-Dist: b>=1\nRequires-Dist: c; extra == 'x'\n\nbody\n"
 	const project = "[build-system]\nrequires = [\"pbr>=6\", \"setuptools\"]\n"
-	legacy := []string{"setuptools>=40.8.0", "wheel"}
+	legacy, backend := []string{"setuptools>=40.8.0", "wheel"}, "setuptools.build_meta:__legacy__"
 	run := []string{"b>=1", "c; extra == 'x'"}
 	for _, c := range []struct {
 		name, file string
 		data       []byte
 		want       sdist.Needs
 	}{
-		{"both", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run}},
-		{"as zip", "a-1.zip", zipped(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run}},
-		{"no build-system", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[tool.x]\n", "a-1/PKG-INFO", info), sdist.Needs{Build: legacy, Run: run}},
-		{"a build without needs", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[build-system]\nrequires = []\n"), sdist.Needs{Build: []string{}}},
-		{"setup.py alone", "a-1.tar.gz", targz(t, "a-1/setup.py", "x"), sdist.Needs{Build: legacy}},
+		{"both", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run, Backend: backend}},
+		{"as zip", "a-1.zip", zipped(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run, Backend: backend}},
+		{"no build-system", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[tool.x]\n", "a-1/PKG-INFO", info), sdist.Needs{Build: legacy, Run: run, Backend: backend}},
+		{"a build without needs", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[build-system]\nrequires = []\n"), sdist.Needs{Build: []string{}, Backend: backend}},
+		{"a backend of its own", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[build-system]\nrequires = []\nbuild-backend = \"a.b:c\"\nbackend-path = [\".\", \"x\"]\n"),
+			sdist.Needs{Build: []string{}, Backend: "a.b:c", BackendPath: []string{".", "x"}}},
+		{"setup.py alone", "a-1.tar.gz", targz(t, "a-1/setup.py", "x"), sdist.Needs{Build: legacy, Backend: backend}},
 		{"requires.txt of old", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", "Name: a\nVersion: 1\n",
 			"a-1/a.egg-info/requires.txt", "b>=1\n\n[:python_version < \"3\"]\nc\n[x]\nd\n[y:os_name == \"nt\"]\ne\n"),
-			sdist.Needs{Build: legacy, Run: []string{"b>=1", `c ; python_version < "3"`, `d ; extra == "x"`, `e ; (os_name == "nt") and extra == "y"`}}},
-		{"files further down", "a-1.tar.gz", targz(t, "a-1/tests/pyproject.toml", project, "a-1/tests/PKG-INFO", info, "pyproject.toml", project), sdist.Needs{Build: legacy}},
+			sdist.Needs{Build: legacy, Run: []string{"b>=1", `c ; python_version < "3"`, `d ; extra == "x"`, `e ; (os_name == "nt") and extra == "y"`}, Backend: backend}},
+		{"files further down", "a-1.tar.gz", targz(t, "a-1/tests/pyproject.toml", project, "a-1/tests/PKG-INFO", info, "pyproject.toml", project), sdist.Needs{Build: legacy, Backend: backend}},
 	} {
 		got, err := read(t, c.file, c.data)
 		if err != nil {

@@ -13,26 +13,27 @@ import (
 )
 
 // limits keep what goes wrong on purpose short.
-var limits = sandbox.Limits{Timeout: 2 * time.Minute, Memory: 512 << 20, Disk: 256 << 20, Processes: 200, Log: 8 << 20, Output: 64 << 20}
+var limits = sandbox.Limits{Timeout: 10 * time.Minute, Memory: 512 << 20, Disk: 256 << 20, Processes: 200, Log: 8 << 20, Output: 64 << 20}
 
 // rig is a sandbox, and an index with what builds need.
 type rig struct {
-	sandbox *sandbox.Sandbox
-	index   http.Handler
-	input   string
+	sandbox      *sandbox.Sandbox
+	index        http.Handler
+	input        string
+	environments *build.Environments
 }
 
 func newRig(t *testing.T) rig {
 	t.Helper()
 	input := rootlab.Packages(t)
-	return rig{rootlab.Sandbox(t), rootlab.Index(t, input), input}
+	return rig{rootlab.Sandbox(t), rootlab.Index(t, input), input, &build.Environments{}}
 }
 
 // request asks for a wheel on a root.
 func (r rig) request(t *testing.T, root, name, version, sdist, digest string) build.Request {
 	t.Helper()
 	return build.Request{Sandbox: r.sandbox, Root: rootlab.Root(t, root), Platform: rootlab.Platforms[root], SDist: sdist, SHA256: digest,
-		Name: name, Version: version, Dir: t.TempDir(), Index: r.index, Limits: limits}
+		Name: name, Version: version, Dir: t.TempDir(), Index: r.index, Environments: r.environments, IndexState: "1", Limits: limits}
 }
 
 func run(t *testing.T, r build.Request) build.Result {
