@@ -125,7 +125,10 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if err != nil {
 			return err
 		}
-		if out.Digest, out.Info, err = engine.Plan(ctx, t); err != nil || out.Digest == "" {
+		if out.Digest, out.Info, err = engine.Plan(ctx, t); err == nil {
+			err = recognise(t, out.Info.Deferred)
+		}
+		if err != nil || out.Digest == "" {
 			return err
 		}
 		p, err := t.OpenPlan(out.Digest)

@@ -94,6 +94,7 @@ type Ingested struct {
 	Pin   string `json:"pin"`
 	State string `json:"state"`
 	Class string `json:"class,omitempty"`
+	Known bool   `json:"known,omitempty"` // it failed as it did the time before
 }
 
 // WheelPlan lists the wheels to build for a platform.
@@ -175,7 +176,7 @@ func ingest(in IngestInput) (Ingested, error) {
 	d := in.Delivered
 	r, err := store.Ingest(in.Platform, platforms, page, job,
 		wheels.Delivery{Attempt: d.Attempt, Class: d.Class, Message: d.Message, File: d.File, SHA256: d.SHA256, Log: d.Log})
-	return Ingested{Pin: job.Pin.String(), State: string(r.State), Class: r.Class}, err
+	return Ingested{Pin: job.Pin.String(), State: string(r.State), Class: r.Class, Known: r.Known}, err
 }
 
 func jobOf(store wheels.Store, platform, plan string, n int) (wheels.Job, error) {

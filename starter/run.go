@@ -173,7 +173,11 @@ func describe(m workflows.MirrorResult) string {
 			fmt.Fprintf(&b, "  … and %d more\n", len(m.Deferred)-i)
 			break
 		}
-		fmt.Fprintf(&b, "  deferred %s: %s\n", d.Unit, d.Error)
+		what := "deferred"
+		if d.Known {
+			what = "deferred, known before:"
+		}
+		fmt.Fprintf(&b, "  %s %s: %s\n", what, d.Unit, d.Error)
 	}
 	if n := int64(len(m.Mended)); n > 0 {
 		fmt.Fprintf(&b, "  brought %s back, first %s: look at the disk\n", plural(n, "damaged file"), m.Mended[0])

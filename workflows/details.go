@@ -136,7 +136,11 @@ func note(m MirrorResult) string {
 	case len(m.Reasons) > 0:
 		return strings.Join(m.Reasons, "; ")
 	case len(m.Deferred) > 0:
-		return fmt.Sprintf("%d deferred", len(m.Deferred))
+		text := fmt.Sprintf("%d deferred", len(m.Deferred))
+		if !news(m.Deferred) {
+			text += ", known before"
+		}
+		return text
 	case len(m.Mended) > 0:
 		return plural(len(m.Mended), "damaged file") + " brought back"
 	}
@@ -188,7 +192,11 @@ func mirrorDetails(r MirrorResult, p Progress, committed int64) string {
 	}
 	row("regions", served(r.Regions, p.Stage == "release"))
 	for _, d := range r.Deferred {
-		row("deferred", d.Unit+": "+d.Error)
+		what := "deferred"
+		if d.Known {
+			what = "deferred, known"
+		}
+		row(what, d.Unit+": "+d.Error)
 	}
 	for _, p := range r.Mended {
 		row("brought back", p+" was damaged: look at the disk")

@@ -91,7 +91,7 @@ func (m *mirror) plan(ctx workflow.Context) (p activities.Planned, ok bool) {
 		return p, false
 	}
 	m.result.Deferred = p.Info.Deferred
-	if len(p.Info.Deferred) > 0 {
+	if news(p.Info.Deferred) {
 		m.result.Outcome = Partial
 	}
 	if p.Digest == "" {
@@ -171,7 +171,7 @@ func (m *mirror) committed(c activities.Committed, err error) {
 		m.result.Outcome, m.result.Changes = Done, &c.Changes
 		m.opened.Committed = c.Number
 	}
-	if len(m.result.Deferred) > 0 {
+	if news(m.result.Deferred) {
 		m.result.Outcome = Partial
 	}
 }

@@ -109,7 +109,7 @@ func siteStatus(spec mirrorspec.Spec, r CycleResult) site.Status {
 			out.Plan = got.Plan
 		}
 		for _, d := range got.Deferred {
-			out.Deferred = append(out.Deferred, site.Note{Unit: d.Unit, Error: d.Error})
+			out.Deferred = append(out.Deferred, site.Note{Unit: d.Unit, Error: d.Error, Known: d.Known})
 		}
 		served := map[string]RegionResult{}
 		for _, reg := range got.Regions {

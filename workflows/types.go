@@ -86,6 +86,7 @@ type WheelsResult struct {
 	Outcome   Outcome        `json:"outcome"`
 	Built     int            `json:"built"`
 	Failed    int            `json:"failed"`
+	Known     int            `json:"known,omitempty"`  // of Failed: as they did the time before
 	Builds    int            `json:"builds"`           // still to make
 	Waiting   int            `json:"waiting"`          // for another platform
 	States    map[string]int `json:"states,omitempty"` // of all pins, when they were last planned

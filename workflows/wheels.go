@@ -142,6 +142,9 @@ func (w *builds) one(ctx workflow.Context, p activities.WheelPlanned, job int) {
 		w.result.Built++
 	default:
 		w.result.Failed++
+		if got.Known {
+			w.result.Known++
+		}
 	}
 	w.result.Builds--
 }
@@ -163,7 +166,7 @@ func (w *builds) note(err error) bool {
 	switch {
 	case w.result.Error != "":
 		w.result.Outcome = Failed
-	case w.result.Failed > 0:
+	case w.result.Failed > w.result.Known:
 		w.result.Outcome = Partial
 	case w.result.Built > 0:
 		w.result.Outcome = Done

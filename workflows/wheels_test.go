@@ -50,7 +50,7 @@ func (b *wheelBench) ingested() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.left--
-		return activities.Ingested{Class: in.Delivered.Class}, nil
+		return activities.Ingested{Class: in.Delivered.Class, Known: in.Delivered.Class == "as before"}, nil
 	})
 }
 
@@ -92,6 +92,18 @@ func TestWheels(t *testing.T) {
 			b.ingested()
 			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(delivered("compiler")).Times(4)
 		}, want: workflows.WheelsResult{Outcome: workflows.Partial, Failed: 4}},
+		"failures as before are no news": {left: 2, setup: func(b *wheelBench) {
+			b.described()
+			b.ingested()
+			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(delivered("as before")).Times(2)
+		}, want: workflows.WheelsResult{Outcome: workflows.Unchanged, Failed: 2, Known: 2}},
+		"a new failure among those as before": {left: 3, setup: func(b *wheelBench) {
+			b.described()
+			b.ingested()
+			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.BuildInput) (activities.Delivered, error) {
+				return activities.Delivered{Attempt: fmt.Sprint(in.Job), Class: []string{"as before", "", "compiler"}[in.Job]}, nil
+			}).Times(3)
+		}, want: workflows.WheelsResult{Outcome: workflows.Partial, Built: 1, Failed: 2, Known: 1}},
 		"a build that takes its worker along": {left: 1, setup: func(b *wheelBench) {
 			b.described()
 			b.ingested()

@@ -175,6 +175,26 @@ func TestMirror(t *testing.T) {
 			},
 			want: []any{workflows.Partial, int64(5), "", workflows.Done, int64(5), workflows.Done, int64(5)},
 		},
+		"what upstream goes on lacking is no news": {
+			setup: func(w *world) {
+				w.opened(4, 4, "")
+				info := tree.PlanInfo{Deferred: []tree.Note{{Unit: "u", Standing: true, Known: true}}}
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(planned(info), nil)
+				w.env.OnActivity("Commit", mock.Anything, mock.Anything).Return(activities.Committed{Number: 5}, nil)
+				w.env.OnActivity("Verify", mock.Anything, mock.Anything).Return(activities.Verified{Number: 5, Sealed: true}, nil)
+				w.released(5, true)
+			},
+			want: []any{workflows.Done, int64(5), "", workflows.Done, int64(5), workflows.Done, int64(5)},
+		},
+		"what upstream lacks since now makes it partial": {
+			setup: func(w *world) {
+				w.opened(4, 4, "")
+				info := tree.PlanInfo{Deferred: []tree.Note{{Unit: "n", Standing: true}, {Unit: "u", Standing: true, Known: true}}}
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{Info: info}, nil)
+				w.released(4, false)
+			},
+			want: []any{workflows.Partial, int64(4), "", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
+		},
 		"a dry run ends at the plan": {
 			in: func(in *workflows.MirrorInput) { in.DryRun = true },
 			setup: func(w *world) {

@@ -251,6 +251,11 @@ func TestMissingRequirementDelaysNothing(t *testing.T) {
 	if r.Number != 1 || len(w.mirrored()) != 6 {
 		t.Fatalf("%+v, %v", r, w.mirrored())
 	}
+	for _, n := range r.Notes {
+		if !n.Standing {
+			t.Errorf("trying again would help: %+v", n)
+		}
+	}
 	w.set("missing", w.wheel("missing", "1"))
 	w.cycle()
 	if w.links("missing") == nil {

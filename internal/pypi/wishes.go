@@ -42,7 +42,7 @@ func (c Config) wished() (w wishes, notes []tree.Note, err error) {
 			return w, notes, err
 		}
 		for _, n := range bad {
-			notes = append(notes, tree.Note{Unit: name, Kind: string(fault.Malformed), Error: n.String()})
+			notes = append(notes, tree.Note{Unit: name, Kind: string(fault.Malformed), Error: n.String(), Standing: true})
 		}
 		w.Asks = append(w.Asks, all...)
 		pins = append(pins, all...)
@@ -241,5 +241,5 @@ func only(p *simpleindex.Project, picked []string) {
 func lacking(r requirements.Requirement, by string) tree.Note {
 	err := &fault.Error{Kind: fault.Gone, Op: "pypi: meet requirement", Subject: r.Name + r.Versions.String(),
 		Err: fmt.Errorf("upstream has no version that meets it; asked for by %s", by), Advice: "correct the requirement, or nothing: everything else goes on"}
-	return tree.Note{Unit: r.Name, Kind: string(err.Kind), Error: err.Error()}
+	return tree.Note{Unit: r.Name, Kind: string(err.Kind), Error: err.Error(), Standing: true}
 }

@@ -66,7 +66,8 @@ func troubled() site.Status {
 	d.Regions[1].Serves, d.Regions[1].Outcome, d.Regions[1].FaultKind = 1286, "failed", "no-space"
 	d.Regions[1].Error = "dir: publish /srv/mirror/ord/debian-security: no-space: write: no space left on device; free space or give the region a larger disk"
 	p.Outcome = "partial"
-	p.Deferred = []site.Note{{Unit: "nova", Error: "fetch: get nova-31.0.0.tar.gz: unproved: SHA-256 differs"}, {Unit: "oslo-config", Error: "fetch: get: unavailable: 503"}}
+	p.Deferred = []site.Note{{Unit: "nova", Error: "fetch: get nova-31.0.0.tar.gz: unproved: SHA-256 differs"}, {Unit: "oslo-config", Error: "fetch: get: unavailable: 503"},
+		{Unit: "pywin32", Error: "pypi: meet requirement pywin32==1: gone: upstream has no version that meets it", Known: true}}
 	p.Regions[2] = site.Served{Region: "iad", Outcome: "failed", FaultKind: "unavailable", Error: "release: probe http://mirror.iad.example.org: connection refused"}
 	s.Mirrors = append(s.Mirrors, site.Mirror{Name: "centos-stream", Kind: mirrorspec.Yum, Outcome: "on-hold", Hold: "waits for the new keys", Committed: 3, Generation: 3,
 		Time: noon.Add(-9 * 24 * time.Hour), Objects: 5, Bytes: 999, Regions: []site.Served{{Region: "dfw", Outcome: "unchanged", Serves: 3}}},

@@ -87,10 +87,21 @@ type Mirror struct {
 	Regions     []Served     `json:"regions,omitempty"`
 }
 
+// New counts the notes that no cycle before told of.
+func (m *Mirror) New() (n int64) {
+	for _, d := range m.Deferred {
+		if !d.Known {
+			n++
+		}
+	}
+	return n
+}
+
 // Note names a unit that stayed as it was.
 type Note struct {
 	Unit  string `json:"unit"`
 	Error string `json:"error"`
+	Known bool   `json:"known,omitempty"` // upstream goes on lacking it; cycles before told of it
 }
 
 // Generation is what one generation changed.

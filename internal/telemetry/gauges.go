@@ -62,7 +62,9 @@ var gauges = []gauge{
 	{name: "mirrorcycle.mirror.size", unit: "By", about: "Their size.", mirror: func(v view) []point { return whole(v.Bytes) }},
 	{name: "mirrorcycle.mirror.retained", unit: "{object}", about: "Dropped objects that the tree still has.", mirror: func(v view) []point { return whole(v.Retained) }},
 	{name: "mirrorcycle.mirror.deferred", unit: "{unit}", about: "Suites or projects that the last run left as they were.",
-		mirror: func(v view) []point { return whole(int64(len(v.Deferred))) }},
+		mirror: func(v view) []point { return whole(v.New()) }},
+	{name: "mirrorcycle.mirror.lacking", unit: "{requirement}", about: "Requirements that upstream goes on lacking, as runs before told.",
+		mirror: func(v view) []point { return whole(int64(len(v.Deferred)) - v.New()) }},
 	{name: "mirrorcycle.mirror.completeness", unit: "1", about: "Share of the objects that the last plan wanted that are there.",
 		mirror: func(v view) []point {
 			if v.Objects+v.detail.Missing == 0 {

@@ -54,6 +54,11 @@ type Note struct {
 	Unit  string `json:"unit"`
 	Kind  string `json:"kind"`
 	Error string `json:"error"`
+	// Standing: nothing of the mirror is behind upstream, and another try gives the
+	// same answer until upstream or what is asked of it changes. Known: an earlier
+	// run told of it already.
+	Standing bool `json:"standing,omitempty"`
+	Known    bool `json:"known,omitempty"`
 }
 
 // PlanInfo sums a plan up.

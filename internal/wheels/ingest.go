@@ -63,7 +63,7 @@ func (s Store) Ingest(platform string, platforms []Platform, page *simpleindex.P
 	}
 	if d.Class != "" {
 		r = Record{Pin: job.Pin, Source: job.SHA256, Attempt: d.Attempt, Log: r.Log, State: Failed, Class: d.Class, Message: brief(d.Message),
-			Next: s.now().Add(Backoff(e.Attempts + 1))}
+			Next: s.now().Add(Backoff(e.Attempts + 1)), Known: e.Failed != nil && e.Failed.Class == d.Class && e.Failed.Source == job.SHA256}
 	}
 	if err := s.append(platform, r); err != nil {
 		return r, err

@@ -93,7 +93,8 @@ type Record struct {
 
 	Class   string    `json:"class,omitempty"` // failed
 	Message string    `json:"message,omitempty"`
-	Next    time.Time `json:"next,omitzero"` // failed: when it is due again
+	Next    time.Time `json:"next,omitzero"`   // failed: when it is due again
+	Known   bool      `json:"known,omitempty"` // failed: as the attempt before did
 
 	Reason string    `json:"reason,omitempty"` // skipped
 	Until  time.Time `json:"until,omitzero"`   // skipped: zero is for ever

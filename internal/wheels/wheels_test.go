@@ -309,6 +309,19 @@ func TestIngestTwice(t *testing.T) {
 	if a, c := ingest(failed), ingest(failed); !a.Next.Equal(c.Next) || b.survey("d12", true)[0].Attempts != 1 {
 		t.Errorf("one failure counts twice: %+v %+v", a, c)
 	}
+	for _, again := range []struct {
+		class string
+		known bool
+	}{{failed.Class, true}, {"another", false}, {"another", true}} {
+		b.now = b.now.Add(time.Minute)
+		d := b.deliver("d12", job, broken)
+		d.Class = again.class
+		for range 2 { // a delivery that comes twice is not its own predecessor
+			if r := ingest(d); r.Known != again.known || r.Class != again.class {
+				t.Errorf("a failure of class %s: %+v", again.class, r)
+			}
+		}
+	}
 	b.now = b.now.Add(time.Minute)
 	first := b.deliver("d12", job, pure)
 	a := ingest(first)

@@ -337,8 +337,11 @@ func TestIndexFollowsWants(t *testing.T) {
 		m.u.Objects(name, lab.Object{Filename: filepath.Base(file), Version: "1.0", Data: data})
 	}
 	m.u.Objects("backend", wheelObject("backend", "1.0"), wheelObject("backend", "2.1"))
-	m.want("pure-a===1.0", "native===1.0")
-	for range 3 { // what builds need may be known only when the sources are there
+	m.want("pure-a===1.0", "native===1.0", "missing===1.0")
+	if r := m.Cycle(); r.Mirrors[0].Outcome != workflows.Partial || len(r.Mirrors[0].Deferred) != 1 || r.Mirrors[0].Deferred[0].Unit != "missing" {
+		t.Errorf("the first cycle without a requirement: %+v", r.Mirrors[0])
+	}
+	for range 2 { // what builds need may be known only when the sources are there
 		m.Cycle()
 	}
 	for _, p := range m.platforms() {
@@ -352,8 +355,12 @@ func TestIndexFollowsWants(t *testing.T) {
 	if resp := m.get("/pypi/simple/unwanted/"); resp.StatusCode != http.StatusNotFound {
 		t.Errorf("a project that nobody wants: %s", resp.Status)
 	}
-	if r := m.Cycle(); r.Outcome != workflows.Unchanged {
-		t.Errorf("a quiet cycle: %+v", r.Mirrors)
+	if r := m.Cycle(); r.Outcome != workflows.Unchanged || len(r.Mirrors[0].Deferred) != 1 || !r.Mirrors[0].Deferred[0].Known {
+		t.Errorf("a quiet cycle, in which a requirement lacks as before: %+v", r.Mirrors)
+	}
+	m.want("pure-a===1.0", "native===1.0", "missing===1.0", "another===2.0")
+	if r := m.Cycle(); r.Mirrors[0].Outcome != workflows.Partial || len(r.Mirrors[0].Deferred) != 2 || r.Mirrors[0].Deferred[0].Unit != "another" {
+		t.Errorf("a cycle in which one more lacks: %+v", r.Mirrors[0])
 	}
 }
 

@@ -1,0 +1,53 @@
+package activities
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"mirrorcycle/internal/tree"
+)
+
+// recognise marks the standing notes that an earlier run told of, and puts the
+// new ones first. What was told is remembered beside the tree; lost, everything
+// is new once more. Attempts of one run have the same epoch.
+func recognise(t *tree.Tree, notes []tree.Note) error {
+	const name = "standing"
+	data, err := t.Memo(name)
+	if err != nil {
+		return err
+	}
+	var told map[string]int64 // epochs of the runs that told first
+	if json.Unmarshal(data, &told) != nil {
+		told = nil
+	}
+	now := map[string]int64{}
+	for i := range notes {
+		n := &notes[i]
+		if !n.Standing {
+			continue
+		}
+		key := n.Unit + ": " + n.Error
+		first, ok := told[key]
+		if !ok {
+			first = t.Epoch()
+		}
+		now[key], n.Known = first, first < t.Epoch()
+	}
+	slices.SortStableFunc(notes, func(a, b tree.Note) int {
+		switch {
+		case a.Known == b.Known:
+			return 0
+		case a.Known:
+			return 1
+		}
+		return -1
+	})
+	if maps.Equal(told, now) {
+		return nil
+	}
+	if data, err = json.Marshal(now); err != nil {
+		return err
+	}
+	return t.SetMemo(name, data)
+}
