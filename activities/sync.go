@@ -26,6 +26,7 @@ import (
 type Sync struct {
 	// Clients are shared by all activities of a worker, so that its limits hold.
 	clients clients
+	seats   seats
 	// Crash is handed to every tree; tests stop the process there.
 	Crash func(point string)
 }
@@ -168,10 +169,12 @@ func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 				return err
 			}
 		}
+		row, leave := s.seats.of(in.Plan, in.Target.Limits.Downloads)
+		defer leave()
 		ctx, end := begin(ctx, "fetch", in.Target.Mirror, attribute.Int("mirrorcycle.shard", in.Shard))
 		defer func() { end(err) }()
 		results, err := transfer.Run(ctx, t, p, in.Shard, transfer.Options{Client: client, Upstreams: in.Target.Mirror.Upstream,
-			Workers: in.Target.Limits.Downloads, Progress: beat.progress})
+			Workers: in.Target.Limits.Downloads, Seats: row, Progress: beat.progress})
 		for _, r := range results {
 			if !r.Derived {
 				out.Objects++

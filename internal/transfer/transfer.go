@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
@@ -30,6 +31,10 @@ type Options struct {
 	Client    *fetch.Client
 	Upstreams []string // base URLs, in order of failover
 	Workers   int      // objects at once
+	// Seats, if set, is shared by several shards: each worker has one while it
+	// works. Shards come in one after the other then, and a shard that syncs or
+	// has but a few large objects left gives its seats to the next.
+	Seats *semaphore.Weighted
 	// Progress is called after each object with the totals so far.
 	Progress func(objects, bytes int64)
 }
@@ -56,6 +61,12 @@ func Run(ctx context.Context, t *tree.Tree, p *tree.Plan, shard int, o Options) 
 	// grow its stack anew for each request.
 	for range min(max(o.Workers, 1), len(items)) {
 		g.Go(func() (err error) {
+			if o.Seats != nil {
+				if err := o.Seats.Acquire(ctx, 1); err != nil {
+					return err
+				}
+				defer o.Seats.Release(1)
+			}
 			for i := next.Add(1) - 1; i < int64(len(items)) && err == nil; i = next.Add(1) - 1 {
 				if err = ctx.Err(); err == nil {
 					results[i], err = r.item(ctx, items[i])
