@@ -6,7 +6,7 @@ SUITE ?=
 DATA ?= mirrorcycle-data
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 13
 
 run: build ## mirror a demo upstream (or SPEC=mirrors.toml) with everything on this machine
 	@bin/starter up $(SPEC) --dir $(DATA)
@@ -20,6 +20,11 @@ check: ## gofmt, vet, staticcheck, workflowcheck, house rules
 
 sbom: ## write bin/sbom: what each program is made of (CycloneDX), and the licences that go along with it
 	@go run ./deploy/sbom -version "$$(git rev-parse --short=12 HEAD 2>/dev/null)" -o bin/sbom
+
+screenshots: build ## take the pictures of docs/images anew: terminal, Web UI and status page, in a browser
+	@test/prepare site
+	@mkdir -p docs/images
+	@MIRRORCYCLE_SHOTS="$(abspath docs/images)" go test -count=1 -run 'TestWebUI|TestUpOnATerminal' ./test/site
 
 bench: build ## measure; prints ratios of paired runs
 	@test/prepare bench
@@ -59,4 +64,4 @@ clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test check sbom bench build afs-cell run-afs prodlike clean
+.PHONY: help run test check sbom screenshots bench build afs-cell run-afs prodlike clean

@@ -131,7 +131,7 @@ func rows(r workflows.CycleResult, running map[string]workflows.Progress) []cons
 		} else if !row.Ended {
 			row.Stage = "starting"
 		}
-		if m.Info != nil && row.Ended {
+		if m.Info != nil && m.Changes != nil { // a plan that was only made has nothing done
 			row.Objects, row.DoneObjects, row.Bytes, row.DoneBytes = m.Info.Objects, m.Info.Objects, m.Info.Bytes, m.Info.Bytes
 		}
 		out = append(out, row)

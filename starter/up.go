@@ -84,7 +84,7 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	}
 	var ends stack
 	defer ends.end()
-	spec, err := upSpec(out, args, dir, o, &ends)
+	spec, begin, err := upSpec(out, args, dir, o, &ends)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 		return err
 	}
 	ends.push(svc.Stop)
-	return cycles(ctx, w, t, spec, upState{options: o, ui: ui, dead: dead, out: out})
+	return cycles(ctx, w, t, spec, upState{options: o, ui: ui, dead: dead, out: out, begin: begin})
 }
 
 // upState is what the loop of cycles needs to know of the rest.
@@ -118,6 +118,7 @@ type upState struct {
 	ui      string
 	dead    <-chan struct{} // closed when the embedded server has ended
 	out     io.Writer
+	begin   func() // what may print beside the cycles after the first one
 }
 
 // cycles runs the first cycle with its progress, then one every period until ctx ends.
@@ -153,6 +154,7 @@ func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.
 				return err
 			}
 			hints(u.out, spec, u)
+			u.begin()
 		case result.Outcome != workflows.Unchanged || reaped(result):
 			fmt.Fprintf(u.out, "%s cycle:\n", time.Now().Format(time.TimeOnly))
 			for _, m := range result.Mirrors {

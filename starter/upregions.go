@@ -21,8 +21,10 @@ import (
 	"mirrorcycle/mirrorspec"
 )
 
-// upSpec loads the spec, or writes the demo's and starts its upstream.
-func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*mirrorspec.Spec, error) {
+// upSpec loads the spec, or writes the demo's and starts its upstream, which
+// changes from begin on: what it prints would tear the progress of a cycle.
+func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (spec *mirrorspec.Spec, begin func(), err error) {
+	begin = func() {}
 	file := specFile(args)
 	if len(args) == 0 && os.Getenv("MIRRORCYCLE_SPEC") == "" {
 		if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
@@ -30,28 +32,29 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (*
 		}
 	}
 	if !o.demo {
-		return mirrorspec.Load(file)
+		spec, err = mirrorspec.Load(file)
+		return spec, begin, err
 	}
 	u, err := demo.New(demo.Options{Dir: filepath.Join(dir, "upstream")})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	address, err := listen(8070, u.Handler(), ends)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	file = filepath.Join(dir, "mirrors.toml")
 	keyring := filepath.Join(dir, "demo-keyring.gpg")
 	if err := os.WriteFile(keyring, u.Keyring(), 0o644); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	here, there := free(8081), free(8082)
 	if err := os.WriteFile(file, demoSpec(dir, "http://"+address, keyring, here, there), 0o644); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	fmt.Fprintf(w, "demo upstream at http://%s, spec in %s\n", address, file)
-	stepping(w, u, o.step, ends)
-	return mirrorspec.Load(file)
+	spec, err = mirrorspec.Load(file)
+	return spec, func() { stepping(w, u, o.step, ends) }, err
 }
 
 // stepping lets the demo publish something new once in a while.
@@ -214,13 +217,13 @@ func serveOn(l net.Listener, h http.Handler, ends *stack) {
 func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 	fmt.Fprintln(w, "\nTry:")
 	if u.ui != "" {
-		fmt.Fprintf(w, "  %s                    every run, in Temporal's Web UI\n", u.ui)
+		fmt.Fprintf(w, "  %-24s every run, in Temporal's Web UI\n", u.ui)
 	}
 	for _, r := range spec.Regions {
 		if _, ok := loopback(r.URL); !ok {
 			continue
 		}
-		fmt.Fprintf(w, "  %s                    region %s: status page, and files for its clients\n", r.URL, r.Name)
+		fmt.Fprintf(w, "  %-24s region %s: status page, and files for its clients\n", r.URL, r.Name)
 		for _, m := range spec.Mirrors {
 			if !m.GoesTo(r.Name) {
 				continue

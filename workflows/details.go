@@ -8,37 +8,37 @@ import (
 	"mirrorcycle/internal/tree"
 )
 
-// The Web UI shows a workflow's current details as markdown, at any moment of
-// its run: what is not known yet is left out, and what still goes on has no
-// outcome. Details are no part of history, so they may change freely.
+// The Web UI shows a workflow's current details as markdown, in a column that
+// is too narrow for tables, and lists in lists as one line. They are shown at
+// any moment of a run: what is not known yet is left out, and what still goes
+// on has no outcome. Details are no part of history, so they may change freely.
 
-// table renders rows below a heading.
-func table(heading []string, rows [][]string) string {
-	var b strings.Builder
-	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	line(heading)
-	b.WriteString(strings.Repeat("|---", len(heading)) + "|\n")
-	for _, r := range rows {
-		cells := make([]string, len(r))
-		for i, text := range r {
-			cells[i] = cell(text)
-		}
-		line(cells)
+// item is a line of a list; text of foreign origin cannot leave it.
+func item(name, text string) string {
+	if name != "" {
+		name = "**" + plainly(name) + "** "
 	}
-	return b.String()
+	return "- " + name + plainly(text) + "\n"
 }
 
-// cell makes text of foreign origin safe for a table.
-func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "<", `\<`, "`", "\\`", "*", `\*`, `\`, `\\`).Replace(s)
+var markdown = strings.NewReplacer("\n", " ", `\`, `\\`, "<", `\<`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`)
+
+func plainly(text string) string { return markdown.Replace(text) }
+
+// also appends what is known to what was said.
+func also(text, more string) string {
+	if more == "" {
+		return text
+	}
+	return text + ", " + more
 }
 
-// known is a number, or nothing as long as it is none.
-func known[N int | int64](n N) string {
+// generation is its number in words, or nothing as long as there is none.
+func generation(n int64) string {
 	if n == 0 {
 		return ""
 	}
-	return strconv.FormatInt(int64(n), 10)
+	return fmt.Sprintf("generation %d", n)
 }
 
 // plural counts in words: "1 object", "2 objects".
@@ -65,7 +65,6 @@ func size(n int64) string {
 // cycle without an outcome still runs, and so do the mirrors that would be late.
 func cycleDetails(r CycleResult, begun map[string]bool) string {
 	var b strings.Builder
-	var rows [][]string
 	running := 0
 	for _, m := range r.Mirrors {
 		now := string(m.Outcome)
@@ -80,45 +79,51 @@ func cycleDetails(r CycleResult, begun map[string]bool) string {
 				now = "waiting"
 			}
 		}
-		rows = append(rows, []string{m.Mirror, string(m.Kind), now, known(m.Generation), changes(m.Changes), served(m.Regions, false), note(m)})
-	}
-	switch {
-	case r.Outcome != "":
-		fmt.Fprintf(&b, "Outcome: **%s**\n\n", r.Outcome)
-	case running > 0:
-		fmt.Fprintf(&b, "%d of %s ended\n\n", len(rows)-running, plural(len(rows), "mirror"))
-	}
-	b.WriteString(table([]string{"mirror", "kind", "now", "generation", "changes", "regions", "note"}, rows))
-	for _, m := range r.Mirrors {
-		if len(m.Wheels) > 0 {
-			b.WriteString("\n" + m.Mirror + ":\n\n" + wheelsDetails(m.Wheels, r.Outcome == ""))
+		fmt.Fprintf(&b, "\n**%s** (%s): %s\n\n", plainly(m.Mirror), m.Kind, also(now, generation(m.Generation)))
+		for _, text := range []string{note(m), changes(m.Changes)} {
+			if text != "" {
+				b.WriteString(item("", text))
+			}
+		}
+		if m.Outcome == Held {
+			b.WriteString(approval(m))
+		}
+		for _, reg := range m.Regions {
+			b.WriteString(item("", reg.Region+": "+served(reg, false)))
+		}
+		for _, w := range m.Wheels {
+			b.WriteString(item("", w.Platform+": "+builtSoFar(w, r.Outcome == "")))
 		}
 	}
 	for _, s := range r.Sites {
 		if s.Error != "" {
-			fmt.Fprintf(&b, "\n- the status page of %s: %s", s.Region, cell(s.Error))
+			b.WriteString("\n" + item("status page of "+s.Region, s.Error))
 		}
 	}
 	if r.Report != nil && r.Report.Error != "" {
-		fmt.Fprintf(&b, "\n- writing down how things stand: %s", cell(r.Report.Error))
+		b.WriteString("\n" + item("writing down how things stand", r.Report.Error))
 	}
-	return b.String()
+	if r.Outcome != "" {
+		return headline(string(r.Outcome)) + b.String()
+	}
+	return headline(fmt.Sprintf("%d of %s ended", len(r.Mirrors)-running, plural(len(r.Mirrors), "mirror"))) + b.String()
 }
 
-// served says what regions serve; while their releases run, who would be late has no outcome yet.
-func served(rs []RegionResult, running bool) string {
-	var out []string
-	for _, r := range rs {
-		text := r.Region + ": " + string(r.Outcome)
-		if running && r.Outcome == Late && r.Error == "" {
-			text = r.Region + ": releasing"
-		}
-		if r.Serves > 0 {
-			text += fmt.Sprintf(", serves %d", r.Serves)
-		}
-		out = append(out, text)
+func headline(text string) string { return "**" + text + "**\n\n" }
+
+// served says what a region serves; while its release runs, who would be late has no outcome yet.
+func served(r RegionResult, running bool) string {
+	text := string(r.Outcome)
+	if running && (r.Outcome == "" || r.Outcome == Late && r.Error == "") {
+		text = "releasing"
 	}
-	return strings.Join(out, "; ")
+	if r.Serves > 0 {
+		text = also(text, fmt.Sprintf("serves generation %d", r.Serves))
+	}
+	if r.Error != "" {
+		text += ": " + r.Error
+	}
+	return text
 }
 
 func changes(c *tree.Changes) string {
@@ -147,6 +152,11 @@ func note(m MirrorResult) string {
 	return ""
 }
 
+// approval is what releases a held mirror.
+func approval(m MirrorResult) string {
+	return fmt.Sprintf("- look at it, then: `starter approve %s %s`\n", m.Mirror, m.Plan)
+}
+
 // stages says what a mirror does in each stage of a run.
 var stages = map[string]string{
 	"open": "taking the lease of the tree", "plan": "asking upstream what changed", "commit": "committing the next generation",
@@ -158,80 +168,83 @@ func mirrorDetails(r MirrorResult, p Progress, committed int64) string {
 	now := stages[p.Stage]
 	switch p.Stage {
 	case "fetch":
-		now = fmt.Sprintf("fetching: %d of %s, %s of %s", p.DoneObjects, plural(p.Objects, "object"), size(p.DoneBytes), size(p.Bytes))
-		if p.Shards > 1 {
-			now += fmt.Sprintf(", %d of %d shards", p.DoneShards, p.Shards)
+		now = fmt.Sprintf("fetching %s, %s", plural(p.Objects, "object"), size(p.Bytes))
+		if p.Shards > 1 { // what is done of a shard is in its heartbeats, which a workflow does not see
+			now = fmt.Sprintf("fetching: %d of %s, %s of %s, %d of %d shards", p.DoneObjects, plural(p.Objects, "object"), size(p.DoneBytes), size(p.Bytes), p.DoneShards, p.Shards)
 		}
 	case "verify":
-		now = fmt.Sprintf("verifying generation %d", committed)
+		now = "verifying " + generation(committed)
 	case "end":
 		now = string(r.Outcome)
 	}
-	var rows [][]string
-	row := func(what, text string) {
+	var b strings.Builder
+	say := func(what, text string) {
 		if text != "" {
-			rows = append(rows, []string{what, text})
+			b.WriteString(item(what, text))
 		}
 	}
-	row("now", now)
 	if p.Stage != "end" && (r.Outcome == Held || r.Outcome == OnHold || r.Outcome == Failed) {
-		row("outcome", string(r.Outcome))
+		say("outcome", string(r.Outcome))
 	}
-	row("because", strings.Join(r.Reasons, "; "))
+	say("because", strings.Join(r.Reasons, "; "))
 	if r.Outcome == Held {
-		row("to approve", "starter approve "+r.Mirror+" "+r.Plan)
+		b.WriteString(approval(r))
 	}
-	row("error", r.Error)
-	row("generation", known(r.Generation))
-	row("changes", changes(r.Changes))
+	say("error", r.Error)
+	if r.Generation > 0 {
+		say("generation", strconv.FormatInt(r.Generation, 10))
+	}
+	say("changes", changes(r.Changes))
 	if r.Changes == nil && r.Info != nil {
-		row("plan", fmt.Sprintf("+%d −%d objects, %s; %s to have", r.Info.Adds, r.Info.Drops, plural(r.Info.IndexChanges, "index file"), size(r.Info.Bytes)))
+		say("plan", fmt.Sprintf("+%d −%d objects, %s; %s to fetch", r.Info.Adds, r.Info.Drops, plural(r.Info.IndexChanges, "index file"), size(r.Info.Bytes)))
 	}
 	if r.Downloaded > 0 {
-		row("downloaded", size(r.Downloaded))
+		say("downloaded", size(r.Downloaded))
 	}
-	row("regions", served(r.Regions, p.Stage == "release"))
+	for _, reg := range r.Regions {
+		say(reg.Region, served(reg, p.Stage == "release"))
+	}
 	for _, d := range r.Deferred {
 		what := "deferred"
 		if d.Known {
 			what = "deferred, known"
 		}
-		row(what, d.Unit+": "+d.Error)
+		say(what, d.Unit+": "+d.Error)
 	}
 	for _, p := range r.Mended {
-		row("brought back", p+" was damaged: look at the disk")
+		say("brought back", p+" was damaged: look at the disk")
 	}
-	return table([]string{r.Mirror, string(r.Kind) + " mirror"}, rows)
+	return headline(now) + b.String()
 }
 
 // regionDetails shows a release; a region without an outcome is still at work.
 func regionDetails(rs []RegionResult) string {
-	var rows [][]string
+	var b strings.Builder
 	for _, r := range rs {
-		now, deleted, waiting := string(r.Outcome), "", ""
-		if now == "" {
-			now = "releasing"
-		}
+		text := served(r, true)
 		if r.Reaped != nil {
-			deleted, waiting = plural(r.Reaped.Objects, "object"), plural(r.Reaped.Waiting, "object")
+			text = also(text, fmt.Sprintf("%s deleted, %d not due yet", plural(r.Reaped.Objects, "object"), r.Reaped.Waiting))
 		}
-		rows = append(rows, []string{r.Region, now, known(r.Serves), deleted, waiting, r.Error})
+		b.WriteString(item(r.Region, text))
 	}
-	return table([]string{"region", "now", "serves", "deleted", "waits to be deleted", "note"}, rows)
+	return b.String()
 }
 
-// wheelsDetails shows builds by platform; while they run, who would be late has no outcome yet.
-func wheelsDetails(rs []WheelsResult, running bool) string {
-	var rows [][]string
-	for _, r := range rs {
-		now := string(r.Outcome)
-		if running && r.Outcome == Late && r.Error == "" {
-			now = "building"
-			if r.Builds == 0 && r.Waiting > 0 {
-				now = "waiting for another platform"
-			}
+// builtSoFar shows a platform; while its builds run, who would be late has no outcome yet.
+func builtSoFar(r WheelsResult, running bool) string {
+	now := string(r.Outcome)
+	if running && r.Outcome == Late && r.Error == "" {
+		now = "building"
+		if r.Builds == 0 && r.Waiting > 0 {
+			now = "waiting for another platform"
 		}
-		rows = append(rows, []string{r.Platform, now, strconv.Itoa(r.Built), strconv.Itoa(r.Failed), strconv.Itoa(r.Builds), strconv.Itoa(r.Waiting), r.Error})
 	}
-	return table([]string{"platform", "now", "built", "failed", "to build", "waiting", "note"}, rows)
+	text := fmt.Sprintf("%s, %d built, %d failed, %d to build", now, r.Built, r.Failed, r.Builds)
+	if r.Waiting > 0 {
+		text += fmt.Sprintf(", %d wait for another platform", r.Waiting)
+	}
+	if r.Error != "" {
+		text += ": " + r.Error
+	}
+	return text
 }

@@ -180,5 +180,5 @@ func (w *builds) show(ctx workflow.Context, running bool) {
 	if running {
 		shown.Outcome = Late
 	}
-	workflow.SetCurrentDetails(ctx, wheelsDetails([]WheelsResult{shown}, running))
+	workflow.SetCurrentDetails(ctx, item(shown.Platform, builtSoFar(shown, running)))
 }

@@ -110,6 +110,9 @@ func Temporal(tb testing.TB) (client.Client, string) {
 	return c, shared.server.Address
 }
 
+// WebUI is the URL of the Web UI of the server that tests share, after Temporal.
+func WebUI() string { return shared.server.UI }
+
 // House is a spec that has been set up, with a web server for each region.
 type House struct {
 	tb      testing.TB
@@ -150,6 +153,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Options describe a house.
 type Options struct {
+	Name    string   // of the cycle and the storage, default one that no other test has
 	Regions []string // names
 	// Mirrors is the TOML of the [[mirror]] sections.
 	Mirrors string
@@ -170,7 +174,7 @@ func New(tb testing.TB, o Options) *House {
 	if len(h.name) > 40 {
 		h.name = h.name[len(h.name)-40:]
 	}
-	h.name = strings.Trim(h.name, "-") + fmt.Sprint(os.Getpid())
+	h.name = or(o.Name, strings.Trim(h.name, "-")+fmt.Sprint(os.Getpid()))
 	h.Client, h.Address = Temporal(tb)
 	var b strings.Builder
 	fmt.Fprintf(&b, "[cycle]\nname = %q\nevery = %q\nrelease-wait = \"1m\"\nwheel-window = %q\n", h.name, or(o.Every, "1s"), or(o.Window, "1m"))

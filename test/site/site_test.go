@@ -25,10 +25,12 @@ type seen struct {
 	Errors     []string
 }
 
-// look opens pages in Chromium. With MIRRORCYCLE_SHOTS=DIR it leaves pictures there.
-func look(t *testing.T, pages ...string) []seen {
+// modules has what test/site/package.json names.
+func modules() string { return filepath.Join(lab.Root(), ".cache", "site", "node_modules") }
+
+// chromium finds what pages are looked at with.
+func chromium(t *testing.T) (node, program string) {
 	t.Helper()
-	var program string
 	for _, name := range []string{"chromium-headless-shell", "chromium"} {
 		if p, err := exec.LookPath(name); err == nil {
 			program = p
@@ -36,11 +38,17 @@ func look(t *testing.T, pages ...string) []seen {
 		}
 	}
 	node, err := exec.LookPath("node")
-	modules := filepath.Join(lab.Root(), ".cache", "site", "node_modules")
-	_, noAxe := os.Stat(filepath.Join(modules, "axe-core"))
+	_, noAxe := os.Stat(filepath.Join(modules(), "axe-core"))
 	lab.Need(t, "Chromium, Node.js or what test/site/package.json names is not installed (test/prepare site)", program != "" && err == nil && noAxe == nil)
+	return node, program
+}
+
+// look opens pages in Chromium. With MIRRORCYCLE_SHOTS=DIR it leaves pictures there.
+func look(t *testing.T, pages ...string) []seen {
+	t.Helper()
+	node, program := chromium(t)
 	cmd := exec.CommandContext(t.Context(), node, append([]string{filepath.Join(lab.Root(), "test/site/look.cjs"), program, os.Getenv("MIRRORCYCLE_SHOTS")}, pages...)...)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+modules())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	var all []seen
