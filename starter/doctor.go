@@ -16,9 +16,9 @@ func doctorCmd(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor [FILE]",
 		Short: "Check what this host can see of everything that the spec needs, and say what to do",
-		Long: `Check the spec, trees, state and regions of this host, keys, free space, Temporal
-and, for AFS regions, the cell: one line for each with ok, problem or unknown,
-and what to do. Run it as the worker runs: as its user, and on AFS under k5start
+		Long: `Check the spec, trees, state, regions and their status pages on this host, keys,
+free space, Temporal and, for AFS regions, the cell: one line for each with ok,
+problem or unknown, and what to do. Run it as the worker runs: as its user, and on AFS under k5start
 with the write principal. The exit status is 1 if something is a problem.
 
 To see whether it may write, it makes files where clients never look, and removes

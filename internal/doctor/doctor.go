@@ -1,7 +1,7 @@
 // Package doctor looks at what a host can see of a spec's parts, and says what to do about what is wrong.
 //
 // A check changes nothing, with two exceptions: to learn whether it may write
-// it makes a file of a random name in directories that clients never see, and
+// it makes a file of a random name where web servers show nothing of it, and
 // removes it; to learn the Temporal server's time it starts a workflow that
 // nobody runs, and terminates it.
 package doctor
@@ -78,6 +78,9 @@ func Examine(ctx context.Context, o Options) []Finding {
 	for _, r := range o.Spec.Regions {
 		if r.AFS == nil {
 			all = append(all, Region(ctx, o.Spec, r))
+		}
+		if r.Site != "" {
+			all = append(all, Site(r))
 		}
 	}
 	all = append(all, o.Server.Examine(ctx, o.Attributes, o.Now)...)

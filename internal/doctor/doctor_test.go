@@ -15,6 +15,7 @@ import (
 	"mirrorcycle/internal/doctor"
 	"mirrorcycle/internal/lab"
 	"mirrorcycle/internal/release/dir"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
@@ -35,14 +36,13 @@ func place(t *testing.T) (*mirrorspec.Spec, mirrorspec.Mirror) {
 	t.Helper()
 	root := t.TempDir()
 	spec := &mirrorspec.Spec{Storage: mirrorspec.Storage{Root: filepath.Join(root, "trees"), State: filepath.Join(root, "state"), MinFree: 1},
-		Regions: []mirrorspec.Region{{Name: "dfw", Dir: filepath.Join(root, "dfw")}},
+		Regions: []mirrorspec.Region{{Name: "dfw", Dir: filepath.Join(root, "dfw"), Site: filepath.Join(root, "dfw-site")}},
 		Mirrors: []mirrorspec.Mirror{{Name: "debian", Kind: mirrorspec.Apt, Regions: []string{"dfw"}}}}
 	if _, err := tree.Setup(tree.Config{Dir: spec.TreeDir("debian"), State: spec.StateDir("debian")}, "debian"); err != nil {
 		t.Fatal(err)
 	}
-	if err := dir.Setup(spec.Regions[0].Dir, "dfw"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, dir.Setup(spec.Regions[0].Dir, "dfw"))
+	must(t, site.Setup(spec.Regions[0].Site, "dfw"))
 	return spec, spec.Mirrors[0]
 }
 
@@ -55,8 +55,8 @@ func must(t *testing.T, err error) {
 
 func TestStorage(t *testing.T) {
 	for name, c := range map[string]struct {
-		harm                      func(*testing.T, *mirrorspec.Spec)
-		tree, state, room, region string // what is wrong, "" for ok
+		harm                            func(*testing.T, *mirrorspec.Spec)
+		tree, state, room, region, site string // what is wrong, "" for ok
 	}{
 		"as it should be": {harm: func(*testing.T, *mirrorspec.Spec) {}},
 		"a tree that is not mounted": {harm: func(t *testing.T, s *mirrorspec.Spec) { must(t, os.RemoveAll(s.TreeDir("debian"))) },
@@ -78,14 +78,21 @@ func TestStorage(t *testing.T) {
 		"a region that is not mounted": {harm: func(t *testing.T, s *mirrorspec.Spec) { must(t, os.RemoveAll(s.Regions[0].Dir)) },
 			region: "mount the region"},
 		"another region's directory": {harm: func(_ *testing.T, s *mirrorspec.Spec) { s.Regions[0].Name, s.Mirrors[0].Regions[0] = "iad", "iad" },
-			region: "it belongs to region dfw, not to iad"},
+			region: "it belongs to region dfw, not to iad", site: "it is not the site of region iad"},
 		"a region with something else in it": {harm: func(t *testing.T, s *mirrorspec.Spec) {
 			must(t, os.Mkdir(filepath.Join(s.Regions[0].Dir, "debian"), 0o755))
 		}, region: "it is not the link"},
 		"a region elsewhere": {harm: func(t *testing.T, s *mirrorspec.Spec) {
 			s.Regions[0].Pull = true
 			must(t, os.RemoveAll(s.Regions[0].Dir))
-		}, region: "not on this host"},
+			must(t, os.RemoveAll(s.Regions[0].Site))
+		}, region: "not on this host", site: "not on this host"},
+		"a site that is not mounted": {harm: func(t *testing.T, s *mirrorspec.Spec) { must(t, os.RemoveAll(s.Regions[0].Site)) },
+			site: "run starter setup, or mount it"},
+		"a site without identity": {harm: func(t *testing.T, s *mirrorspec.Spec) {
+			must(t, os.RemoveAll(s.Regions[0].Site))
+			must(t, os.Mkdir(s.Regions[0].Site, 0o755))
+		}, site: "run starter setup, or mount the right directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec, m := place(t)
@@ -105,6 +112,7 @@ func TestStorage(t *testing.T) {
 			check(doctor.State(spec, m), c.state)
 			check(doctor.Room(t.Context(), spec, m), c.room)
 			check(doctor.Region(t.Context(), spec, spec.Regions[0]), c.region)
+			check(doctor.Site(spec.Regions[0]), c.site)
 			left, _ := filepath.Glob(filepath.Join(filepath.Dir(spec.Storage.Root), "*", "*", "doctor.*"))
 			if more, _ := filepath.Glob(filepath.Join(filepath.Dir(spec.Storage.Root), "*", "*", ".mirror", "doctor.*")); len(left)+len(more) > 0 {
 				t.Errorf("left behind: %v %v", left, more)

@@ -14,6 +14,7 @@ import (
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/dir"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 )
@@ -112,6 +113,18 @@ func Region(ctx context.Context, spec *mirrorspec.Spec, r mirrorspec.Region) Fin
 		}
 	}
 	return finding("region", r.Name, writable(filepath.Join(r.Dir, ".mirrorcycle"), false), r.Dir+" has its identity and is writable")
+}
+
+// Site checks that the directory of a region's status page has its identity and can be written.
+func Site(r mirrorspec.Region) Finding {
+	if _, err := os.Stat(r.Site); r.Pull && errors.Is(err, os.ErrNotExist) {
+		return Finding{"site", r.Name, Unknown, r.Site + " is not on this host", ""}
+	}
+	err := site.Identify(r.Site, r.Name)
+	if err == nil {
+		err = writable(r.Site, afsadmin.InAFS(r.Site))
+	}
+	return finding("site", r.Name, err, r.Site+" has its identity and is writable")
 }
 
 // Files checks that the keys and credentials that a mirror names can be read.

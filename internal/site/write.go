@@ -50,6 +50,26 @@ func Setup(dir, region string) error {
 	return os.WriteFile(filepath.Join(dir, idName), []byte(region+"\n"), 0o644)
 }
 
+// Identify returns fault.WrongStorage unless dir was made the site of region.
+func Identify(dir, region string) error {
+	root, err := open(dir, region)
+	if err != nil {
+		return err
+	}
+	return root.Close()
+}
+
+func open(dir, region string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, wrong(dir, err.Error(), "run starter setup, or mount it")
+	}
+	if id, err := root.ReadFile(idName); err != nil || string(id) != region+"\n" {
+		return nil, errors.Join(wrong(dir, "it is not the site of region "+region, "run starter setup, or mount the right directory"), root.Close())
+	}
+	return root, nil
+}
+
 func wrong(dir, problem, advice string) error {
 	return &fault.Error{Kind: fault.WrongStorage, Op: "site: open", Subject: dir, Err: errors.New(problem), Advice: advice}
 }
@@ -66,14 +86,11 @@ type Options struct {
 // Write writes the site if it is due: something is wrong, changed, or an hour
 // old. It reports whether it wrote. Every file is replaced whole.
 func Write(o Options) (bool, error) {
-	root, err := os.OpenRoot(o.Dir)
+	root, err := open(o.Dir, o.Status.Region)
 	if err != nil {
-		return false, wrong(o.Dir, err.Error(), "run starter setup, or mount it")
+		return false, err
 	}
 	defer root.Close()
-	if id, err := root.ReadFile(idName); err != nil || string(id) != o.Status.Region+"\n" {
-		return false, wrong(o.Dir, "it is not the site of region "+o.Status.Region, "run starter setup, or mount the right directory")
-	}
 	before := readBefore(root)
 	s := o.Status
 	s.Mirrors = cloneMirrors(s.Mirrors)
