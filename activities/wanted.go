@@ -68,5 +68,9 @@ func makeInbox(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("activities: make inbox: %w", err)
 	}
+	// Where the builder has a user of its own, whoever takes in the delivery clears it away as a member of the group.
+	if err := os.Chmod(dir, 0o775); err != nil {
+		return fmt.Errorf("activities: make inbox: %w", err)
+	}
 	return nil
 }

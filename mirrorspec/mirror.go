@@ -189,10 +189,23 @@ func readWheels(s *section, m *Mirror) {
 	if v, ok := s.get("platforms", isArray, "a list"); ok && len(v.items) == 0 {
 		s.fault("platforms", "is empty", `write platforms = [{ name = …, root = …, python = … }]`)
 	}
-	for _, p := range platforms {
-		m.Platforms = append(m.Platforms, readPlatform(p))
-	}
 	readBuilds(s, m)
+	root := checkDir
+	if m.Sandbox == NoSandbox {
+		root = checkRoot
+	}
+	for _, p := range platforms {
+		m.Platforms = append(m.Platforms, readPlatform(p, root))
+	}
+}
+
+// checkRoot is checkDir, but without a sandbox the worker's own root will do:
+// only so can a worker that may not chroot build.
+func checkRoot(s string) (problem, advice string) {
+	if s == "/" {
+		return "", ""
+	}
+	return checkDir(s)
 }
 
 const (
@@ -257,10 +270,10 @@ func checkDirOrURL(s string) (problem, advice string) {
 	return checkURL(s)
 }
 
-func readPlatform(s *section) Platform {
+func readPlatform(s *section, root func(string) (problem, advice string)) Platform {
 	p := Platform{
 		Name:   s.checked("name", "debian-12-x86-64", checkPlatform),
-		Root:   s.checked("root", "/srv/roots/debian-12", checkDir),
+		Root:   s.checked("root", "/srv/roots/debian-12", root),
 		Python: s.checked("python", "3.11", matches(pythonPattern, "a Python version", "3.11")),
 	}
 	s.require("name", `name = "debian-12-x86_64"`)

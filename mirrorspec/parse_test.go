@@ -209,6 +209,7 @@ func TestSingleFaults(t *testing.T) {
 		{"refs without github", `file = "/etc/requirements.txt"`, "file = \"/etc/r\"\nrefs = [\"master\"]", `33:8: mirror.refs: has no meaning without github, remove it`},
 		{"no platforms", `platforms = [{ name = "debian", root = "/srv/roots/debian", python = "3.11" }]`, "", `28:3: mirror.platforms: is missing, write platforms = [{ name = "debian-12-x86_64", root = "/srv/roots/debian-12", python = "3.11" }]`},
 		{"sandbox", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nsandbox = \"chroot\"", `33:11: mirror.sandbox: unknown value "chroot", did you mean "none"? (one of: bubblewrap, none)`},
+		{"no root but the machine's, in a sandbox", `root = "/srv/roots/debian"`, `root = "/"`, `33:40: mirror.platforms.root: is the root of the file system, write a directory of its own`},
 		{"build memory", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-memory = \"1MB\"", `33:16: mirror.build-memory: 1MB is too little for any build, write at least "64MB"`},
 		{"build timeout", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-timeout = \"0s\"", `33:17: mirror.build-timeout: is zero, write a duration such as "30m"`},
 		{"python version", `python = "3.11"`, `python = "3"`, `33:70: mirror.platforms.python: "3" is not a Python version, write one like "3.11"`},

@@ -26,6 +26,7 @@ import (
 	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/wheels"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -146,6 +147,11 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 			return err
 		}
 		fmt.Fprintf(w, "mirror %s: tree %s in %s\n", m.Name, id.Tree, spec.TreeDir(m.Name))
+		for _, p := range m.Platforms { // before the first cycle, so that a build worker's unit or mount can name it
+			if err := (wheels.Store{State: spec.StateDir(m.Name)}).Ready(p.Name); err != nil {
+				return err
+			}
+		}
 	}
 	for _, r := range spec.Regions {
 		if err := setupSite(w, r); err != nil {
