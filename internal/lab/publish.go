@@ -80,4 +80,5 @@ func (u *Upstream) Lose(path string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.apt, strings.TrimPrefix(path, "/apt/"))
+	delete(u.pypi, strings.TrimPrefix(path, "/pypi/"))
 }
