@@ -75,7 +75,7 @@ func runCycle(ctx context.Context, t client.Client, in workflows.CycleInput, not
 func startCycle(ctx context.Context, t client.Client, in workflows.CycleInput) (client.WorkflowRun, error) {
 	return t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: cycleID(in), TaskQueue: workflows.Queue,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            "cycle of " + in.Spec.Cycle.Name}, "MirrorCycle", in)
+		StaticSummary:            "cycle of " + in.Spec.Cycle.Name, StaticDetails: workflows.AboutCycle(in.Spec)}, "MirrorCycle", in)
 }
 
 // cycleID names what a cycle does: only one that does the same may be joined,
@@ -246,7 +246,8 @@ func mirrorRun(c *cobra.Command, g *globals, file, mirror string, change func(*w
 		run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: workflows.MirrorID(in.Tree), TaskQueue: workflows.Queue,
 			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 			WorkflowExecutionErrorWhenAlreadyStarted: true,
-			StaticSummary:                            string(in.Target.Mirror.Kind) + " mirror " + mirror}, "Mirror", in)
+			StaticSummary:                            string(in.Target.Mirror.Kind) + " mirror " + mirror,
+			StaticDetails:                            workflows.AboutMirror(in.Target.Mirror, in.Regions)}, "Mirror", in)
 		var running *serviceerror.WorkflowExecutionAlreadyStarted
 		if errors.As(err, &running) {
 			return fmt.Errorf("mirror %s is running (%s): try again when it has ended", mirror, workflows.MirrorID(in.Tree))

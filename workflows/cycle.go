@@ -85,7 +85,7 @@ func (c *cycle) startThen(ctx workflow.Context, i int, t activities.Target, tree
 	c.show(ctx)
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: MirrorID(tree), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
-		StaticSummary: string(t.Mirror.Kind) + " mirror " + t.Mirror.Name,
+		StaticSummary: string(t.Mirror.Kind) + " mirror " + t.Mirror.Name, StaticDetails: AboutMirror(t.Mirror, c.in.Spec.RegionsOf(t.Mirror.Name)),
 	})
 	f := workflow.ExecuteChildWorkflow(child, Mirror, MirrorInput{Target: t, Tree: tree, Regions: c.in.Spec.RegionsOf(t.Mirror.Name),
 		ReleaseWait: c.in.Spec.Cycle.ReleaseWait, DryRun: c.in.DryRun})

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,6 +104,16 @@ func TestDetails(t *testing.T) {
 			golden(t, "details-"+strings.ReplaceAll(name, " ", "-"), seen.String()+"\n"+w.details(t))
 		})
 	}
+}
+
+// TestAbout: a mirror of many projects does not fill the page.
+func TestAbout(t *testing.T) {
+	m := mirrorspec.Mirror{Name: "pypi", Kind: mirrorspec.PyPI, Upstream: []string{"https://index.example.org"}, Grace: mirrorspec.Duration(24 * time.Hour), Guard: target().Mirror.Guard}
+	for i := range 12 {
+		m.Projects = append(m.Projects, fmt.Sprintf("oslo_%d-*", i))
+	}
+	spec := mirrorspec.Spec{Cycle: mirrorspec.Cycle{Name: "c", Every: mirrorspec.Duration(2 * time.Hour)}, Mirrors: []mirrorspec.Mirror{m, target().Mirror}, Regions: input().Regions}
+	golden(t, "details-about", workflows.AboutCycle(spec)+"\n"+workflows.AboutMirror(m, spec.Regions)+"\n"+workflows.AboutMirror(target().Mirror, spec.Regions[:1]))
 }
 
 // TestDetailsOfACycle: what still runs has no outcome, and what was not begun waits.
