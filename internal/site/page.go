@@ -134,8 +134,10 @@ func (v view) Lag(m Mirror) string {
 	switch {
 	case m.LevelAt.IsZero():
 		return "not level yet"
-	case v.Written.Sub(m.LevelAt) < time.Minute:
+	case m.LevelAt.Equal(v.Written):
 		return "none"
+	case v.Written.Sub(m.LevelAt) < time.Minute:
+		return "less than a minute"
 	}
 	return "up to " + span(v.Written.Sub(m.LevelAt))
 }
