@@ -54,6 +54,8 @@ func demoCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Serve a small upstream to try mirrors on: a signed apt archive and a Python index",
+		Long: `Serve a small upstream to try mirrors on: a signed apt archive and a Python index.
+It publishes a change every step, and whenever it gets the signal SIGUSR1.`,
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -74,15 +76,13 @@ func demoCmd() *cobra.Command {
 			}
 			out := c.OutOrStdout()
 			fmt.Fprintf(out, "apt archive http://%s/debian, Python index http://%s/pypi, keyring %s\n", address, address, keyring)
-			if step > 0 {
-				stepping(out, u, step, &ends)
-			}
+			stepping(out, u, step, &ends)
 			<-c.Context().Done()
 			return nil
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "mirrorcycle-data", "directory for its key and where it stands")
 	c.Flags().StringVar(&address, "listen", "127.0.0.1:8070", "address and port")
-	c.Flags().DurationVar(&step, "step", 20*time.Second, "how often it publishes something; 0 for never")
+	c.Flags().DurationVar(&step, "step", 20*time.Second, "how often it publishes something; 0 for only when it gets SIGUSR1")
 	return c
 }

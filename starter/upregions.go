@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"mirrorcycle/internal/demo"
@@ -57,22 +59,29 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (s
 	return spec, func() { stepping(w, u, o.step, ends) }, err
 }
 
-// stepping lets the demo publish something new once in a while.
+// stepping lets the demo publish something new once in a while, and whenever the
+// process gets SIGUSR1. Without a period only the signal does.
 func stepping(w io.Writer, u *demo.Upstream, every time.Duration, ends *stack) {
-	stop := make(chan struct{})
-	ends.push(func() { close(stop) })
+	stop, asked := make(chan struct{}), make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	ends.push(func() { signal.Stop(asked); close(stop) })
 	go func() {
 		for {
+			var due <-chan time.Time
+			if every > 0 {
+				due = time.After(every)
+			}
 			select {
 			case <-stop:
 				return
-			case <-time.After(every):
-				if err := u.Step(); err != nil {
-					slog.Error("demo upstream", "error", err)
-					return
-				}
-				fmt.Fprintf(w, "%s upstream: %s\n", time.Now().Format(time.TimeOnly), u.Describe())
+			case <-due:
+			case <-asked:
 			}
+			if err := u.Step(); err != nil {
+				slog.Error("demo upstream", "error", err)
+				return
+			}
+			fmt.Fprintf(w, "%s upstream: %s\n", time.Now().Format(time.TimeOnly), u.Describe())
 		}
 	}()
 }
