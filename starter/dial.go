@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 	tlog "go.temporal.io/sdk/log"
 
 	"mirrorcycle/internal/fault"
@@ -18,19 +17,11 @@ import (
 
 // dial connects as Temporal's own tools do: TEMPORAL_* variables and profiles.
 func dial(ctx context.Context, tel *telemetry.Telemetry) (client.Client, error) {
-	o, err := temporalOptions()
+	o, err := service.ClientOptions()
 	if err != nil {
 		return nil, err
 	}
 	return dialTo(ctx, o, tel)
-}
-
-func temporalOptions() (client.Options, error) {
-	o, err := envconfig.LoadDefaultClientOptions()
-	if err != nil {
-		return o, &fault.Error{Kind: fault.Config, Op: "temporal: read configuration", Err: err, Advice: "check the TEMPORAL_* variables and the profile"}
-	}
-	return o, nil
 }
 
 func dialTo(ctx context.Context, o client.Options, tel *telemetry.Telemetry) (client.Client, error) {
@@ -48,16 +39,12 @@ func dialTo(ctx context.Context, o client.Options, tel *telemetry.Telemetry) (cl
 }
 
 func unreachable(o client.Options, err error) error {
-	address := o.HostPort
-	if address == "" {
-		address = client.DefaultHostPort
-	}
-	return &fault.Error{Kind: fault.Unavailable, Op: "temporal: connect to", Subject: address, Err: err,
+	return &fault.Error{Kind: fault.Unavailable, Op: "temporal: connect to", Subject: o.HostPort, Err: err,
 		Advice: "set TEMPORAL_ADDRESS, or use starter up for an embedded server"}
 }
 
 func namespace() string {
-	o, err := envconfig.LoadDefaultClientOptions()
+	o, err := service.ClientOptions()
 	if err != nil || o.Namespace == "" {
 		return client.DefaultNamespace
 	}

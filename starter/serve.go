@@ -56,7 +56,7 @@ func demoCmd() *cobra.Command {
 		Short: "Serve a small upstream to try mirrors on: a signed apt archive and a Python index",
 		Long: `Serve a small upstream to try mirrors on: a signed apt archive and a Python index.
 It publishes a change every step, and whenever it gets the signal SIGUSR1.`,
-		Args:  cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err

@@ -23,6 +23,7 @@ import (
 	"mirrorcycle/internal/afsadmin"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release/dir"
+	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/tree"
@@ -93,7 +94,7 @@ func setupTemporal(ctx context.Context, retention time.Duration) error {
 }
 
 func makeNamespace(ctx context.Context, retention time.Duration) error {
-	o, err := temporalOptions()
+	o, err := service.ClientOptions()
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/contrib/envconfig"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/service"
@@ -62,9 +61,9 @@ func run(ctx context.Context, args []string) error {
 			logger.Warn("telemetry was not sent", "error", err)
 		}
 	}()
-	o, err := envconfig.LoadDefaultClientOptions()
+	o, err := service.ClientOptions()
 	if err != nil {
-		return fmt.Errorf("%w: read Temporal's configuration: %w", fault.Config, err)
+		return err
 	}
 	o.Logger = service.Logger(logger)
 	if err := service.Observe(&o, t); err != nil {
