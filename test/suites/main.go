@@ -57,6 +57,7 @@ var all = []suite{
 	{name: "site", idle: true, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
 	{name: "real", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
 	{name: "deploy", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
+	{name: "tutorial", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/tutorial"}}},
 }
 
 // count is what a suite came to.

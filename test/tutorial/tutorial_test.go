@@ -114,13 +114,14 @@ func (s *shell) run(c step) {
 	begin := len(s.out.String())
 	command := strings.ReplaceAll(c.text, "DIGEST", s.digest)
 	if c.ctrlC {
-		fmt.Fprintln(s.in, command+" &")
+		fmt.Fprintln(s.in, command+" < /dev/null &")
 		for _, want := range c.before {
 			s.out.Await(want)
 		}
 		command = "kill -INT -- -$!; wait $!"
 	}
-	fmt.Fprintf(s.in, "%s\necho \"-- %d ended: $?\"\n", command, s.count)
+	// Nothing that it starts may read what the shell is told next.
+	fmt.Fprintf(s.in, "{ %s\n} < /dev/null\necho \"-- %d ended: $?\"\n", command, s.count)
 	status := s.out.Await(fmt.Sprintf(`-- %d ended: (\d+)\n`, s.count))[1]
 	text := strings.TrimSuffix(s.out.String()[begin:], fmt.Sprintf("-- %d ended: %s\n", s.count, status))
 	s.t.Logf("$ %s\n%s", c.text, text)
