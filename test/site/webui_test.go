@@ -164,14 +164,14 @@ func TestWebUI(t *testing.T) {
 
 	// A cycle in the middle of a download.
 	var asked atomic.Int32
-	half, open := make(chan struct{}), make(chan struct{})
+	half, pass := make(chan struct{}), make(chan struct{})
 	debian.SetGate(func(path string) {
 		if strings.HasSuffix(path, ".deb") {
 			if n := asked.Add(1); n > 35 {
 				if n == 36 {
 					close(half)
 				}
-				<-open
+				<-pass
 			}
 		}
 	})
@@ -179,6 +179,10 @@ func TestWebUI(t *testing.T) {
 	run := typed(t, h, 100, "starter run")
 	<-half
 	run.Await(`debian +\x1b\[36mfetch.*[1-9]\d/64`)
+	for range 5 { // seen one after the other, they make a rate
+		pass <- struct{}{}
+	}
+	run.Await(`debian +\x1b\[36mfetch.*[1-9]\d/64.*[1-9][\d.]* [kM]B/s`)
 	run.Await(`2 of 3 mirrors ended`)
 	b.show("terminal-run", "starter run mirrors.toml", run.String())
 	cycle := runOf(t, h)
@@ -186,7 +190,7 @@ func TestWebUI(t *testing.T) {
 	metadata := []string{"text=User Metadata"}
 	b.open(page{URL: at(cycle, ""), Name: "cycle-running", Click: metadata, Wait: []string{"2 of 3 mirrors ended", "cycle of openstack", "debian, ubuntu, pypi"}, Width: 1400, Height: 960})
 	b.open(page{URL: at(mirrorOf(t, h, "debian"), ""), Name: "mirror-running", Click: metadata, Wait: []string{"fetching 64 objects", "apt mirror debian", "guard 20% and 100"}, Width: 1280, Height: 860})
-	close(open)
+	close(pass)
 	if code := run.Wait(); code != 0 {
 		t.Fatalf("starter run: exit status %d\n%s", code, run)
 	}
