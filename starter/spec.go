@@ -57,8 +57,8 @@ func validateCmd(g *globals) *cobra.Command {
 			if g.json {
 				return printJSON(c.OutOrStdout(), "spec", spec)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: cycle %s with %d mirrors and %d regions is fine\n",
-				specFile(args), spec.Cycle.Name, len(spec.Mirrors), len(spec.Regions))
+			fmt.Fprintf(c.OutOrStdout(), "%s: cycle %s with %s and %s is fine\n",
+				specFile(args), spec.Cycle.Name, plural(int64(len(spec.Mirrors)), "mirror"), plural(int64(len(spec.Regions)), "region"))
 			return nil
 		},
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -131,7 +132,11 @@ func readBack(ctx workflow.Context, queue string, step activities.RegionInput, r
 	if !res.failed(err) {
 		res.Serves = probed.Serves
 		if probed.Serves < step.Number {
-			res.failed(temporal.NewApplicationError("release: probe "+step.Region.URL+": "+probed.Error, "unavailable"))
+			why := probed.Error
+			if why == "" {
+				why = fmt.Sprintf("release: probe %s: it serves generation %d, want %d", step.Region.URL, probed.Serves, step.Number)
+			}
+			res.failed(temporal.NewApplicationError(why, "unavailable"))
 		}
 	}
 	if res.Serves > 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -90,7 +91,11 @@ func probeOne(ctx context.Context, base, mirror, treeID string) (int64, error) {
 	req.Header.Set("Pragma", "no-cache")
 	resp, err := prober.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("release: probe: %w", err)
+		var sent *url.Error
+		if errors.As(err, &sent) {
+			err = sent.Err // without the URL that no cache knows
+		}
+		return 0, fmt.Errorf("release: probe %s: %w", name, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
