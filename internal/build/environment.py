@@ -2,6 +2,7 @@
 # requirements, of wheels only, and sends it as a tar stream through file descriptor 3.
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -15,5 +16,8 @@ subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", environment
 if requirements:
     subprocess.run([sys.executable, "-I", "-m", "pip", "--python", environment, "install", "--isolated", "--only-binary", ":all:", "--no-cache-dir",
                     "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--index-url", index, "--", *requirements], check=True)
-with os.fdopen(3, "wb") as out, tarfile.open(fileobj=out, mode="w|") as tar:
-    tar.add(environment, arcname="environment")
+if shutil.which("tar"):  # several times as fast
+    subprocess.run(["tar", "-C", tmp, "-cf", "-", "environment"], stdout=3, check=True)
+else:
+    with os.fdopen(3, "wb") as out, tarfile.open(fileobj=out, mode="w|") as tar:
+        tar.add(environment, arcname="environment")

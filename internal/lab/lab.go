@@ -162,7 +162,7 @@ type Options struct {
 	MaxAge  string // of indexes, default 1s
 	Pull    string // name of a region that pulls over HTTP
 	NoWork  bool   // do not start a worker
-	Window  string // of wheels, default 1m
+	Window  string // of wheels, default 10m
 	Builder activities.Builder
 }
 
@@ -177,7 +177,7 @@ func New(tb testing.TB, o Options) *House {
 	h.name = or(o.Name, strings.Trim(h.name, "-")+fmt.Sprint(os.Getpid()))
 	h.Client, h.Address = Temporal(tb)
 	var b strings.Builder
-	fmt.Fprintf(&b, "[cycle]\nname = %q\nevery = %q\nrelease-wait = \"1m\"\nwheel-window = %q\n", h.name, or(o.Every, "1s"), or(o.Window, "1m"))
+	fmt.Fprintf(&b, "[cycle]\nname = %q\nevery = %q\nrelease-wait = \"1m\"\nwheel-window = %q\n", h.name, or(o.Every, "1s"), or(o.Window, "10m"))
 	fmt.Fprintf(&b, "[storage]\nname = %q\nroot = %q\nstate = %q\nmin-free = \"1MB\"\nrollback-keep = \"1h\"\n", h.name,
 		filepath.Join(h.Dir, "trees"), filepath.Join(h.Dir, "state"))
 	if o.Pull != "" {
@@ -284,7 +284,7 @@ func (h *House) Cycle(only ...string) workflows.CycleResult {
 	h.tb.Helper()
 	run := h.Start(only...)
 	var out workflows.CycleResult
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
 	if err := run.Get(ctx, &out); err != nil {
 		h.tb.Fatal(err)

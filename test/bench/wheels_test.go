@@ -17,26 +17,45 @@ import (
 	"mirrorcycle/workflows"
 )
 
-// BenchmarkWheels builds real source distributions on the debian-12 root: in a
-// cycle through Temporal, as many at a time as there are cores, and beside it with
-// one plain pip wheel. Then it installs them from the merged index and from the
-// sources, with pip and with uv, in pairs.
-func BenchmarkWheels(b *testing.B) {
+// BenchmarkWheelBuilds builds real source distributions on the debian-12 root, in
+// pairs: in a cycle through Temporal, as many at a time as there are cores, and
+// with one plain pip wheel, which is first in every other pair.
+func BenchmarkWheelBuilds(b *testing.B) {
+	w := newMill(b)
+	w.build(b) // pip takes its sources from a region of ours
+	for b.Loop() {
+		for i := range 4 {
+			var plain time.Duration
+			steps := []func(){func() { w.build(b) }, func() {
+				plain = w.measure(b, "pip wheel --quiet --no-deps --no-cache-dir --index-url "+w.url+"/pypi/simple/ --wheel-dir /tmp/out "+w.sources(b))
+			}}
+			steps[i%2]()
+			steps[1-i%2]()
+			b.Logf("build, one pip wheel: %6.1f s; cycle / pip wheel = %.2f", plain.Seconds(), w.built.Seconds()/plain.Seconds())
+		}
+	}
+}
+
+func newMill(b *testing.B) *mill {
+	b.Helper()
 	rootlab.NeedSandbox(b)
 	root := rootlab.Root(b, rootlab.Debian12)
 	set, _ := rootlab.Set(b)
-	w := mill{root: root, set: set, uv: rootlab.UV(b, set)}
+	w := &mill{root: root, set: set, uv: rootlab.UV(b, set)}
 	for _, s := range rootlab.Sources {
 		if name, _, _ := strings.Cut(s, "=="); rootlab.Lacking[simpleindex.Normalize(name)] == "" {
 			w.pins = append(w.pins, s)
 		}
 	}
+	return w
+}
+
+// BenchmarkWheels installs what was built from the merged index and from the
+// sources, with pip and with uv, in pairs.
+func BenchmarkWheels(b *testing.B) {
+	w := newMill(b)
+	w.build(b)
 	for b.Loop() {
-		for range 2 {
-			w.build(b)
-			plain := w.measure(b, "pip wheel --quiet --no-deps --no-cache-dir --index-url "+w.url+"/pypi/simple/ --wheel-dir /tmp/out "+w.sources(b))
-			b.Logf("build, one pip wheel: %6.1f s; cycle / pip wheel = %.2f", plain.Seconds(), w.built.Seconds()/plain.Seconds())
-		}
 		for range 3 {
 			for name, install := range map[string]string{"pip": "/tmp/v/bin/pip install --quiet --no-cache-dir", "uv": "/opt/uv pip install --quiet --no-cache --python /tmp/v/bin/python"} {
 				pins := " " + strings.Join(w.pins, " ")
@@ -51,8 +70,8 @@ func BenchmarkWheels(b *testing.B) {
 type mill struct {
 	root, set, uv string
 	pins          []string
-	url           string // of the region of the last house
-	built         time.Duration
+	url           string        // of the region of the last house
+	built         time.Duration // the last cycle
 }
 
 // build runs a first cycle in a house of its own.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/lab"
 	"mirrorcycle/internal/rootlab"
 	"mirrorcycle/internal/sandbox"
 )
@@ -92,7 +93,7 @@ func TestADeadWorkerLeavesNothing(t *testing.T) {
 	}
 	select {
 	case <-died:
-	case <-time.After(time.Minute):
+	case <-time.After(lab.Patience):
 		t.Error("the orphan lives")
 	}
 	for _, g := range groups {

@@ -292,22 +292,29 @@ func (m *mill) ask(url string) string {
 	return fmt.Sprintf("%s %s %x", resp.Request.URL.Path, strings.TrimSuffix(resp.Header.Get("Content-Type"), "; charset=utf-8"), sha256.Sum256(data))
 }
 
+// modules are what tells that a project's wheel is whole.
+var modules = map[string]string{"markupsafe": "markupsafe._speedups", "pyyaml": "yaml", "msgpack": "msgpack._cmsgpack", "sqlalchemy": "sqlalchemy",
+	"wrapt": "wrapt._wrappers", "psutil": "psutil._psutil_linux", "bitarray": "bitarray", "jinja2": "jinja2", "six": "six", "idna": "idna", "docutils": "docutils"}
+
 // install makes a fresh environment in the platform's root and installs what was
 // built, with pip or uv, from the merged index and nothing else. A project that
 // the wheels mirror has no page of comes from its index mirror.
 func (m *mill) install(client, url, platform string, pins []string) {
 	m.t.Helper()
 	var names []string
+	imports := "setuptools"
 	for _, p := range pins {
 		name, _, _ := strings.Cut(p, "==")
 		if name = simpleindex.Normalize(name); hangs[name] == "" && rootlab.Lacking[name] == "" {
 			names = append(names, p)
+			if module := modules[name]; module != "" {
+				imports += ", " + module
+			}
 		}
 	}
 	installer := map[string]string{"pip": "/tmp/v/bin/pip install --quiet --no-cache-dir", "uv": "/opt/uv pip install --quiet --no-cache --python /tmp/v/bin/python"}[client]
-	script := "python3 -m venv /tmp/v\n" + installer + " --no-deps --only-binary :all: --index-url " + url + "/wheels/" + platform + "/simple/ " + strings.Join(names, " ") + ` setuptools
-/tmp/v/bin/python -c 'import markupsafe._speedups, yaml, msgpack._cmsgpack, sqlalchemy, wrapt._wrappers, psutil._psutil_linux, bitarray, jinja2, six, idna, docutils, setuptools'
-`
+	script := "python3 -m venv /tmp/v\n" + installer + " --no-deps --only-binary :all: --index-url " + url + "/wheels/" + platform + "/simple/ " + strings.Join(names, " ") +
+		" setuptools\n/tmp/v/bin/python -c 'import " + imports + "'\n"
 	began := time.Now()
 	if out, err := rootlab.Enter(m.roots[platform], script, map[string]string{"/opt/uv": m.uv}).CombinedOutput(); err != nil {
 		m.t.Errorf("%s on %s from %s: %v\n%s", client, platform, url, err, out)

@@ -30,6 +30,7 @@ import (
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/wheel"
+	"mirrorcycle/internal/wheels"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -446,7 +447,7 @@ func (m *mill) states(args ...string) []activities.WheelState {
 // nothing that was taken in is built again.
 func TestWindowAndDeaths(t *testing.T) {
 	t.Parallel()
-	m := newMill(t, lab.Options{NoWork: true, Window: "15s"})
+	m := newMill(t, lab.Options{NoWork: true, Window: "45s"})
 	pins := []string{"native===1.0", "pure===1.0"}
 	m.sdist("native", "1.0")
 	m.sdist("pure", "1.0")
@@ -463,6 +464,18 @@ func TestWindowAndDeaths(t *testing.T) {
 	run := m.Start()
 	lab.Await(t, "builds on both platforms", func() bool {
 		return total(m.b.begun(t, m.platforms()[0])) >= 4 && total(m.b.begun(t, m.platforms()[1])) >= 4
+	})
+	lab.Await(t, "what is not held is taken in, so that no death begins it anew", func() bool {
+		begun, taken := 0, 0
+		for _, p := range m.platforms() {
+			for _, pin := range []string{"native===1.0", "pure===1.0"} {
+				begun += min(m.b.begun(t, p)[pin], 1)
+				if slices.Contains(m.taken(p), pin) {
+					taken++
+				}
+			}
+		}
+		return begun >= 2 && taken == begun
 	})
 	first.End(syscall.SIGKILL)
 	lab.Await(t, "the other worker takes its builds over", func() bool {
@@ -515,6 +528,21 @@ func TestWindowAndDeaths(t *testing.T) {
 			}
 		}
 	}
+}
+
+// taken lists what was taken in on a platform: built or failed.
+func (m *mill) taken(platform string) (out []string) {
+	m.t.Helper()
+	log, err := wheels.Store{State: m.Spec.StateDir("wheels")}.Read(platform)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for pin, e := range log {
+		if e.Built != nil || e.Failed != nil {
+			out = append(out, pin.String())
+		}
+	}
+	return out
 }
 
 // serve runs a worker in this process.
