@@ -72,9 +72,10 @@ def pip(*command):
 
 def build_with_pip():
     run(sys.executable, "-I", "-m", "venv", *(["--without-pip"] if importlib.util.find_spec("pip") else []), environment)
-    # Verbose, because pip keeps to itself what a quiet build prints, all of it in memory.
-    pip("wheel", "--verbose", "--isolated", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
-        "--use-pep517", "--index-url", index, "--wheel-dir", wheels, sdist)
+    with Step("pip wheel"):
+        # Verbose, because pip keeps to itself what a quiet build prints, all of it in memory.
+        pip("wheel", "--verbose", "--isolated", "--no-deps", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off",
+            "--use-pep517", "--index-url", index, "--wheel-dir", wheels, sdist)
 
 
 def unpack():
