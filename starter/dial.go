@@ -10,7 +10,6 @@ import (
 	"go.temporal.io/sdk/client"
 	tlog "go.temporal.io/sdk/log"
 
-	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/telemetry"
 )
@@ -31,16 +30,7 @@ func dialTo(ctx context.Context, o client.Options, tel *telemetry.Telemetry) (cl
 	o.Logger = tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, err := client.DialContext(ctx, o)
-	if err != nil {
-		return nil, unreachable(o, err)
-	}
-	return c, nil
-}
-
-func unreachable(o client.Options, err error) error {
-	return &fault.Error{Kind: fault.Unavailable, Op: "temporal: connect to", Subject: o.HostPort, Err: err,
-		Advice: "set TEMPORAL_ADDRESS, or use starter up for an embedded server"}
+	return service.Dial(ctx, o)
 }
 
 func namespace() string {

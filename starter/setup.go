@@ -100,13 +100,13 @@ func makeNamespace(ctx context.Context, retention time.Duration) error {
 	}
 	c, err := client.NewNamespaceClient(o)
 	if err != nil {
-		return unreachable(o, err)
+		return service.Unreachable(o, err)
 	}
 	defer c.Close()
 	err = c.Register(ctx, &workflowservice.RegisterNamespaceRequest{Namespace: namespace(), WorkflowExecutionRetentionPeriod: durationpb.New(retention),
 		Description: "package mirrors"})
 	if there := new(serviceerror.NamespaceAlreadyExists); err != nil && !errors.As(err, &there) {
-		return unreachable(o, err)
+		return service.Unreachable(o, err)
 	}
 	return nil
 }

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	"go.temporal.io/sdk/client"
-
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/telemetry"
@@ -69,9 +67,9 @@ func run(ctx context.Context, args []string) error {
 	if err := service.Observe(&o, t); err != nil {
 		return err
 	}
-	c, err := client.DialContext(ctx, o)
+	c, err := service.Dial(ctx, o)
 	if err != nil {
-		return &fault.Error{Kind: fault.Unavailable, Op: "worker: connect to", Subject: o.HostPort, Err: err, Advice: "set TEMPORAL_ADDRESS"}
+		return err
 	}
 	defer c.Close()
 	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)

@@ -70,8 +70,7 @@ func New(opt Options) (*Client, error) {
 		return nil, configError("read netrc", err)
 	}
 	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
-	transport := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
+	transport := Proxied(&http.Transport{
 		DialContext:            dialer.DialContext,
 		ForceAttemptHTTP2:      true,
 		TLSClientConfig:        tlsConfig,
@@ -83,7 +82,7 @@ func New(opt Options) (*Client, error) {
 		WriteBufferSize:        4 << 10,
 		ReadBufferSize:         16 << 10,
 		MaxResponseHeaderBytes: 256 << 10,
-	}
+	})
 	c := &Client{
 		opt:     opt,
 		http:    &http.Client{Transport: &authTransport{next: span.Transport(transport), credentials: credentials}, CheckRedirect: checkRedirect},

@@ -62,7 +62,10 @@ func netFailure(err error) *failure {
 		err = wrapped.Err // url.Error quotes the URL with its query
 	}
 	var cert *tls.CertificateVerificationError
+	var proxy proxyRefusal
 	switch {
+	case errors.As(err, &proxy) && proxy == http.StatusProxyAuthRequired:
+		return &failure{kind: fault.Denied, err: err}
 	case errors.Is(err, errDowngrade):
 		return &failure{kind: fault.Hostile, err: err}
 	case errors.Is(err, errRedirects):

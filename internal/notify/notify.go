@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/standing"
 )
 
@@ -110,7 +111,8 @@ func text(n standing.Notice) string {
 }
 
 // client follows no redirect: it would turn the notice into a request for a page.
-var client = &http.Client{Timeout: 15 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+var client = &http.Client{Timeout: 15 * time.Second, Transport: fetch.Proxied(http.DefaultTransport.(*http.Transport).Clone()),
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
 // Send posts a notice to the URL that the file holds. No error quotes the URL.
 func Send(ctx context.Context, urlFile string, n standing.Notice) error {

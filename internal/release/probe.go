@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/span"
 	"mirrorcycle/internal/tree"
@@ -26,8 +27,8 @@ type Seen struct {
 
 const probeTimeout = 10 * time.Second
 
-var prober = &http.Client{Timeout: probeTimeout, Transport: span.Transport(&http.Transport{
-	Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: probeTimeout, DisableKeepAlives: true})}
+var prober = &http.Client{Timeout: probeTimeout, Transport: span.Transport(fetch.Proxied(&http.Transport{
+	TLSHandshakeTimeout: probeTimeout, DisableKeepAlives: true}))}
 
 // Probe reads generation.json of a mirror through every URL, past all caches.
 // A front end that does not answer, or that serves another tree, makes the

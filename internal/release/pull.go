@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/span"
 	"mirrorcycle/internal/tree"
@@ -39,7 +40,7 @@ type httpSource struct {
 }
 
 func newHTTPSource(base, mirror string) *httpSource {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := fetch.Proxied(http.DefaultTransport.(*http.Transport).Clone())
 	t.ResponseHeaderTimeout = 30 * time.Second
 	t.MaxIdleConnsPerHost = 16
 	t.DisableCompression = true // digests are of the bytes as they are

@@ -78,7 +78,7 @@ func New(cfg Config) (*Source, error) {
 		cfg.Wait = wait
 	}
 	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Timeout: time.Minute}
+		cfg.HTTP = &http.Client{Timeout: time.Minute, Transport: fetch.Proxied(http.DefaultTransport.(*http.Transport).Clone())}
 	}
 	s := &Source{cfg: cfg}
 	if cfg.GitHub == "" {

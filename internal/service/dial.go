@@ -1,6 +1,10 @@
 package service
 
 import (
+	"context"
+	"errors"
+	"strings"
+
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 
@@ -22,4 +26,28 @@ func ClientOptions() (client.Options, error) {
 		o.HostPort = local
 	}
 	return o, nil
+}
+
+// Dial connects to Temporal.
+func Dial(ctx context.Context, o client.Options) (client.Client, error) {
+	c, err := client.DialContext(ctx, o)
+	if err != nil {
+		return nil, Unreachable(o, err)
+	}
+	return c, nil
+}
+
+// Unreachable says that Temporal cannot be reached, and no secret: neither one
+// that stands in the address by mistake, nor what a proxy answered, which may
+// repeat its login.
+func Unreachable(o client.Options, err error) error {
+	if strings.Contains(o.HostPort, "@") {
+		return &fault.Error{Kind: fault.Config, Op: "temporal: connect", Err: errors.New("the address holds a login"),
+			Advice: "write host:port into TEMPORAL_ADDRESS, and secrets into variables of their own"}
+	}
+	if before, _, found := strings.Cut(err.Error(), "failed to do connect handshake"); found {
+		err = errors.New(before + "the proxy of HTTPS_PROXY does not connect")
+	}
+	return &fault.Error{Kind: fault.Unavailable, Op: "temporal: connect to", Subject: o.HostPort, Err: err,
+		Advice: "set TEMPORAL_ADDRESS, or use starter up for an embedded server"}
 }

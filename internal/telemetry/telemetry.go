@@ -10,11 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -57,6 +59,7 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	if err != nil || len(traces)+len(metrics) == 0 {
 		return t, err
 	}
+	otel.SetLogger(logr.FromSlogHandler(bare{slog.Default().Handler()}))
 	res, err := described(ctx, o.Service)
 	if err == nil {
 		err = t.trace(ctx, res, traces)

@@ -145,7 +145,7 @@ func TestTemporalByTLS(t *testing.T) {
 				worker.End(syscall.SIGTERM)
 				return
 			}
-			worker.Await("worker: connect to")
+			worker.Await("temporal: connect to")
 			if worker.Wait() == 0 || strings.Contains(worker.String()+out, key) {
 				t.Errorf("the worker ended well, or one told the key:\n%s\n%s", worker, out)
 			}
