@@ -112,10 +112,11 @@ func (t *transfer) exchange(ctx context.Context, at target, watch *time.Timer) (
 	if f := t.read(ctx, resp.Body, watch); f != nil {
 		return Result{}, f
 	}
-	if f := t.prove(); f != nil {
+	sum, f := t.prove()
+	if f != nil {
 		return Result{}, f
 	}
-	res.Size, res.SHA256 = t.n, hex.EncodeToString(t.sha256.Sum(nil))
+	res.Size, res.SHA256 = t.n, sum
 	return res, nil
 }
 
@@ -284,20 +285,18 @@ func (t *transfer) take(ctx context.Context, p []byte, size int64) *failure {
 	return nil
 }
 
-// prove compares the digests.
-func (t *transfer) prove() *failure {
-	for _, d := range []struct {
-		name, want string
-		sum        hash.Hash
-	}{{"sha256", t.req.SHA256, t.sha256}, {"sha512", t.req.SHA512, t.sha512}} {
-		if d.want == "" {
-			continue
-		}
-		if got := hex.EncodeToString(d.sum.Sum(nil)); got != d.want {
-			return t.wrong("%s is %s, want %s", d.name, got, d.want)
+// prove compares the digests, and returns the SHA-256.
+func (t *transfer) prove() (string, *failure) {
+	sum256, sum512 := hex.EncodeToString(t.sha256.Sum(nil)), ""
+	if t.sha512 != nil {
+		sum512 = hex.EncodeToString(t.sha512.Sum(nil))
+	}
+	for _, d := range []struct{ name, want, got string }{{"sha256", t.req.SHA256, sum256}, {"sha512", t.req.SHA512, sum512}} {
+		if d.want != "" && d.got != d.want {
+			return "", t.wrong("%s is %s, want %s", d.name, d.got, d.want)
 		}
 	}
-	return nil
+	return sum256, nil
 }
 
 // wrong is content that is not what was asked for. Only bytes of several answers

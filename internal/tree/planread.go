@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"iter"
 	"os"
 	"strconv"
-	"strings"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -102,13 +102,14 @@ func (p *Plan) Done(shard int, results []Result) error {
 	if err := p.t.Sync(); err != nil {
 		return err
 	}
-	var b strings.Builder
+	var b bytes.Buffer
+	out := json.NewEncoder(&b)
 	for _, r := range results {
-		if err := writeJSON(&b, r); err != nil {
+		if err := out.Encode(r); err != nil {
 			return err
 		}
 	}
-	return p.t.writeState([]byte(b.String()), "plan", p.Digest, doneName(shard))
+	return p.t.writeState(b.Bytes(), "plan", p.Digest, doneName(shard))
 }
 
 // IsDone reports whether the shard's results are there.
