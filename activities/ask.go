@@ -8,6 +8,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/standing"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/verify"
 	"mirrorcycle/mirrorspec"
@@ -31,6 +32,7 @@ type Question struct {
 	Target  Target              `json:"target"`
 	Regions []mirrorspec.Region `json:"regions,omitempty"`
 	Verb    string              `json:"verb"`
+	Cycle   string              `json:"cycle,omitempty"`  // status: the name of the cycle whose last run to tell of
 	Path    string              `json:"path,omitempty"`   // why: relative to the tree
 	Reason  string              `json:"reason,omitempty"` // hold, skip
 	Full    bool                `json:"full,omitempty"`   // verify
@@ -67,6 +69,15 @@ type MirrorStatus struct {
 	FreeBytes int64         `json:"free_bytes"`
 	Sites     []Outcome     `json:"sites,omitempty"` // what the volume's read-only sites hold, which is not always what a region's URL serves
 	SitesFail string        `json:"sites_fail,omitempty"`
+	Last      *LastRun      `json:"last,omitempty"` // what the last cycle left to a person
+}
+
+// LastRun is how the last cycle left a mirror that it could not bring level with its upstream.
+type LastRun struct {
+	Outcome string   `json:"outcome"` // held or failed
+	Reasons []string `json:"reasons,omitempty"`
+	Plan    string   `json:"plan,omitempty"` // digest of the plan that is held
+	Error   string   `json:"error,omitempty"`
 }
 
 // GenerationSummary is one kept generation.
@@ -103,7 +114,10 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 	var out Answer
 	switch q.Verb {
 	case VerbStatus:
-		if out.Status, err = status(t); err == nil && q.Target.AFS != nil {
+		if out.Status, err = status(t); err == nil {
+			err = out.Status.recall(q)
+		}
+		if err == nil && q.Target.AFS != nil {
 			out.Status.look(ctx, t, q)
 		}
 	case VerbHold:
@@ -127,6 +141,24 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 }
 
 func setHold(t *tree.Tree, reason string) error { return tree.WriteHold(t.State(), reason) }
+
+// recall reads how the last cycle left the mirror. What was committed since says
+// more: a held plan that was approved, a rollback.
+func (s *MirrorStatus) recall(q Question) error {
+	if q.Cycle == "" {
+		return nil
+	}
+	r, err := standing.Read(q.Target.Storage.State, q.Cycle)
+	if err != nil {
+		return err
+	}
+	for _, m := range r.Status.Mirrors {
+		if m.Name == s.Mirror && m.Committed == s.Committed && (m.Outcome == "held" || m.Outcome == "failed") {
+			s.Last = &LastRun{Outcome: m.Outcome, Reasons: m.Reasons, Plan: m.Plan, Error: m.Error}
+		}
+	}
+	return nil
+}
 
 func status(t *tree.Tree) (*MirrorStatus, error) {
 	s := &MirrorStatus{Mirror: t.ID().Mirror, Tree: t.ID().Tree}

@@ -144,7 +144,7 @@ func explain(mirror string, w *activities.Why) string {
 	case w.Named:
 		return fmt.Sprintf("%s/%s: %s of %d bytes, SHA-256 %s; named as it is since generation %d at the latest", mirror, w.Path, w.Kind, w.Size, w.SHA256, w.Since)
 	case w.DroppedBy > 0 && w.InTree:
-		return fmt.Sprintf("%s/%s: upstream no longer names it since generation %d; it is kept until no client can hold an index that does", mirror, w.Path, w.DroppedBy)
+		return fmt.Sprintf("%s/%s: upstream no longer names it since generation %d; a region deletes it when no client can hold an index that does", mirror, w.Path, w.DroppedBy)
 	case w.DroppedBy > 0:
 		return fmt.Sprintf("%s/%s: dropped by generation %d and deleted", mirror, w.Path, w.DroppedBy)
 	case w.InTree:

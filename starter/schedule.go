@@ -34,24 +34,28 @@ later than cycle.catch-up. A worker with the role cycle runs them.`,
 	}
 	c.AddCommand(scheduleApplyCmd(g), scheduleListCmd(g))
 	for _, v := range []struct {
-		use, short string
-		do         func(context.Context, client.ScheduleHandle) error
+		use, short, done string
+		do               func(context.Context, client.ScheduleHandle) error
 	}{
-		{"pause", "Start no more cycles until resume; one that runs goes on", func(ctx context.Context, h client.ScheduleHandle) error {
+		{"pause", "Start no more cycles until resume; one that runs goes on", "paused", func(ctx context.Context, h client.ScheduleHandle) error {
 			return h.Pause(ctx, client.SchedulePauseOptions{Note: "paused by starter"})
 		}},
-		{"resume", "Start cycles again", func(ctx context.Context, h client.ScheduleHandle) error {
+		{"resume", "Start cycles again", "goes on", func(ctx context.Context, h client.ScheduleHandle) error {
 			return h.Unpause(ctx, client.ScheduleUnpauseOptions{Note: "resumed by starter"})
 		}},
-		{"trigger", "Start a cycle now, unless one runs", func(ctx context.Context, h client.ScheduleHandle) error {
+		{"trigger", "Start a cycle now, unless one runs", "triggered; a cycle that runs already is left alone", func(ctx context.Context, h client.ScheduleHandle) error {
 			return h.Trigger(ctx, client.ScheduleTriggerOptions{Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP})
 		}},
-		{"delete", "Remove the schedule; a cycle that runs goes on", func(ctx context.Context, h client.ScheduleHandle) error { return h.Delete(ctx) }},
+		{"delete", "Remove the schedule; a cycle that runs goes on", "removed", func(ctx context.Context, h client.ScheduleHandle) error { return h.Delete(ctx) }},
 	} {
 		c.AddCommand(&cobra.Command{Use: v.use + " [FILE]", Short: v.short, Args: cobra.MaximumNArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
 				return withSpec(c, specFile(args), func(ctx context.Context, t client.Client, spec *mirrorspec.Spec) error {
-					return missing(spec, v.do(ctx, t.ScheduleClient().GetHandle(ctx, scheduleID(spec))))
+					if err := v.do(ctx, t.ScheduleClient().GetHandle(ctx, scheduleID(spec))); err != nil {
+						return missing(spec, err)
+					}
+					_, err := fmt.Fprintf(c.OutOrStdout(), "schedule %s: %s\n", scheduleID(spec), v.done)
+					return err
 				})
 			}})
 	}

@@ -60,7 +60,7 @@ func statusCmd(g *globals) *cobra.Command {
 
 func statusOf(ctx context.Context, t client.Client, spec *mirrorspec.Spec, m mirrorspec.Mirror) mirrorStatus {
 	out := mirrorStatus{Kind: m.Kind}
-	a, err := ask(ctx, t, spec, m.Name, activities.Question{Verb: activities.VerbStatus})
+	a, err := ask(ctx, t, spec, m.Name, activities.Question{Verb: activities.VerbStatus, Cycle: spec.Cycle.Name})
 	if err != nil {
 		out.Mirror, out.Error = m.Name, err.Error()
 		return out
@@ -85,7 +85,7 @@ func (s mirrorStatus) fine() bool {
 			return false
 		}
 	}
-	return s.Error == "" && s.SitesFail == "" && s.Hold == "" && s.Sealed > 0 && s.Sealed == s.Committed
+	return s.Error == "" && s.SitesFail == "" && s.Hold == "" && s.Last == nil && s.Sealed > 0 && s.Sealed == s.Committed
 }
 
 func printStatus(w io.Writer, asJSON bool, all []mirrorStatus) error {
@@ -139,6 +139,10 @@ func (s mirrorStatus) note() string {
 		return s.SitesFail
 	case s.Committed != s.Sealed:
 		return fmt.Sprintf("generation %d is not verified", s.Committed)
+	case s.Last != nil && s.Last.Plan != "":
+		return fmt.Sprintf("held: %s: starter approve %s %s", strings.Join(s.Last.Reasons, "; "), s.Mirror, s.Last.Plan)
+	case s.Last != nil:
+		return s.Last.Outcome + ": " + s.Last.Error
 	}
 	return ""
 }

@@ -146,6 +146,7 @@ func TestOneBadThingStaysOneBadThing(t *testing.T) {
 	}
 	r := h.Cycle()
 	outcomes(t, r, workflows.Held, workflows.Unchanged)
+	contains(t, said(t, h, 3, "status"), "held: removes", "starter approve debian "+r.Mirrors[0].Plan)
 	if m := r.Mirrors[1]; m.Regions[1].Serves != m.Generation || m.Regions[1].Outcome != workflows.Done {
 		t.Errorf("the region did not catch up: %+v", m.Regions[1])
 	}
@@ -158,6 +159,9 @@ func approve(t *testing.T, h *lab.House, u *lab.Upstream, held workflows.MirrorR
 	m := h.Mirror("debian", func(in *workflows.MirrorInput) { in.Approved = held.Plan })
 	if m.Outcome != workflows.Done || m.Changes.Dropped < 2 {
 		t.Fatalf("approved: %+v", m)
+	}
+	if text := said(t, h, 0, "status"); strings.Contains(text, "held") {
+		t.Errorf("approved, and still held:\n%s", text)
 	}
 	if got := h.Status("here", "/debian"+lab.DebPath("alpha", "1")); got != http.StatusOK {
 		t.Errorf("approval must drop, not delete at once: %d", got)
