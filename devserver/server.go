@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os/user"
 	"strconv"
 	"time"
 
@@ -28,6 +29,9 @@ const readyWithin = time.Minute
 // reverse order. It prints one line to out when clients can come.
 func serve(ctx context.Context, o options, out io.Writer) (err error) {
 	begin := time.Now()
+	if _, err := user.Current(); err != nil { // the server would end with a page about its own assembly
+		return fmt.Errorf("find the user that runs this: %w; give it an entry in /etc/passwd", err)
+	}
 	if err := checkPorts(o); err != nil {
 		return err
 	}
