@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -194,6 +195,34 @@ func TestPortInUseIsRefusedBeforeAnythingStarts(t *testing.T) {
 	code := command([]string{"server", "start-dev", "--headless", "--port", port}, &stdout, &stderr)
 	if code != exitFailed || !strings.Contains(stderr.String(), port) || stdout.Len() > 0 {
 		t.Errorf("code %d, stdout %q, stderr %q", code, stdout.String(), stderr.String())
+	}
+}
+
+// TestUserWithoutEntry: as in a container that runs with just any number.
+func TestUserWithoutEntry(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become somebody else")
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program := filepath.Join(dir, "temporal-dev")
+	if err := errors.Join(os.WriteFile(program, self, 0o755), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	const uid = 54321
+	cmd := exec.Command(program, "server", "start-dev", "--headless")
+	cmd.Dir, cmd.Env = "/", []string{asCommand + "=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "/etc/passwd") || bytes.Count(out, []byte("\n")) > 3 {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
