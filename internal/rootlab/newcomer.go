@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mirrorcycle/internal/need"
@@ -14,7 +15,7 @@ import (
 const firsts = "git,make,ca-certificates"
 
 // afterwards are packages that a newcomer installs: apt has them at hand, because the tutorial has no network.
-var afterwards = []string{"nginx-light", "python3-venv"}
+var afterwards = []string{"nginx-light", "python3-venv", "prometheus"}
 
 // Newcomer returns a copy, in a temporary directory, of the root of a machine
 // that was just made and has git, make and apt.
@@ -38,7 +39,7 @@ func newcomer() (string, error) {
 		return "", err
 	}
 	defer unlock()
-	dir, stage := filepath.Join(cache, "newcomer"), filepath.Join(cache, ".newcomer")
+	dir, stage := filepath.Join(cache, "newcomer+"+strings.Join(afterwards, "+")), filepath.Join(cache, ".newcomer")
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
