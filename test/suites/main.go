@@ -53,7 +53,8 @@ var all = []suite{
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + someOff + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + moreOff + ")$", "./test/afs"},
 		// These have a volume each, and wait more than they work.
-		{"-count=1", "-timeout=20m", "-p=1", "-parallel=6", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + ")$", "./internal/afslab", "./test/afs"},
+		{"-count=1", "-timeout=20m", "-parallel=6", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + ")$", "./test/afs"},
+		{"-count=1", "-timeout=20m", "./internal/afslab"},
 	}},
 	{name: "site", idle: true, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
 	{name: "real", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
