@@ -30,6 +30,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 // delayed purge, ended with Ctrl-C, and gone on with.
 func TestUp(t *testing.T) {
 	t.Parallel()
+	lab.Alone(t, "up")
 	dir := t.TempDir()
 	cmd := command(t, "up", "--demo", "--dir", dir, "--demo-step", "1s")
 	cmd.Dir = dir
