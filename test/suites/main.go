@@ -34,6 +34,7 @@ const (
 	siteOff = "SiteServerOff"
 	someOff = "OnlyALaggingSiteIsReachable|ReadWriteServerOff|ReadWriteServerOffInMidRelease"
 	moreOff = "CableCutInMidTransfer|DatabaseServerOff"
+	killed  = "VosKilledAnywhere" // the longest of those that could run beside others
 )
 
 var all = []suite{
@@ -52,9 +53,8 @@ var all = []suite{
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + siteOff + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + someOff + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + moreOff + ")$", "./test/afs"},
-		// These have a volume each, and wait more than they work.
-		{"-count=1", "-timeout=20m", "-parallel=6", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + ")$", "./test/afs"},
-		{"-count=1", "-timeout=20m", "./internal/afslab"},
+		{"-count=1", "-timeout=20m", "-run", "^Test(" + killed + ")$", "./test/afs"},
+		{"-count=1", "-timeout=20m", "-p=1", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + "|" + killed + ")$", "./internal/afslab", "./test/afs"},
 	}},
 	{name: "site", idle: true, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
 	{name: "real", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real"}}},
