@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,18 +20,21 @@ import (
 	"mirrorcycle/internal/release/afs"
 )
 
-// releasing returns the process of the volume's vos release, 0 if there is
-// none. Another cell may have a volume of the same name.
+// releasing returns the process of the volume's vos release, 0 if there is none.
 func (r *rig) releasing() int {
-	network := func(pid int) string { n, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); return n }
-	all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, name := range all {
-		data, err := os.ReadFile(name)
-		if err != nil || !bytes.HasPrefix(data, []byte("vos\x00release\x00"+r.volume.Name+"\x00")) {
-			continue
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if network(pid) == network(r.cell.Init(afslab.DB)) {
+	outer, err := os.ReadFile(r.started())
+	if err != nil {
+		return 0
+	}
+	p := strings.TrimSpace(string(outer))
+	children, err := os.ReadFile("/proc/" + p + "/task/" + p + "/children")
+	if err != nil {
+		return 0
+	}
+	for _, child := range strings.Fields(string(children)) {
+		// Before it enters its host, the process has other children.
+		if line, err := os.ReadFile("/proc/" + child + "/cmdline"); err == nil && bytes.HasPrefix(line, []byte("vos\x00release\x00"+r.volume.Name+"\x00")) {
+			pid, _ := strconv.Atoi(child)
 			return pid
 		}
 	}
@@ -186,7 +188,9 @@ func TestTakenOverElsewhere(t *testing.T) {
 	n := r.generation(t, "b")
 	r.crashed(t, "release/started")
 	until(t, "vos has the lock", func() bool { return strings.Contains(r.entry(t), "LOCKED") })
-	syscall.Kill(r.releasing(), syscall.SIGKILL)
+	if pid := r.releasing(); pid == 0 || syscall.Kill(pid, syscall.SIGKILL) != nil {
+		t.Fatal("vos is over already")
+	}
 	r.journal(t, func(j map[string]any) { j["host"] = "elsewhere" })
 	if _, err := r.publish(t, r.options(t)); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "may still be going on") {
 		t.Errorf("before its deadline: %v", err)

@@ -96,9 +96,15 @@ func (r *rig) generation(t *testing.T, packages ...string) int64 {
 
 var policy = backend.Policy{Grace: 2 * time.Hour, Every: time.Hour}
 
+// noted runs a command and keeps the process of a vos release in a file, which
+// $0 names: vos may be over before a search through all processes finds it.
+const noted = `case " $* " in *" vos release "*) echo $$ >"$0" ;; esac; exec "$@"`
+
+func (r *rig) started() string { return r.cfg.State + ".vos" }
+
 // options are those of a worker on the writer.
 func (r *rig) options(t *testing.T) afs.Options {
-	o := afs.Options{Cell: afs.Cell{Name: afslab.Name, Localauth: true, Enter: r.enter(t, afslab.DB)}, Volume: r.volume.Name, Mirror: backendtest.Mirror,
+	o := afs.Options{Cell: afs.Cell{Name: afslab.Name, Localauth: true, Enter: append([]string{"sh", "-c", noted, r.started()}, r.enter(t, afslab.DB)...)}, Volume: r.volume.Name, Mirror: backendtest.Mirror,
 		Tree: r.tree, State: r.cfg.State, Policy: policy, Holder: t.Name(), Now: r.now}
 	for _, part := range r.cfg.Parts {
 		o.Parts = append(o.Parts, r.volume.Name+"."+part)
@@ -243,16 +249,18 @@ func (r *rig) entry(t *testing.T) string {
 	return r.vos(t, "listvldb", "-name", r.volume.Name, "-noresolve", "-noauth", "-quiet")
 }
 
-// customer reads an index and then every package that it names, again and
+// customer reads an index and then opens every package that it names, again and
 // again, in a region: what no customer may ever meet is a package that is not
 // there. A server that is off gives other errors, which are no broken promise.
+// It reads no more than a beginning: dozens of them must not busy the machine.
 const customer = `cd /; while :; do
  idx=$(cat "$0/dists/Index" 2>/dev/null) || { sleep 0.05; continue; }
  sleep 0.02
  for p in $idx; do
-  err=$(cat "$0/pool/$p" 2>&1 >/dev/null) || case $err in *"No such file"*) echo "missing $p" ;; esac
+  err=$(head -c 4096 "$0/pool/$p" 2>&1 >/dev/null) || case $err in *"No such file"*) echo "missing $p" ;; esac
  done
  echo whole
+ sleep 0.1
 done`
 
 // customers starts one in every region; the function returned ends them and
