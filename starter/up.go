@@ -84,7 +84,9 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	}
 	var ends stack
 	defer ends.end()
-	spec, begin, err := upSpec(out, args, dir, o, &ends)
+	held := ports{}
+	defer held.close()
+	spec, begin, err := upSpec(out, args, dir, o, held, &ends)
 	if err != nil {
 		return err
 	}
@@ -101,7 +103,7 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 			return err
 		}
 	}
-	if err := upRegions(out, spec, &ends); err != nil {
+	if err := upRegions(out, spec, held, &ends); err != nil {
 		return err
 	}
 	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec)})

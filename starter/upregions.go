@@ -25,7 +25,7 @@ import (
 
 // upSpec loads the spec, or writes the demo's and starts its upstream, which
 // changes from begin on: what it prints would tear the progress of a cycle.
-func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (spec *mirrorspec.Spec, begin func(), err error) {
+func upSpec(w io.Writer, args []string, dir string, o upOptions, held ports, ends *stack) (spec *mirrorspec.Spec, begin func(), err error) {
 	begin = func() {}
 	file := specFile(args)
 	if len(args) == 0 && os.Getenv("MIRRORCYCLE_SPEC") == "" {
@@ -50,7 +50,14 @@ func upSpec(w io.Writer, args []string, dir string, o upOptions, ends *stack) (s
 	if err := os.WriteFile(keyring, u.Keyring(), 0o644); err != nil {
 		return nil, nil, err
 	}
-	here, there := free(8081), free(8082)
+	here, err := held.hold(8081)
+	if err != nil {
+		return nil, nil, err
+	}
+	there, err := held.hold(8082)
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := os.WriteFile(file, demoSpec(dir, "http://"+address, keyring, here, there), 0o644); err != nil {
 		return nil, nil, err
 	}
@@ -135,7 +142,7 @@ grace = "1m"
 
 // upRegions serves every directory region whose URL is on loopback, and the
 // origin for regions that pull.
-func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
+func upRegions(w io.Writer, spec *mirrorspec.Spec, held ports, ends *stack) error {
 	for _, r := range spec.Regions {
 		address, ok := loopback(r.URL)
 		if r.Dir == "" || !ok {
@@ -146,7 +153,7 @@ func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
 		if err != nil {
 			return err
 		}
-		if err := listenAt(address, h, ends); err != nil {
+		if err := held.serve(address, h, ends); err != nil {
 			return fmt.Errorf("region %s: %w", r.Name, err)
 		}
 	}
@@ -154,7 +161,7 @@ func upRegions(w io.Writer, spec *mirrorspec.Spec, ends *stack) error {
 	if !ok {
 		return nil
 	}
-	return listenAt(address, release.OriginHandler(spec.Storage.Root, spec.Storage.State), ends)
+	return held.serve(address, release.OriginHandler(spec.Storage.Root, spec.Storage.State), ends)
 }
 
 // indexes names the index mirror of each wheels mirror.
@@ -180,25 +187,52 @@ func loopback(raw string) (string, bool) {
 
 // listen serves h on a loopback port, prefer if it is free.
 func listen(prefer int, h http.Handler, ends *stack) (string, error) {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", prefer))
+	l, err := preferably(prefer)
 	if err != nil {
-		if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			return "", err
-		}
+		return "", err
 	}
 	serveOn(l, h, ends)
 	return l.Addr().String(), nil
 }
 
-// free is a loopback address, with the preferred port if nobody listens there.
-func free(prefer int) string {
-	for _, port := range []int{prefer, 0} {
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
+// preferably listens on a loopback port, prefer if it is free.
+func preferably(prefer int) (net.Listener, error) {
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", prefer))
+	if err != nil {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
 	}
-	return fmt.Sprintf("127.0.0.1:%d", prefer) // listening there will say what is wrong
+	return l, err
+}
+
+// ports are loopback addresses that are held from their choice until something
+// is served there: another up may look for free ones at the same moment.
+type ports map[string]net.Listener
+
+// hold takes a port, prefer if it is free, and returns its address.
+func (p ports) hold(prefer int) (string, error) {
+	l, err := preferably(prefer)
+	if err != nil {
+		return "", err
+	}
+	p[l.Addr().String()] = l
+	return l.Addr().String(), nil
+}
+
+func (p ports) close() {
+	for _, l := range p {
+		l.Close()
+	}
+}
+
+// serve serves h on an address that is held, or on a free one.
+func (p ports) serve(address string, h http.Handler, ends *stack) error {
+	l := p[address]
+	if l == nil {
+		return listenAt(address, h, ends)
+	}
+	delete(p, address)
+	serveOn(l, h, ends)
+	return nil
 }
 
 func listenAt(address string, h http.Handler, ends *stack) error {

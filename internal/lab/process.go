@@ -156,18 +156,3 @@ func (p *Process) Wait() int {
 	}
 	return p.Cmd.ProcessState.ExitCode()
 }
-
-// Alone holds a lock of that name until the test ends, against tests of other
-// packages too, which run beside it: starter up looks for free ports near its
-// usual ones, and two that look at once find the same.
-func Alone(tb testing.TB, name string) {
-	tb.Helper()
-	f, err := os.OpenFile(filepath.Join(os.TempDir(), "mirrorcycle-lab-"+name+".lock"), os.O_CREATE|os.O_RDWR, 0o666)
-	if err == nil {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { f.Close() })
-}

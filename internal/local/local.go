@@ -7,9 +7,11 @@ package local
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -38,6 +40,7 @@ type Options struct {
 type Server struct {
 	Address string // host:port for clients
 	UI      string // URL of the Web UI
+	port    int
 	cmd     *exec.Cmd
 	done    chan struct{}
 	stop    sync.Once
@@ -65,11 +68,26 @@ func isProgram(p string) bool {
 	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
 }
 
+// tries is how often a start is repeated that found its ports taken by others in the meantime.
+const tries = 5
+
+// errTaken means that somebody else took a port between its choice and its use.
+var errTaken = errors.New("temporal: another program took the port")
+
 // Start starts the program and waits until it accepts connections.
-func Start(ctx context.Context, program string, o Options) (*Server, error) {
+func Start(ctx context.Context, program string, o Options) (s *Server, err error) {
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("temporal: start: %w", err)
 	}
+	for range tries {
+		if s, err = start(ctx, program, o); !errors.Is(err, errTaken) {
+			break
+		}
+	}
+	return s, err
+}
+
+func start(ctx context.Context, program string, o Options) (*Server, error) {
 	port, err := freePort(o.Port)
 	if err != nil {
 		return nil, err
@@ -83,13 +101,17 @@ func Start(ctx context.Context, program string, o Options) (*Server, error) {
 		return nil, fmt.Errorf("temporal: start: %w", err)
 	}
 	defer log.Close()
+	begin, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("temporal: start: %w", err)
+	}
 	args := []string{"server", "start-dev", "--ip", "127.0.0.1", "--port", strconv.Itoa(port), "--ui-port", strconv.Itoa(ui),
 		"--db-filename", filepath.Join(o.Dir, "temporal-"+version(ctx, program)+".db"), "--log-level", "error"}
 	for name, kind := range o.Attributes {
 		args = append(args, "--search-attribute", name+"="+kind)
 	}
 	s := &Server{Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), UI: "http://127.0.0.1:" + strconv.Itoa(ui),
-		cmd: exec.Command(program, args...), done: make(chan struct{})}
+		port: port, cmd: exec.Command(program, args...), done: make(chan struct{})}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	// Its own process group: a Ctrl-C must reach it only after the workers have ended.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
@@ -100,7 +122,11 @@ func Start(ctx context.Context, program string, o Options) (*Server, error) {
 	}
 	if err := s.ready(ctx); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("%w\n%s", err, tail(log.Name()))
+		text := said(log.Name(), begin)
+		if strings.Contains(text, syscall.EADDRINUSE.Error()) {
+			err = errTaken
+		}
+		return nil, fmt.Errorf("%w\n%s", err, text)
 	}
 	return s, nil
 }
@@ -131,9 +157,13 @@ func (s *Server) ready(ctx context.Context) error {
 	defer cancel()
 	var d net.Dialer
 	for {
+		// What answers there may be another's server; ours ends then by itself.
 		conn, err := d.DialContext(ctx, "tcp", s.Address)
 		if err == nil {
-			return conn.Close()
+			_ = conn.Close()
+			if listens(s.cmd.Process.Pid, s.port) {
+				return nil
+			}
 		}
 		select {
 		case <-s.done:
@@ -143,6 +173,35 @@ func (s *Server) ready(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// listens reports whether a process of ours is the one that listens on a TCP
+// port of this host (proc(5), /proc/net/tcp). Where that cannot be told, it is.
+func listens(pid, port int) bool {
+	sockets := map[string]bool{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		data, err := os.ReadFile(table)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			f := strings.Fields(line)
+			if len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+				sockets["socket:["+f[9]+"]"] = true
+			}
+		}
+	}
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	open, err := os.ReadDir(dir)
+	if err != nil || len(sockets) == 0 {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	for _, fd := range open {
+		if to, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && sockets[to] {
+			return true
+		}
+	}
+	return false
 }
 
 // Done is closed when the server has ended.
@@ -173,21 +232,30 @@ func freePort(prefer int) (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// tail returns the last lines of a log.
-func tail(name string) string {
+// maxLog is how much of a log is read when a start has come to nothing, in bytes.
+const maxLog = 1 << 20
+
+// said returns the last lines of a log, from a place in it on. Of the server's
+// records it keeps the message and the error: a stack says nothing to operators.
+func said(name string, from int64) string {
 	f, err := os.Open(name)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err == nil && st.Size() > 4096 {
-		if _, err := f.Seek(-4096, io.SeekEnd); err != nil {
-			return ""
-		}
-	}
 	var lines []string
-	for in := bufio.NewScanner(f); in.Scan(); {
-		lines = append(lines, in.Text())
+	in := bufio.NewScanner(io.NewSectionReader(f, from, maxLog))
+	in.Buffer(nil, maxLog)
+	for in.Scan() {
+		line := in.Text()
+		var record struct{ Msg, Error string }
+		if json.Unmarshal(in.Bytes(), &record) == nil && record.Msg != "" {
+			line = record.Msg
+			if record.Error != "" {
+				line += ": " + record.Error
+			}
+		}
+		lines = append(lines, line)
 	}
 	return strings.Join(lines[max(0, len(lines)-5):], "\n")
 }

@@ -30,7 +30,6 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 // delayed purge, ended with Ctrl-C, and gone on with.
 func TestUp(t *testing.T) {
 	t.Parallel()
-	lab.Alone(t, "up")
 	dir := t.TempDir()
 	cmd := command(t, "up", "--demo", "--dir", dir, "--demo-step", "1s")
 	cmd.Dir = dir
@@ -60,6 +59,28 @@ func TestUp(t *testing.T) {
 	again := lab.Spawn(t, cmd)
 	if m := again.Await(`debian: \w+, generation (\d+)`); m[1] == "1" || again.Wait() != 0 {
 		t.Errorf("the next up began anew, or failed:\n%s", again)
+	}
+}
+
+// TestUpsAtOnce: those that begin at the same moment do not take each other's
+// ports, or speak to each other's Temporal.
+func TestUpsAtOnce(t *testing.T) {
+	t.Parallel()
+	var all []*lab.Process
+	for range 3 {
+		dir := t.TempDir()
+		cmd := command(t, "up", "--demo", "--once", "--dir", dir)
+		cmd.Dir = dir
+		all = append(all, lab.Spawn(t, cmd))
+	}
+	seen := map[string]bool{}
+	for _, up := range all {
+		temporal := up.Await(`Temporal at (\S+),`)[1]
+		up.Await(`debian: done, generation 1`)
+		if up.Wait() != 0 || seen[temporal] {
+			t.Errorf("exit status %d, Temporal at %s:\n%s", up.Wait(), temporal, up)
+		}
+		seen[temporal] = true
 	}
 }
 

@@ -39,7 +39,6 @@ func TestNothingListensBeyondLoopback(t *testing.T) {
 		"a worker": {program: "worker", args: []string{"--roles", "sync:none"}, says: "worker starts", env: temporal},
 	} {
 		t.Run(name, func(t *testing.T) {
-			lab.Alone(t, "up")
 			p := start(t, tc.env, tc.program, tc.args...)
 			p.Await(regexp.QuoteMeta(tc.says))
 			found, err := listening(p.Cmd.Process.Pid)

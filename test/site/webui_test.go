@@ -246,7 +246,6 @@ func mirrorOf(t *testing.T, h *lab.House, name string) string {
 // TestUpOnATerminal is the picture of starter up.
 func TestUpOnATerminal(t *testing.T) {
 	b := newBrowser(t)
-	lab.Alone(t, "up")
 	dir := t.TempDir()
 	b.hide = [][2]string{{dir, "/home/you"}}
 	line := "stty cols 110 rows 50; exec " + lab.Program(t, "starter") + " up --demo --demo-step 3s"
