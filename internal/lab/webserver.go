@@ -36,20 +36,34 @@ func Nginx(tb testing.TB, dir string) string {
 func Apache(tb testing.TB, dir string) string {
 	tb.Helper()
 	program := serverProgram(tb, "apache2")
-	run, address := tb.TempDir(), FreeAddress(tb)
+	address := FreeAddress(tb)
+	conf := ApacheConf(tb, tb.TempDir(), address, "/srv/mirror/dfw", dir)
+	serveBy(tb, address, exec.Command(program, "-t", "-f", conf), exec.Command(program, "-D", "FOREGROUND", "-f", conf))
+	return "http://" + address
+}
+
+// ApacheConf writes a configuration into run that serves a region at address
+// as deploy/apache/region.conf says, with changes, and returns its name.
+func ApacheConf(tb testing.TB, run, address string, changes ...string) string {
+	tb.Helper()
+	serverProgram(tb, "apache2")
+	types, err := os.ReadFile("/etc/mime.types") // a host of the lab has an /etc of its own
+	if err != nil {
+		tb.Fatal(err)
+	}
+	writeConf(tb, filepath.Join(run, "mime.types"), string(types))
 	var b strings.Builder
-	fmt.Fprintf(&b, "ServerRoot %q\nListen %s\nPidFile %s/pid\nErrorLog %s/error.log\nServerName localhost\nTypesConfig /etc/mime.types\nMutex file:%s\n", run, address, run, run, run)
+	fmt.Fprintf(&b, "ServerRoot %q\nListen %s\nPidFile %s/pid\nErrorLog %s/error.log\nServerName localhost\nTypesConfig mime.types\nMutex file:%s\n", run, address, run, run, run)
 	for _, m := range []string{"mpm_event", "authz_core", "mime", "dir", "negotiation", "headers", "alias", "rewrite"} {
 		fmt.Fprintf(&b, "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", m, m)
 	}
 	if os.Geteuid() == 0 {
 		b.WriteString("User www-data\nGroup www-data\n")
 	}
-	b.WriteString(configured(tb, "apache/region.conf", "*:80", address, "/srv/mirror/dfw", dir))
+	b.WriteString(configured(tb, "apache/region.conf", append([]string{"*:80", address}, changes...)...))
 	conf := filepath.Join(run, "apache.conf")
 	writeConf(tb, conf, b.String())
-	serveBy(tb, address, exec.Command(program, "-t", "-f", conf), exec.Command(program, "-D", "FOREGROUND", "-f", conf))
-	return "http://" + address
+	return conf
 }
 
 func serverProgram(tb testing.TB, name string) string {

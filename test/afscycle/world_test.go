@@ -177,7 +177,7 @@ func (w *world) nginx(web string) {
 	must(w.t, err)
 	run := filepath.Join(w.dir, web)
 	conf := strings.NewReplacer("root /afs/example.org/mirror;", "root /afs/"+afslab.Name+"/mirror;", "max-age=600;", fmt.Sprintf("max-age=%.0f;", maxAge.Seconds())).Replace(string(site))
-	// user root: afsd.fuse serves no other.
+	// user root: the directories of this run are root's.
 	whole := fmt.Sprintf("user root; daemon off; worker_processes 8; pid %[1]s/pid; error_log %[1]s/error.log;\nevents {}\nhttp {\naccess_log %[1]s/access.log;\n"+
 		"client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;\n%[2]s}\n", run, conf)
 	must(w.t, os.Mkdir(run, 0o755), os.WriteFile(filepath.Join(run, "nginx.conf"), []byte(whole), 0o644))
