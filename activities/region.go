@@ -12,6 +12,7 @@ import (
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/span"
+	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheels"
 	"mirrorcycle/mirrorspec"
@@ -193,5 +194,29 @@ func (r *Regions) Reap(ctx context.Context, in RegionInput) (Reaped, error) {
 	out, err := b.Reap(ctx)
 	end(err)
 	countReaped(ctx, in.Target.Mirror, in.Region.Name, out.Reaped)
+	if s, ok := b.(backend.Scrubber); ok && err == nil {
+		out.Scrubbed, err = scrubRegion(ctx, s, in)
+	}
 	return out, translate(err)
+}
+
+// scrubRegion hashes those bytes of the region that are its own and whose turn
+// has come, and brings damaged files back from where the region gets its releases.
+func scrubRegion(ctx context.Context, s backend.Scrubber, in RegionInput) (backend.Scrubbed, error) {
+	name := in.Target.Mirror.Name
+	src, done, err := release.From(release.Origin{Region: in.Region, Storage: in.Target.Storage, Mirror: name})
+	if err != nil {
+		return backend.Scrubbed{}, err
+	}
+	defer done()
+	out, err := s.Scrub(ctx, src)
+	telemetry.Problems.Add(ctx, int64(len(out.Problems)+len(out.Mended)), append(ofMirror(in.Target.Mirror), span.Region.String(in.Region.Name))...)
+	log := activity.GetLogger(ctx)
+	for _, p := range out.Mended {
+		log.Warn("a damaged file was brought back: look at the disk", "mirror", name, "region", in.Region.Name, "path", p)
+	}
+	for _, p := range out.Problems {
+		log.Error("a damaged file stays", "mirror", name, "region", in.Region.Name, "problem", p)
+	}
+	return out, err
 }

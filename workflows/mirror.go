@@ -204,6 +204,14 @@ func (m *mirror) release(ctx workflow.Context) {
 			m.show(ctx)
 		}
 	})
+	for _, r := range m.result.Regions {
+		if r.Reaped == nil {
+			continue
+		}
+		for _, p := range r.Reaped.Mended {
+			m.result.Mended = append(m.result.Mended, p+" in region "+r.Region)
+		}
+	}
 }
 
 func first(s []string) string {

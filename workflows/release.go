@@ -51,6 +51,10 @@ func releaseOne(ctx workflow.Context, in ReleaseInput, r mirrorspec.Region) Regi
 	readBack(ctx, queue, step, &res)
 	if reaped, err := reapRegion(ctx, queue, step); !res.failed(err) {
 		res.Reaped = &reaped
+		if n := len(reaped.Problems); n > 0 {
+			res.failed(temporal.NewNonRetryableApplicationError(fmt.Sprintf("release: scrub found %d damaged files, first: %s", n, reaped.Problems[0]),
+				string(fault.Corrupt), nil))
+		}
 	}
 	return res
 }

@@ -62,7 +62,7 @@ type MirrorResult struct {
 	Reasons    []string           `json:"reasons,omitempty"` // why held
 	Deferred   []tree.Note        `json:"deferred,omitempty"`
 	Tended     *activities.Tended `json:"tended,omitempty"`
-	Mended     []string           `json:"mended,omitempty"`     // paths that were damaged and are whole again
+	Mended     []string           `json:"mended,omitempty"`     // paths that were damaged and are whole again, "… in region …" where only that was
 	Downloaded int64              `json:"downloaded,omitempty"` // bytes
 	FaultKind  string             `json:"fault_kind,omitempty"`
 	Error      string             `json:"error,omitempty"`

@@ -52,6 +52,21 @@ type Reaped struct {
 	Waiting      int64 `json:"waiting"`       // dropped objects still kept
 	WaitingBytes int64 `json:"waiting_bytes"` // their size
 	Expired      int   `json:"expired"`       // generations no longer readable
+	Scrubbed
+}
+
+// Scrubbed is what a look at the bytes of a region found.
+type Scrubbed struct {
+	Hashed   int64    `json:"scrubbed,omitempty"` // bytes found whole
+	Problems []string `json:"problems,omitempty"` // files that are not what they were
+	Mended   []string `json:"mended,omitempty"`   // paths that were damaged and are whole again
+}
+
+// Scrubber is a Backend whose region may have bytes of its own.
+type Scrubber interface {
+	// Scrub hashes the files of the view that is served whose turn has come, so
+	// that all are read within 30 days, and brings damaged ones back from src.
+	Scrub(ctx context.Context, src Source) (Scrubbed, error)
 }
 
 // Backend publishes one mirror to one group of regions.

@@ -30,7 +30,7 @@ var (
 	Dropped        = counter("mirrorcycle.committed.dropped", "{object}", "Objects that new generations no longer name.")
 	ReapedObjects  = counter("mirrorcycle.reaped.objects", "{object}", "Dropped objects that were deleted, from trees (no region) and regions.")
 	ReapedBytes    = counter("mirrorcycle.reaped.size", "By", "Their size.")
-	Problems       = counter("mirrorcycle.verify.problems", "{problem}", "What verification and scrubs found wrong in trees.")
+	Problems       = counter("mirrorcycle.verify.problems", "{problem}", "What verification and scrubs found wrong in trees and regions.")
 	Runs           = counter("mirrorcycle.mirror.runs", "{run}", "Runs of mirrors, by outcome.")
 	Notices        = counter("mirrorcycle.notices", "{notice}", "Notices that the webhook took, by condition.")
 )

@@ -95,31 +95,40 @@ func (b *builder) pull(j job, open func() (io.ReadCloser, error)) error {
 }
 
 func (b *builder) fetch(e manifest.Entry, kept string, open func() (io.ReadCloser, error)) error {
-	content, err := open()
+	temp, err := b.fetched(e, open)
 	if err != nil {
-		return fmt.Errorf("dir: fetch %s: %w", e.Path, err)
-	}
-	defer content.Close()
-	temp := b.temp()
-	b.Crash("fetch")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("dir: fetch %s: %w", e.Path, err)
-	}
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(content, e.Size+1))
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("dir: fetch %s: %w", e.Path, err)
-	}
-	if n != e.Size || manifest.Digest(h.Sum(nil)) != e.Digest {
-		return &fault.Error{Kind: fault.Unproved, Op: "dir: fetch", Subject: e.Path,
-			Err: fmt.Errorf("not the %d bytes with SHA-256 %s that the manifest names", e.Size, e.Digest), Advice: "verify the origin's tree"}
+		return err
 	}
 	if err := mkdir(filepath.Dir(kept)); err != nil {
 		return fmt.Errorf("dir: fetch %s: %w", e.Path, err)
 	}
 	b.Crash("fetched")
 	return os.Rename(temp, kept)
+}
+
+// fetched returns the name of a staged file with the proved content of e.
+func (s *session) fetched(e manifest.Entry, open func() (io.ReadCloser, error)) (temp string, err error) {
+	content, err := open()
+	if err != nil {
+		return "", fmt.Errorf("dir: fetch %s: %w", e.Path, err)
+	}
+	defer content.Close()
+	temp = s.temp()
+	s.Crash("fetch")
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return "", fmt.Errorf("dir: fetch %s: %w", e.Path, err)
+	}
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), io.LimitReader(content, e.Size+1))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", fmt.Errorf("dir: fetch %s: %w", e.Path, err)
+	}
+	if n != e.Size || manifest.Digest(h.Sum(nil)) != e.Digest {
+		return "", &fault.Error{Kind: fault.Unproved, Op: "dir: fetch", Subject: e.Path,
+			Err: fmt.Errorf("not the %d bytes with SHA-256 %s that the manifest names", e.Size, e.Digest), Advice: "verify the origin's tree"}
+	}
+	return temp, nil
 }
 
 // holds reports whether the file at name has e's size and digest.
