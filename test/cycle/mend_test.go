@@ -2,6 +2,8 @@ package cycle_test
 
 import (
 	"bytes"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +18,11 @@ import (
 // shares it by hard links is ruined, too.
 func ruin(t *testing.T, h *lab.House, path string) (was []byte) {
 	t.Helper()
-	name := filepath.Join(h.Dir, "trees", path)
+	return ruinFile(t, filepath.Join(h.Dir, "trees", path))
+}
+
+func ruinFile(t *testing.T, name string) (was []byte) {
+	t.Helper()
 	was, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -85,4 +91,75 @@ func TestDamagedFilesComeBack(t *testing.T) {
 	for _, mirror := range []string{"debian", "pypi"} {
 		contains(t, said(t, h, 0, "verify", mirror, "--deep"), " 0 problems")
 	}
+}
+
+// TestDamagedFilesOfARegionComeBack ruins files of a region that has bytes of its
+// own, because it pulls. The next cycle brings them back from the origin; the
+// region that is hard links of the tree has nothing to hash.
+func TestDamagedFilesOfARegionComeBack(t *testing.T) {
+	t.Parallel()
+	u := lab.NewUpstream(t)
+	u.Debs(lab.Deb("alpha", "1"), lab.Deb("beta", "1"))
+	h := lab.New(t, lab.Options{Regions: []string{"here", "there"}, Pull: "there", Mirrors: u.AptMirror("debian", "1h"), Every: "1h"})
+	outcomes(t, h.Cycle(), workflows.Done)
+
+	alpha, beta := strings.TrimPrefix(lab.DebPath("alpha", "1"), "/"), strings.TrimPrefix(lab.DebPath("beta", "1"), "/")
+	index := "dists/stable/main/binary-amd64/Packages.gz"
+	there := filepath.Join(h.Dir, "regions/there")
+	whole := map[string][]byte{}
+	for _, p := range []string{alpha, beta, index} {
+		whole[p] = ruinFile(t, filepath.Join(there, "debian", p))
+	}
+	if err := os.Remove(filepath.Join(there, "debian", beta)); err != nil {
+		t.Fatal(err)
+	}
+	for _, region := range []string{"here", "there"} { // everything is due
+		if err := os.WriteFile(filepath.Join(h.Dir, "regions", region, ".mirrorcycle/debian/scrub"), []byte(`{"turn":1}`), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The origin lacks one of them, too, for a cycle: its region says so.
+	lost := filepath.Join(h.Dir, "trees/debian", alpha)
+	if err := os.Rename(lost, lost+".away"); err != nil {
+		t.Fatal(err)
+	}
+	r := h.Cycle()
+	for _, reg := range r.Mirrors[0].Regions {
+		switch {
+		case reg.Reaped == nil:
+			t.Errorf("%s: %+v", reg.Region, reg)
+		case reg.Region == "here" && reg.Reaped.Hashed+int64(len(reg.Reaped.Problems)) > 0:
+			t.Errorf("the region of hard links: %+v", reg.Reaped)
+		case reg.Region == "there" && (reg.Reaped.Hashed == 0 || len(reg.Reaped.Problems) != 1 || reg.Outcome != workflows.Failed || !strings.Contains(reg.Error, alpha)):
+			t.Errorf("the region that pulls: %+v, %+v", reg, reg.Reaped)
+		}
+	}
+	if err := os.Rename(lost+".away", lost); err != nil {
+		t.Fatal(err)
+	}
+	r = h.Cycle()
+	outcomes(t, r, workflows.Unchanged)
+	if want := []string{alpha + " in region there"}; !slices.Equal(r.Mirrors[0].Mended, want) {
+		t.Errorf("mended %q, want %q", r.Mirrors[0].Mended, want)
+	}
+	for p, was := range whole {
+		if got := fetched(t, h, "there", "debian/"+p); !bytes.Equal(got, was) {
+			t.Errorf("the region serves other bytes as %s", p)
+		}
+	}
+}
+
+// fetched returns what a region's web server answers.
+func fetched(t *testing.T, h *lab.House, region, path string) []byte {
+	t.Helper()
+	resp, err := http.Get(h.Regions[region].URL + "/" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
