@@ -19,14 +19,16 @@
 //	    replaced/<n>                  physical directories that n replaced by its own
 //	    segments/<xx>/<digest>        manifests of the readable generations
 //	    log                           the site's ledger
+//	    scrub                         which files were hashed, and found damaged
 //	    fetched/<xx>/<digest>         objects pulled by an attempt that did not come to its end
 //	    lease.<epoch>  stage-<epoch>/ who writes, and where
 //
 // Everything that is written is renamed out of stage-<epoch>, everything that
 // goes is renamed into it. Whoever takes over removes the stages of older
-// epochs first, so a run that wakes up late fails with fault.Fenced. The one
+// epochs first, so a run that wakes up late fails with fault.Fenced. One
 // exception is the removal of a directory that is empty already: nothing is
-// ever put into a directory of a published view, so that harms nobody.
+// put into a directory of a published view but a file that it has lost, so that
+// harms nobody. The other is a damaged file, which gets its bytes back where it lies.
 package dir
 
 import (

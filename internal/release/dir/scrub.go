@@ -157,17 +157,17 @@ func (s *session) mend(ctx context.Context, k *scrub, e manifest.Entry) error {
 }
 
 func (s *session) overwrite(name, with string, size int64) error {
-	in, err := os.Open(with)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
 	damaged, err := os.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
-	// Whatever becomes of the name, these bytes are what this file should hold:
-	// a run that is taken over from here on does no harm.
+	// A fenced run has lost what it staged. One that is taken over from here on
+	// does no harm: this file had its name while the region was still ours.
+	in, err := os.Open(with)
+	if err != nil {
+		return errors.Join(err, damaged.Close())
+	}
+	defer in.Close()
 	s.Crash("mend")
 	_, err = io.Copy(damaged, in)
 	return errors.Join(err, damaged.Truncate(size), damaged.Sync(), damaged.Close())
