@@ -11,6 +11,9 @@ import (
 	"mirrorcycle/internal/turns"
 )
 
+// scrubTime is after what time a scrub leaves the rest of a long pause to the next.
+const scrubTime = 30 * time.Minute
+
 // Scrub hashes those files of g whose turn has come since the last scrub, so
 // that all of them are read within 30 days however often it is called. A
 // damaged file is looked at each time until it is whole or no longer named.
@@ -21,13 +24,14 @@ func Scrub(ctx context.Context, t *tree.Tree, g *tree.Generation, now time.Time)
 		return c.report, err
 	}
 	last := turns.Read(data)
-	open := func() (*manifest.Manifest, error) { return t.ManifestOf(g) }
-	next, err := last.Scrub(now, maxProblems, open, func(e manifest.Entry) (bool, error) {
+	look := func(e manifest.Entry) (bool, error) {
 		p := &part{t: c.t, deep: true}
 		err := p.entry(e)
 		c.take(p)
 		return len(p.report.Problems) == 0, errors.Join(err, ctx.Err())
-	})
+	}
+	next, err := last.Scrub(turns.Options{Now: now, Most: maxProblems, Look: look, Enough: turns.Within(scrubTime),
+		Open: func() (*manifest.Manifest, error) { return t.ManifestOf(g) }})
 	if err != nil || next.Equal(last) {
 		return c.report, err
 	}

@@ -18,9 +18,11 @@ import (
 	"mirrorcycle/internal/turns"
 )
 
-// mendTime is how long one scrub mends: what is left is damaged the next time,
+// hashTime is after what time one scrub leaves the rest of a long pause to the
+// next, and mendTime how long it mends: what is left is damaged the next time,
 // too. maxDamaged is how many damaged files one scrub reports.
 const (
+	hashTime   = 30 * time.Minute
 	mendTime   = 10 * time.Minute
 	maxDamaged = 100
 )
@@ -42,7 +44,8 @@ func (r *Region) Scrub(ctx context.Context, src backend.Source) (backend.Scrubbe
 	k.cur = *cur
 	last := turns.Read(data)
 	// Without the lease, which would stop nobody: this only reads.
-	next, err := last.Scrub(r.Now(), maxDamaged, func() (*manifest.Manifest, error) { return r.manifestOf(cur) }, k.look)
+	next, err := last.Scrub(turns.Options{Now: r.Now(), Most: maxDamaged, Look: k.look, Enough: turns.Within(hashTime),
+		Open: func() (*manifest.Manifest, error) { return r.manifestOf(cur) }})
 	if err != nil || len(k.damaged) == 0 && next.Equal(last) {
 		return k.out, err
 	}
