@@ -44,8 +44,9 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 			dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 100,
 			// A shard hands new tasks over 20 times a second at most. A cluster has
 			// hundreds of shards; here every step of a workflow would wait for the one.
-			dynamicconfig.TransferProcessorMaxPollRPS.Key(): 1000,
-			dynamicconfig.TimerProcessorMaxPollRPS.Key():    1000,
+			dynamicconfig.TransferProcessorMaxPollRPS.Key():   1000,
+			dynamicconfig.TimerProcessorMaxPollRPS.Key():      1000,
+			dynamicconfig.VisibilityProcessorMaxPollRPS.Key(): 1000,
 		},
 		attributes: map[string]enumspb.IndexedValueType{},
 	}

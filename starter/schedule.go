@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -203,10 +204,11 @@ func applySchedule(ctx context.Context, schedules client.ScheduleClient, spec *m
 	d, err := h.Describe(ctx)
 	var none *serviceerror.NotFound
 	if errors.As(err, &none) {
+		err = nil
 		if !dry {
-			_, err = schedules.Create(ctx, scheduleOptions(spec, want))
-		} else {
-			err = nil
+			if _, err = schedules.Create(ctx, scheduleOptions(spec, want)); err == nil {
+				awaitListed(ctx, schedules, scheduleID(spec))
+			}
 		}
 		return []string{"all of it: " + want.When}, err
 	}
@@ -228,6 +230,20 @@ func applySchedule(ctx context.Context, schedules client.ScheduleClient, spec *m
 		s.Policy = &client.SchedulePolicies{Overlap: o.Overlap, CatchupWindow: o.CatchupWindow}
 		return &client.ScheduleUpdate{Schedule: &s}, nil
 	}})
+}
+
+// awaitListed waits until a new schedule is listed, which Temporal does a moment
+// after it has made one. A list that takes longer is no failure.
+func awaitListed(ctx context.Context, schedules client.ScheduleClient, id string) {
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(time.Second),
+		backoff.WithMaxElapsedTime(10*time.Second))
+	_ = backoff.Retry(func() error {
+		all, err := listSchedules(ctx, schedules)
+		if err != nil || slices.ContainsFunc(all, func(s scheduled) bool { return s.ID == id }) {
+			return nil
+		}
+		return errors.New("not yet")
+	}, backoff.WithContext(wait, ctx))
 }
 
 // memoOf reads the memo of the action: that of a schedule itself cannot be updated.

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"mirrorcycle/internal/telemetry"
@@ -95,6 +97,10 @@ func listSchedules(ctx context.Context, schedules client.ScheduleClient) ([]sche
 			continue
 		}
 		d, err := schedules.GetHandle(ctx, e.ID).Describe(ctx)
+		var none *serviceerror.NotFound
+		if errors.As(err, &none) {
+			continue // deleted, and listed for a moment longer
+		}
 		if err != nil {
 			return nil, fmt.Errorf("schedule: look at %s: %w", e.ID, err)
 		}

@@ -5,16 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
-	tlog "go.temporal.io/sdk/log"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/local"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/service"
@@ -233,13 +233,33 @@ func upTemporal(ctx context.Context, w io.Writer, dir string, tel *telemetry.Tel
 		return nil, "", nil, err
 	}
 	ends.push(s.Stop)
-	t, err := dialTo(ctx, client.Options{HostPort: s.Address, Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))}, tel)
+	t, err := dialOwn(ctx, s, tel)
 	if err != nil {
 		return nil, "", nil, err
 	}
 	ends.push(t.Close)
 	fmt.Fprintf(w, "Temporal at %s, Web UI at %s\n", s.Address, s.UI)
 	return t, s.UI, s.Done(), nil
+}
+
+// dialOwn connects to the embedded server. On a busy machine it listens a while
+// before it answers.
+func dialOwn(ctx context.Context, s *local.Server, tel *telemetry.Telemetry) (client.Client, error) {
+	begun := time.Now()
+	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(time.Second),
+		backoff.WithMaxElapsedTime(2*time.Minute))
+	return backoff.RetryWithData(func() (client.Client, error) {
+		t, err := dialTo(ctx, client.Options{HostPort: s.Address}, tel)
+		if err == nil || !errors.Is(err, fault.Unavailable) {
+			return t, backoff.Permanent(err)
+		}
+		select {
+		case <-s.Done():
+			return nil, backoff.Permanent(fmt.Errorf("the embedded Temporal server ended after %v: %w", time.Since(begun).Round(time.Second), err))
+		default:
+			return nil, err
+		}
+	}, backoff.WithContext(wait, ctx))
 }
 
 func rolesOf(spec *mirrorspec.Spec) []service.Role {

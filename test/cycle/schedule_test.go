@@ -43,6 +43,21 @@ func contains(t *testing.T, text string, want ...string) {
 	}
 }
 
+// TestScheduleIsListedAtOnce: Temporal lists schedules a moment after it made or
+// deleted them; whoever applies one and then looks must see it.
+func TestScheduleIsListedAtOnce(t *testing.T) {
+	t.Parallel()
+	u := lab.NewUpstream(t)
+	u.Debs(lab.Deb("alpha", "1"))
+	h := lab.New(t, lab.Options{Regions: []string{"here"}, Mirrors: u.AptMirror("debian", "1h"), Every: "24h"})
+	for range 3 {
+		said(t, h, 0, "schedule", "apply")
+		contains(t, said(t, h, 0, "schedule", "list"), workflows.CycleID(h.Spec.Cycle.Name), "waiting")
+		said(t, h, 0, "schedule", "delete")
+		contains(t, said(t, h, 0, "schedule", "list"), "SCHEDULE")
+	}
+}
+
 // TestSchedule: applied twice it is the same, changed it says what changes,
 // paused it stays, and a run goes through it and joins the one that it started.
 func TestSchedule(t *testing.T) {
