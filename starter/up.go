@@ -245,7 +245,6 @@ func upTemporal(ctx context.Context, w io.Writer, dir string, tel *telemetry.Tel
 // dialOwn connects to the embedded server. On a busy machine it listens a while
 // before it answers.
 func dialOwn(ctx context.Context, s *local.Server, tel *telemetry.Telemetry) (client.Client, error) {
-	begun := time.Now()
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(time.Second),
 		backoff.WithMaxElapsedTime(2*time.Minute))
 	return backoff.RetryWithData(func() (client.Client, error) {
@@ -255,7 +254,7 @@ func dialOwn(ctx context.Context, s *local.Server, tel *telemetry.Telemetry) (cl
 		}
 		select {
 		case <-s.Done():
-			return nil, backoff.Permanent(fmt.Errorf("the embedded Temporal server ended after %v: %w", time.Since(begun).Round(time.Second), err))
+			return nil, backoff.Permanent(fmt.Errorf("the embedded Temporal server has ended; see temporal.log beside its database: %w", err))
 		default:
 			return nil, err
 		}

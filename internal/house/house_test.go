@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,5 +145,36 @@ func TestEveryDependencyHasAReason(t *testing.T) {
 	}
 	if n < 10 {
 		t.Errorf("only %d direct requirements were found in go.mod", n)
+	}
+}
+
+// skip is a call that skips a test, whatever the environment says.
+var skip = regexp.MustCompile(`\b(t|tb|b|f)\.Skip(f|Now)?\(`)
+
+// TestSkipsFailInCI: a test is skipped by one function, which fails it with CI=true.
+func TestSkipsFailInCI(t *testing.T) {
+	var found []string
+	err := filepath.WalkDir("../..", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && name != "../.." && strings.HasPrefix(d.Name(), ".") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err == nil && skip.Match(text) {
+			found = append(found, strings.TrimPrefix(filepath.ToSlash(name), "../../"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// devserver is a module of its own.
+	if want := []string{"devserver/need_test.go", "internal/need/need.go"}; !slices.Equal(found, want) {
+		t.Errorf("tests are skipped in %q; call need.That, as %q alone may skip", found, want)
 	}
 }
