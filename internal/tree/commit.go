@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 
-	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
 
@@ -96,15 +95,11 @@ func (t *Tree) rollForward() error {
 	}
 	slices.Sort(open)
 	for _, n := range open {
-		data, err := os.ReadFile(t.statePath(intentPrefix + strconv.FormatInt(n, 10)))
+		in, err := t.intent(n)
+		if err == nil {
+			err = t.apply(in)
+		}
 		if err != nil {
-			return fmt.Errorf("tree: read intent: %w", err)
-		}
-		var in intent
-		if err := json.Unmarshal(data, &in); err != nil {
-			return &fault.Error{Kind: fault.Corrupt, Op: "tree: read intent", Subject: strconv.FormatInt(n, 10), Err: err, Advice: "restore the state"}
-		}
-		if err := t.apply(in); err != nil {
 			return err
 		}
 	}

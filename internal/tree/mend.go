@@ -17,8 +17,13 @@ import (
 // committed generation is missing or damaged. The damaged file is written over
 // where it lies: kept content and the regions of this file system share it by
 // hard links, and are whole again with it. Readers meet wrong bytes for a moment
-// longer, as they did before; a crash leaves the file damaged.
+// longer, as they did before; a crash leaves the file damaged. The error is
+// fault.Early while a commit is under way: what is at e's path may be the next
+// generation's file, and whole.
 func (t *Tree) Mend(e manifest.Entry, f *File) error {
+	if err := t.unchanging(e.Path); err != nil {
+		return errors.Join(err, f.Discard())
+	}
 	damaged, err := t.openDamaged(e.Path)
 	if errors.Is(err, fs.ErrNotExist) || fault.KindOf(err) == fault.Hostile || t.forgetful {
 		if damaged != nil {
@@ -41,6 +46,15 @@ func (t *Tree) Mend(e manifest.Entry, f *File) error {
 	}
 	err = errors.Join(err, damaged.Truncate(e.Size), damaged.Sync(), damaged.Close(), f.Discard())
 	return t.explain("tree: mend", e.Path, err)
+}
+
+// unchanging refuses to mend p while a commit is under way.
+func (t *Tree) unchanging(p string) error {
+	open, err := t.underWay()
+	if err == nil && len(open) > 0 {
+		err = &fault.Error{Kind: fault.Early, Op: "tree: mend", Subject: p, Err: errors.New("a commit is under way"), Advice: "nothing to do: the next run finishes it first"}
+	}
+	return err
 }
 
 // openDamaged opens the regular file at p for writing.

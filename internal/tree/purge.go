@@ -86,7 +86,7 @@ func (t *Tree) purge(ctx context.Context, fresh func(made time.Time) bool, keep 
 // orphans knows what the tree must keep; it is read once for all plans.
 type orphans struct {
 	t        *Tree
-	named    *manifest.Manifest
+	named    []*manifest.Manifest
 	retained map[string]manifest.Entry
 	wanted   map[string]bool // by plans that stay
 }
@@ -181,21 +181,19 @@ func (o *orphans) read() error {
 	if o.named != nil {
 		return nil
 	}
-	g, err := o.t.Committed()
-	if err != nil {
-		return err
-	}
+	var err error
 	if o.retained, err = o.t.Retained(); err != nil {
 		return err
 	}
-	o.named, err = o.t.ManifestOf(g)
+	o.named, err = o.t.current()
 	return err
 }
 
-// is reports whether path is a file that neither the newest generation nor a drop names.
+// is reports whether path is a file that neither the newest generation, nor one
+// whose commit is under way, nor a drop names.
 func (o *orphans) is(path string) (bool, error) {
-	_, named, err := o.named.Lookup(path)
-	if _, kept := o.retained[path]; err != nil || named || kept {
+	is, err := named(o.named, path)
+	if _, kept := o.retained[path]; err != nil || is || kept {
 		return false, err
 	}
 	_, there, err := o.t.Stat(path)

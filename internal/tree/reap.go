@@ -82,18 +82,15 @@ func readEntries(name string) iter.Seq2[manifest.Entry, error] {
 }
 
 // Reap deletes the objects dropped by those generations that due allows,
-// except what the newest generation names again or a later one dropped anew.
+// except what the newest generation, or one whose commit is under way, names
+// again or a later one dropped anew.
 func (t *Tree) Reap(ctx context.Context, due func(gen int64) bool) (Reaped, error) {
 	var out Reaped
 	numbers, err := t.Drops()
 	if err != nil || !slices.ContainsFunc(numbers, due) {
 		return out, err
 	}
-	g, err := t.Committed()
-	if err != nil {
-		return out, err
-	}
-	now, err := t.ManifestOf(g)
+	now, err := t.current()
 	if err != nil {
 		return out, err
 	}
@@ -115,7 +112,7 @@ func (t *Tree) Reap(ctx context.Context, due func(gen int64) bool) (Reaped, erro
 	return out, nil
 }
 
-func (t *Tree) reapOne(ctx context.Context, n int64, now *manifest.Manifest, later map[string]bool, out *Reaped) error {
+func (t *Tree) reapOne(ctx context.Context, n int64, now []*manifest.Manifest, later map[string]bool, out *Reaped) error {
 	for e, err := range t.DropsOf(n) {
 		if err == nil {
 			err = ctx.Err()
@@ -123,11 +120,11 @@ func (t *Tree) reapOne(ctx context.Context, n int64, now *manifest.Manifest, lat
 		if err != nil {
 			return err
 		}
-		_, named, err := now.Lookup(e.Path)
+		again, err := named(now, e.Path)
 		if err != nil {
 			return err
 		}
-		if named || later[e.Path] || !e.Kind.IsFile() {
+		if again || later[e.Path] || !e.Kind.IsFile() {
 			continue
 		}
 		_, there, err := t.Stat(e.Path)
@@ -147,7 +144,8 @@ func (t *Tree) reapOne(ctx context.Context, n int64, now *manifest.Manifest, lat
 }
 
 // Expire forgets the generations that keep does not want, except the newest
-// and the newest sealed one, and removes contents that no generation names any more.
+// and the newest sealed one, and removes contents that no generation names any
+// more, nor one whose commit is under way.
 func (t *Tree) Expire(ctx context.Context, keep func(*Generation) bool) (expired int, err error) {
 	g, err := t.Committed()
 	if err != nil || g == nil {
@@ -157,18 +155,22 @@ func (t *Tree) Expire(ctx context.Context, keep func(*Generation) bool) (expired
 	if err != nil {
 		return 0, err
 	}
+	kept, err := t.underWay()
+	if err != nil {
+		return 0, err
+	}
 	all, err := t.Generations()
 	if err != nil {
 		return 0, err
 	}
-	var kept, gone []int64
+	var gone []int64
 	for _, n := range all {
 		old, err := t.Generation(n)
 		if err != nil {
 			return 0, err
 		}
 		if n >= g.Number || (sealed != nil && n == sealed.Number) || keep(old) {
-			kept = append(kept, n)
+			kept = append(kept, old)
 		} else {
 			gone = append(gone, n)
 		}
@@ -194,7 +196,7 @@ func (t *Tree) Expire(ctx context.Context, keep func(*Generation) bool) (expired
 }
 
 // sweep removes segments and index contents that no kept generation names.
-func (t *Tree) sweep(ctx context.Context, kept []int64) error {
+func (t *Tree) sweep(ctx context.Context, kept []*Generation) error {
 	segments, indexes, err := t.mark(kept)
 	if err != nil {
 		return err
@@ -220,17 +222,13 @@ func (t *Tree) sweep(ctx context.Context, kept []int64) error {
 	return nil
 }
 
-func (t *Tree) mark(kept []int64) (segments, indexes map[manifest.Digest]bool, err error) {
+func (t *Tree) mark(kept []*Generation) (segments, indexes map[manifest.Digest]bool, err error) {
 	segments, indexes = map[manifest.Digest]bool{}, map[manifest.Digest]bool{}
 	prev, err := t.Manifest(manifest.ID{})
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, n := range kept {
-		g, err := t.Generation(n)
-		if err != nil {
-			return nil, nil, err
-		}
+	for _, g := range kept {
 		m, err := t.ManifestOf(g)
 		if err != nil {
 			return nil, nil, err
