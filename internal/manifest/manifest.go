@@ -80,6 +80,9 @@ func Open(store Store, id ID) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manifest: open %s: %w", id, err)
 	}
+	if err := prove("manifest: open", id, data); err != nil {
+		return nil, err
+	}
 	for line := range bytes.Lines(data) {
 		s, err := parseSegment(strings.TrimSuffix(string(line), "\n"))
 		if err != nil {
@@ -254,11 +257,19 @@ func (m *Manifest) read(i int) ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manifest: read segment %s: %w", d, err)
 	}
-	if sha256.Sum256(data) != d {
-		return nil, &fault.Error{Kind: fault.Corrupt, Op: "manifest: read segment", Subject: d.String(),
-			Advice: "restore the state directory from a backup"}
+	if err := prove("manifest: read segment", d, data); err != nil {
+		return nil, err
 	}
 	return parseEntries(data, m.segments[i].totals)
+}
+
+// prove holds what a store has under a digest against it. A root that lost its
+// end would read as a shorter list, and the rest be taken for removed.
+func prove(op string, d Digest, data []byte) error {
+	if sha256.Sum256(data) == d {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Corrupt, Op: op, Subject: d.String(), Advice: "restore the state directory from a backup"}
 }
 
 func parseEntries(data []byte, t Totals) ([]Entry, error) {

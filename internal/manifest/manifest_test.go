@@ -1,7 +1,9 @@
 package manifest_test
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
 
@@ -276,6 +279,25 @@ func TestChildren(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("children of %q (-want +got):\n%s", dir, diff)
+		}
+	}
+}
+
+// TestDamagedRootIsRefused: a root that lost its end reads as a shorter list,
+// and what is behind it would be taken for removed.
+func TestDamagedRootIsRefused(t *testing.T) {
+	s := newMemory()
+	model := map[string]manifest.Entry{}
+	for i := range 20_000 {
+		p := fmt.Sprintf("pool/%05d", i)
+		model[p] = entry(p, i)
+	}
+	m := write(t, s, model)
+	whole := s.blobs[m.ID()]
+	for name, data := range map[string][]byte{"empty": {}, "without its last line": whole[:bytes.LastIndexByte(whole[:len(whole)-1], '\n')+1], "another one": s.blobs[m.Segments()[0]]} {
+		s.blobs[m.ID()] = data
+		if _, err := manifest.Open(s, m.ID()); !errors.Is(err, fault.Corrupt) {
+			t.Errorf("%s: got %v, want corrupt", name, err)
 		}
 	}
 }
