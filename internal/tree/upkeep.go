@@ -154,7 +154,7 @@ func (t *Tree) Rollback(ctx context.Context, to, above int64) (*Generation, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := t.present(manifest.Diff(now, then), to); err != nil {
+	if err := t.present(ctx, manifest.Diff(now, then), to); err != nil {
 		return nil, err
 	}
 	aux := map[string]manifest.ID{}
@@ -171,21 +171,28 @@ func (t *Tree) Rollback(ctx context.Context, to, above int64) (*Generation, erro
 		Plan: "rollback-" + strconv.FormatInt(to, 10)})
 }
 
-func (t *Tree) present(deltas func(func(manifest.Delta, error) bool), to int64) error {
+func (t *Tree) present(ctx context.Context, deltas func(func(manifest.Delta, error) bool), to int64) error {
+	retained, err := t.Retained()
+	if err != nil {
+		return err
+	}
 	var missing []string
 	n := 0
 	for d, err := range deltas {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return err
 		}
 		if d.New == nil || d.New.Kind != manifest.Object {
 			continue
 		}
-		size, there, err := t.Stat(d.New.Path)
+		there, err := t.has(d, retained)
 		if err != nil {
 			return err
 		}
-		if !there || size != d.New.Size {
+		if !there {
 			if n++; len(missing) < 10 {
 				missing = append(missing, d.New.Path)
 			}
@@ -197,4 +204,18 @@ func (t *Tree) present(deltas func(func(manifest.Delta, error) bool), to int64) 
 	return &fault.Error{Kind: fault.Gone, Op: "tree: roll back to generation", Subject: strconv.FormatInt(to, 10),
 		Err:    fmt.Errorf("%d of its objects are gone: %s", n, strings.Join(missing, ", ")),
 		Advice: "choose a newer generation; storage.rollback-keep says how long objects stay"}
+}
+
+// has reports whether the tree has the very object that d leads to. Upstream may
+// have replaced it under its name, so it is hashed, unless it was retained as it is.
+func (t *Tree) has(d manifest.Delta, retained map[string]manifest.Entry) (bool, error) {
+	size, there, err := t.Stat(d.New.Path)
+	if err != nil || !there || size != d.New.Size {
+		return false, err
+	}
+	if kept, ok := retained[d.New.Path]; ok && d.Old == nil {
+		return kept.Digest == d.New.Digest, nil
+	}
+	got, err := t.Hash(d.New.Path)
+	return err == nil && got.Digest == d.New.Digest, err
 }
