@@ -159,8 +159,11 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 	return result(it, manifest.Entry{Size: got.Size, Digest: d}, got.Size), err
 }
 
+// maxObject is the most bytes of an object of which upstream gives no size.
+const maxObject = 4 << 30
+
 func (r *runner) request(it tree.Item) fetch.Request {
-	req := fetch.Request{Upstreams: r.o.Upstreams, Path: it.Path, Size: it.Size, SHA256: it.SHA256, SHA512: it.SHA512}
+	req := fetch.Request{Upstreams: r.o.Upstreams, Path: it.Path, Size: it.Size, Max: maxObject, SHA256: it.SHA256, SHA512: it.SHA512}
 	if it.Source != "" {
 		req.Path = it.Source
 	}

@@ -172,6 +172,11 @@ func TestRun(t *testing.T) {
 		}, want: tree.Result{Size: 7, Bytes: 7}},
 		{name: "size unknown", item: func(h *house) tree.Item {
 			it := h.item("pool/a", "content")
+			it.Size = -1
+			return it
+		}, want: tree.Result{Size: 7, Bytes: 7}, hits: 1},
+		{name: "size unknown, and there already", item: func(h *house) tree.Item {
+			it := h.item("pool/a", "content")
 			h.write("pool/a", "content")
 			it.Size = -1
 			return it
