@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"mirrorcycle/internal/afsread"
+	"mirrorcycle/internal/ledger"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/vos"
 )
@@ -29,3 +30,6 @@ func (b *Backend) RemoveLate(ctx context.Context, held ...int64) error {
 	}
 	return b.removeLate(ctx, v)
 }
+
+// Seen notes that a site was seen to serve generation n.
+func (b *Backend) Seen(site string, n int64) error { return b.append(site, ledger.Serves, n) }

@@ -18,8 +18,14 @@ import (
 	"mirrorcycle/internal/vos"
 )
 
-// maxLog is how many records a site's ledger may have before it is shortened.
-const maxLog = 2000
+// logLimit is how many records a site's ledger may have before it is shortened:
+// so many that what is left of them still proves the longest wait.
+func (b *Backend) logLimit() int {
+	if b.Policy.Every <= 0 {
+		return 2000
+	}
+	return max(2000, 4*int(b.Policy.Grace/b.Policy.Every))
+}
 
 func (b *Backend) sitePath(name string) string { return filepath.Join(b.State, "sites", name) }
 
@@ -48,7 +54,7 @@ func (b *Backend) append(site string, event ledger.Event, gen int64) error {
 	if err != nil {
 		return err
 	}
-	if short := ledger.Compact(log, maxLog); len(short) < len(log) {
+	if short := ledger.Compact(log, b.logLimit()); len(short) < len(log) {
 		var texts []string
 		for _, r := range short {
 			texts = append(texts, r.String())

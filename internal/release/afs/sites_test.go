@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/journal"
+	"mirrorcycle/internal/ledger"
 	"mirrorcycle/internal/release/afs"
 )
 
@@ -60,6 +62,38 @@ func TestSiteThatComesBack(t *testing.T) {
 				t.Errorf("due: %v %q", got, because)
 			}
 		})
+	}
+}
+
+// TestShortCyclesProveLongWaits: a ledger is never shortened so far that what
+// is left of it cannot prove the wait, or nothing would ever be deleted.
+func TestShortCyclesProveLongWaits(t *testing.T) {
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	o := quiet(t, &now)
+	o.Policy = backend.Policy{Grace: 72 * time.Hour, Every: time.Minute}
+	name := filepath.Join(o.State, "sites", "192.0.2.2-a")
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var log []string
+	for at := now; now.Sub(at) < o.Policy.Grace; at = at.Add(-o.Policy.Every) {
+		log = append(log, ledger.Record{Time: at, Event: ledger.Serves, Gen: 5}.String())
+	}
+	slices.Reverse(log)
+	if err := journal.Rewrite(name, log); err != nil {
+		t.Fatal(err)
+	}
+	b := afs.New(o)
+	now = now.Add(o.Policy.Every)
+	if err := b.Seen("192.0.2.2-a", 5); err != nil {
+		t.Fatal(err)
+	}
+	due, err := b.Due(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, because := due(5); !ok {
+		t.Errorf("not due: %s", because)
 	}
 }
 
