@@ -81,7 +81,10 @@ func Read(name string) ([]string, error) {
 	for l := range strings.Lines(string(data)) {
 		sum, text, ok := strings.Cut(strings.TrimSuffix(l, "\n"), " ")
 		if !ok || sum != fmt.Sprintf("%08x", crc32.Checksum([]byte(text), castagnoli)) {
-			torn++ // a crash tears the line it was writing; what follows stands on its own
+			// A crash tears the line it was writing, perhaps the first one; what follows stands on its own.
+			if strings.HasSuffix(l, "\n") {
+				torn++
+			}
 			continue
 		}
 		out = append(out, text)

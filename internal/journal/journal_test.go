@@ -103,6 +103,28 @@ func TestTornAnywhere(t *testing.T) {
 	}
 }
 
+// TestFirstRecordTorn: nothing came before the crash, so nothing is lost; who
+// reads before it appends must not be stopped by it for ever.
+func TestFirstRecordTorn(t *testing.T) {
+	name := write(t, "first")
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	torn := [][]byte{make([]byte, len(whole)), make([]byte, 4096)} // zeros after a power cut
+	for cut := range len(whole) - 1 {
+		torn = append(torn, whole[:cut])
+	}
+	for _, data := range torn {
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := journal.Read(name); err != nil || len(got) > 0 {
+			t.Errorf("%q: got %q, %v", data, got, err)
+		}
+	}
+}
+
 func TestNewlineIsRefused(t *testing.T) {
 	name := write(t, "one")
 	if err := journal.Append(name, "two\nthree"); err == nil {
