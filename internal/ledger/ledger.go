@@ -161,11 +161,39 @@ func (s Store) Due(drop int64, now time.Time, p Policy) (due bool, because strin
 	return true, ""
 }
 
-// Compact drops the oldest records of a log that has grown beyond limit. The
-// rest proves at most what the whole proved, so nothing is hurried.
-func Compact(log []Record, limit int) []Record {
+// Compact thins out a log that has grown beyond limit, and drops its oldest
+// records where that is not enough. The rest proves at most what the whole
+// proved, so nothing is hurried; and however often somebody looks, what the
+// limit leaves goes back as far as so many records for each period do.
+func Compact(log []Record, limit int, every time.Duration) []Record {
+	if len(log) > limit {
+		log = thin(log, every)
+	}
 	if len(log) <= limit {
 		return log
 	}
 	return log[len(log)-max(limit/2, 1):]
+}
+
+// thin drops what lies between two records that a site serves something, at
+// most a period apart, if the site went on from the first one: no record between
+// them is earlier than the one before it, or of a lower generation than the first.
+func thin(log []Record, every time.Duration) []Record {
+	var out []Record
+	for i := 0; i < len(log); i++ {
+		out = append(out, log[i])
+		next := i + 1
+		for j := next; log[i].Event == Serves && j < len(log) && goesOn(log[i], log[j-1], log[j], every); j++ {
+			if log[j].Event == Serves {
+				next = j
+			}
+		}
+		i = next - 1
+	}
+	return out
+}
+
+// goesOn reports whether r, which follows last, says no more than that the site went on from first.
+func goesOn(first, last, r Record, every time.Duration) bool {
+	return r.Event != Retired && r.Gen >= first.Gen && !r.Time.Before(last.Time) && r.Time.Sub(first.Time) <= every
 }

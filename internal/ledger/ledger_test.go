@@ -2,6 +2,8 @@ package ledger_test
 
 import (
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -128,20 +130,55 @@ func FuzzParseRecord(f *testing.F) {
 }
 
 func TestCompactProvesNoMore(t *testing.T) {
-	var log []ledger.Record
-	for i := range 100 {
-		log = append(log, rec(float64(i), []ledger.Event{serves, intent, retired}[i*7%3], int64(i*5%9+1)))
-	}
-	for _, limit := range []int{0, 1, 2, 3, 10, 50, 99, 100, 200} {
-		short := ledger.Compact(log, limit)
-		if len(short) == 0 || (len(log) > limit && len(short) > max(limit, 1)) {
-			t.Errorf("limit %d left %d records", limit, len(short))
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		var log []ledger.Record
+		hour := 0.0
+		for range 100 {
+			if hour += rng.Float64() * 0.3; rng.IntN(20) == 0 {
+				hour += rng.Float64()*20 - 10 // a clock that steps, or a pause
+			}
+			event := []ledger.Event{serves, serves, serves, intent, intent, serves, serves, serves, serves, retired}[rng.IntN(10)]
+			log = append(log, rec(hour, event, int64(1+rng.IntN(3))))
 		}
-		for gen := range int64(10) {
-			whole, part := ledger.Proved(log, gen, at(101), 2*time.Hour), ledger.Proved(short, gen, at(101), 2*time.Hour)
-			if part > whole {
-				t.Errorf("limit %d, generation %d: %s became %s", limit, gen, whole, part)
+		now := at(hour + 1)
+		for _, limit := range []int{0, 1, 2, 3, 10, 50, 99, 100, 200} {
+			short := ledger.Compact(slices.Clone(log), limit, 2*time.Hour)
+			if len(short) == 0 || (len(log) > limit && len(short) > max(limit, 1)) {
+				t.Errorf("limit %d left %d records", limit, len(short))
+			}
+			for gen := int64(1); gen < 5; gen++ {
+				whole, part := ledger.Proved(log, gen, now, 2*time.Hour), ledger.Proved(short, gen, now, 2*time.Hour)
+				if part > whole {
+					t.Fatalf("limit %d, generation %d: %s became %s\n%v\n%v", limit, gen, whole, part, log, short)
+				}
 			}
 		}
+	}
+}
+
+// TestCompactKeepsTheProof where cycles are more frequent than their period
+// says, as with a schedule by cron: with the oldest records alone gone, nothing
+// that was dropped would ever be due.
+func TestCompactKeepsTheProof(t *testing.T) {
+	const limit, every, wait = 100, 24 * time.Hour, 96 * time.Hour
+	var log []ledger.Record
+	note := func(hour float64, e ledger.Event, gen int64) {
+		log = ledger.Compact(append(log, rec(hour, e, gen)), limit, every)
+	}
+	gen := int64(1)
+	for hour := 0.0; hour <= 200; hour += 0.25 {
+		if int(hour*4)%3 == 0 {
+			gen++
+			note(hour, intent, gen)
+		}
+		note(hour, serves, gen)
+	}
+	if got := ledger.Proved(log, 2, at(200), every); got != 200*time.Hour {
+		t.Errorf("generation 2 was served for 200h, proved are %s by %d records", got, len(log))
+	}
+	// It may count from a later record, but from one within the period.
+	if got := ledger.Proved(log, gen/4, at(200), every); got < wait {
+		t.Errorf("generation %d: %s", gen/4, got)
 	}
 }

@@ -198,7 +198,7 @@ func (w *world) note(s *site, e ledger.Event, g int64) {
 		w.n.wrong++
 		r.Time = r.Time.Add(w.wrong())
 	}
-	s.log = ledger.Compact(append(s.log, r), 64)
+	s.log = ledger.Compact(append(s.log, r), 64, policy.Every)
 }
 
 // release writes the intent and may be cut off, fail, come late, or reach only

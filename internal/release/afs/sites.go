@@ -54,7 +54,7 @@ func (b *Backend) append(site string, event ledger.Event, gen int64) error {
 	if err != nil {
 		return err
 	}
-	if short := ledger.Compact(log, b.logLimit()); len(short) < len(log) {
+	if short := ledger.Compact(log, b.logLimit(), b.Policy.Every); len(short) < len(log) {
 		var texts []string
 		for _, r := range short {
 			texts = append(texts, r.String())

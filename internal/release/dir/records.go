@@ -134,7 +134,7 @@ func (s *session) note(event ledger.Event, n int64) error {
 	if err != nil {
 		return err
 	}
-	log = ledger.Compact(append(log, ledger.Record{Time: s.Now(), Event: event, Gen: n}), s.logLimit())
+	log = ledger.Compact(append(log, ledger.Record{Time: s.Now(), Event: event, Gen: n}), s.logLimit(), s.Policy.Every)
 	texts := make([]string, len(log))
 	for i, rec := range log {
 		texts[i] = rec.String()
