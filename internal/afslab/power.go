@@ -39,6 +39,9 @@ func (c *Cell) Remount(tb testing.TB, host string) {
 	c.must(tb, "mount", host)
 }
 
+// Unmount ends a host's AFS client until the end of the test.
+func (c *Cell) Unmount(tb testing.TB, host string) { c.fault(tb, host, "umount", "mount") }
+
 // Revive starts a host's AFS client anew if it has died, as this FUSE client
 // does at times, and tells whether err, of a command there, says so.
 func (c *Cell) Revive(tb testing.TB, host string, err error) bool {

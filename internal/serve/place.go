@@ -12,6 +12,9 @@ import (
 // servedPath is the one hidden file of a mirror that clients read.
 const servedPath = ".mirror/generation.json"
 
+// identityPath is in the directory of every region that was set up.
+const identityPath = ".mirrorcycle/id"
+
 // place is what a request path names.
 type place struct {
 	mirror   string // "" is the front page

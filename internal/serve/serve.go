@@ -16,6 +16,8 @@
 //   - Objects are immutable, indexes live IndexMaxAge, generation.json is never
 //     stored. Compressed files are content, never a Content-Encoding.
 //
+//   - Nothing is 404 where the region's disk is not mounted, but 503.
+//
 //   - The region's status page, status.json, /healthz and the client files below
 //     /config/ come from a directory of their own (internal/site).
 //
@@ -245,10 +247,25 @@ func (q *request) redirect(to string) {
 
 func (q *request) refuse(err error) {
 	status := statusOf(err)
-	if status == http.StatusNotFound && q.expired() {
+	switch {
+	case status != http.StatusNotFound:
+	case q.away():
+		status = http.StatusServiceUnavailable
+	case q.expired():
 		status = http.StatusGone
 	}
 	fail(q.w, status)
+}
+
+// away reports whether there is neither the mirror nor the region's identity,
+// as where a disk is not mounted. 404 would say that there is no such package.
+func (q *request) away() bool {
+	for _, name := range []string{q.at.mirror, identityPath} {
+		if _, err := q.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	return true
 }
 
 // expired reports whether a snapshot is asked for that was there once: its

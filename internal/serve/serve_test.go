@@ -272,6 +272,26 @@ func TestRegionIsRebuilt(t *testing.T) {
 	}
 }
 
+// TestDiskIsNotMounted: the directory is there and empty, or lacks one mirror.
+func TestDiskIsNotMounted(t *testing.T) {
+	dir := region(t)
+	h := handler(t, dir)
+	paths := []string{"/apt/dists/s/InRelease", "/apt/dists/s/none", "/pypi/simple/none/", "/.releases/pypi/5/simple/", "/.releases/pypi/6/simple/"}
+	for _, name := range []string{"apt", "pypi", ".releases", ".mirrorcycle"} {
+		if err := os.Rename(filepath.Join(dir, name), filepath.Join(t.TempDir(), name)); err != nil {
+			t.Fatal(err)
+		}
+		if res := get(h, "/apt/dists/s/InRelease"); name != ".mirrorcycle" && res.StatusCode != 404 {
+			t.Errorf("%s is gone, the region is there: %s", name, res.Status)
+		}
+	}
+	for _, p := range paths {
+		if res := get(h, p); res.StatusCode != 503 {
+			t.Errorf("%s: %s, which must not read as gone", p, res.Status)
+		}
+	}
+}
+
 func TestFrontPage(t *testing.T) {
 	dir := region(t)
 	write(t, dir, map[string]string{

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +28,8 @@ type reader struct {
 	// lists reads the indexes; fetch then gets what they named.
 	lists func(ctx context.Context) (named []string, err error)
 	fetch func(ctx context.Context, named []string) error
+
+	agent string // what its program calls itself in requests
 
 	mu       sync.Mutex
 	rounds   int
@@ -49,7 +54,7 @@ func (c *reader) run(ctx context.Context, dir string, env []string, argv ...stri
 
 // aptClient reads all lists, and downloads by them every package that they name.
 func aptClient(w *world, p place) *reader {
-	c := &reader{w: w, p: p, name: "apt-get in " + p.name}
+	c := &reader{w: w, p: p, name: "apt-get in " + p.name, agent: "Debian APT"}
 	root := w.t.TempDir()
 	etc := filepath.Join(root, "etc", "apt")
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "etc/apt/sources.list.d", "etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/trusted.gpg.d"} {
@@ -128,7 +133,7 @@ func projects(t *testing.T, quarantined map[string]bool) []string {
 func pipClient(w *world, p place, names []string) *reader {
 	program, err := python()
 	lab.Need(w.t, fmt.Sprint("no python3 with venv: ", err), err == nil)
-	c := &reader{w: w, p: p, name: "pip in " + p.name}
+	c := &reader{w: w, p: p, name: "pip in " + p.name, agent: "pip/"}
 	home := w.t.TempDir()
 	env := []string{"PIP_CONFIG_FILE=" + os.DevNull}
 	pip := func(ctx context.Context, args ...string) error {
@@ -195,7 +200,7 @@ func uvClient(w *world, p place, names []string) *reader {
 	if err != nil || pythonErr != nil {
 		return nil // suite real brings it
 	}
-	c := &reader{w: w, p: p, name: "uv in " + p.name}
+	c := &reader{w: w, p: p, name: "uv in " + p.name, agent: "uv/"}
 	home := w.t.TempDir()
 	c.lists = func(context.Context) ([]string, error) { return names, nil }
 	c.fetch = func(ctx context.Context, named []string) error {
@@ -240,20 +245,58 @@ func (c *reader) round(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
+	got := c.answers(read)
+	missing := slices.ContainsFunc(got, func(a answer) bool { return a.status == http.StatusNotFound })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case err == nil:
+	case err == nil && !missing:
 		c.rounds++
-	case strings.Contains(err.Error(), "503") && !strings.Contains(err.Error(), "404"):
-		c.excused = append(c.excused, "no answer: "+err.Error())
-	case off || c.powerOff:
-		c.excused = append(c.excused, "server off: "+err.Error())
 	case age > grace:
 		c.excused = append(c.excused, fmt.Sprintf("lists of %s: %v", age, err))
+	case missing:
+		c.broken = append(c.broken, fmt.Sprintf("%s, lists of %s: 404: %v: %v", time.Now().Format(time.TimeOnly), age, got, err))
+		return false
+	case off || c.powerOff:
+		c.excused = append(c.excused, "server off: "+err.Error())
+	case silence.MatchString(err.Error()) || slices.ContainsFunc(got, answer.none):
+		c.excused = append(c.excused, "no answer: "+err.Error())
 	default:
-		c.broken = append(c.broken, fmt.Sprintf("%s, lists of %s: %v", time.Now().Format(time.TimeOnly), age, err))
+		c.broken = append(c.broken, fmt.Sprintf("%s, lists of %s: %v: %v", time.Now().Format(time.TimeOnly), age, got, err))
 		return false
 	}
 	return true
+}
+
+// silence is what clients say of a web server that waits for its file server.
+var silence = regexp.MustCompile(`\b503\b|(?i)timed? ?out|Connection failed`)
+
+// answer is a line of a web server's log.
+type answer struct {
+	status int
+	path   string
+}
+
+// none tells whether the server had nothing to answer with. pip does not tell
+// that from a project that is missing.
+func (a answer) none() bool { return a.status >= 500 || a.status == 499 }
+
+func (a answer) String() string { return fmt.Sprint(a.status, " ", a.path) }
+
+// answers are what the region's server has told clients of this kind since a time, successes left out.
+func (c *reader) answers(since time.Time) []answer {
+	log, err := os.ReadFile(filepath.Join(c.w.dir, c.p.web, "access.log"))
+	if err != nil {
+		return nil
+	}
+	var out []answer
+	for line := range strings.Lines(string(log)) {
+		var a answer
+		var seconds float64
+		if n, _ := fmt.Sscan(line, &seconds, &a.status, &a.path); n == 3 && a.status >= 400 && since.Before(time.UnixMilli(int64(seconds*1000))) &&
+			strings.Contains(line, " "+c.agent) {
+			out = append(out, a)
+		}
+	}
+	return out
 }

@@ -87,6 +87,7 @@ func TestARealCycle(t *testing.T) {
 		}
 	}
 	w.controls(all)
+	w.unmounted(dropped)
 }
 
 func (w *world) clients(names []string) []*reader {
@@ -114,11 +115,13 @@ func (w *world) outage(all []*reader) {
 	power(true)
 	w.cell.Stop(w.t, out.server)
 	w.change()
-	w.good(w.cycle(), out.name)
+	w.good(w.settled(out.name), out.name)
 	w.record("outage")
 	w.cell.Start(w.t, out.server)
 	w.change()
+	w.back = out.name
 	w.good(w.settled())
+	w.back = ""
 	power(false)
 }
 
@@ -205,6 +208,21 @@ func (w *world) status(p place, name string) int {
 	return resp.StatusCode
 }
 
+// unmounted: where a web server's AFS is not mounted, it says that for nothing that it is not there.
+func (w *world) unmounted(d drop) {
+	w.t.Helper()
+	asks := func(when string, index, gone int) {
+		w.t.Helper()
+		got := [2]int{w.status(places[2], "/debian/dists/demo/InRelease"), w.status(places[2], d.path)}
+		if got != [2]int{index, gone} {
+			w.t.Errorf("%s: an index and a package that is gone are %d, want %d and %d", when, got, index, gone)
+		}
+	}
+	asks("mounted", http.StatusOK, http.StatusNotFound)
+	w.cell.Unmount(w.t, places[2].web)
+	asks("not mounted", http.StatusServiceUnavailable, http.StatusServiceUnavailable)
+}
+
 // controls show that the loops would notice: a package and a wheel that the
 // lists name are taken from the volume by hand, and released.
 func (w *world) controls(all []*reader) {
@@ -219,6 +237,11 @@ func (w *world) controls(all []*reader) {
 		v := w.volumes[name]
 		_, err := w.cell.On(afslab.Writer, "sh", "-c", "ls "+v.RW+pattern+" && rm "+v.RW+pattern)
 		must(w.t, err, v.Release())
+	}
+	for _, p := range places { // a client may have lost its site by this release
+		if w.status(p, "/debian/.mirror/generation.json") != http.StatusOK || w.status(p, "/pypi/.mirror/generation.json") != http.StatusOK {
+			w.cell.Remount(w.t, p.web)
+		}
 	}
 	var rounds sync.WaitGroup
 	for _, c := range all {

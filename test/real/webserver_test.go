@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mirrorcycle/internal/lab"
+	dirbackend "mirrorcycle/internal/release/dir"
 )
 
 // TestWebServers has real clients install through nginx and Apache, with the
@@ -37,6 +38,44 @@ func TestWebServers(t *testing.T) {
 				must(t, i.gets(url+"/pypi/simple/", []string{changedProject}, []string{changedProject}))
 				fails(t, "a project that the region lacks", foreignProject, i.gets(url+"/pypi/simple/", []string{foreignProject}, nil))
 			}
+		})
+	}
+}
+
+// TestDiskIsNotMounted: where the region's directory is empty, or not there,
+// the web servers have no answer, instead of telling that packages are gone.
+func TestDiskIsNotMounted(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB, string) string{"nginx": lab.Nginx, "apache2": lab.Apache} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			above := t.TempDir()
+			for d := above; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
+				must(t, os.Chmod(d, 0o755))
+			}
+			disk, dir := filepath.Join(above, "disk"), filepath.Join(above, "dir")
+			must(t, dirbackend.Setup(disk, "here"))
+			must(t, os.MkdirAll(filepath.Join(disk, "debian/pool"), 0o755), os.MkdirAll(filepath.Join(disk, ".releases/pypi/4"), 0o755))
+			must(t, os.WriteFile(filepath.Join(disk, "debian/pool/a.deb"), nil, 0o644))
+			url := start(t, dir)
+			asks := func(when string, want map[string]int) {
+				t.Helper()
+				for path, status := range want {
+					answer{name: path, path: path, status: status}.ask(t, url)
+				}
+				if t.Failed() {
+					t.Fatal("that was where ", when)
+				}
+			}
+			there := map[string]int{"/debian/pool/a.deb": 200, "/debian/pool/b.deb": 404, "/debian/dists/x/InRelease": 404, "/pypi/simple/none/": 404,
+				"/wheels/d12/simple/none/": 404, "/other/d12/simple/none/": 404}
+			away := map[string]int{"/debian/pool/a.deb": 503, "/debian/dists/x/InRelease": 503, "/pypi/simple/none/": 503, "/pypi/simple/": 503,
+				"/wheels/d12/simple/none/": 503, "/.releases/pypi/4/simple/": 503}
+			asks("nothing is", away)
+			must(t, os.Mkdir(dir, 0o755))
+			asks("nothing is mounted", away)
+			must(t, os.Remove(dir), os.Rename(disk, dir))
+			asks("the disk is mounted", there)
 		})
 	}
 }
