@@ -57,7 +57,8 @@ func (r *rig) apache(t *testing.T) func(path string) (status int, cache, body st
 	must(t, os.Chmod(run, 0o755))
 	r.cell.Bind(t, run)
 	address := r.cell.Addr(web) + ":8080"
-	conf := lab.ApacheConf(t, run, address, "/srv/mirror/dfw", filepath.Dir(r.volume.RO), "#EnableSendfile", "EnableSendfile", "#EnableMMAP", "EnableMMAP")
+	conf := lab.ApacheConf(t, run, address, "/srv/mirror/dfw", filepath.Dir(r.volume.RO), "#EnableSendfile", "EnableSendfile", "#EnableMMAP", "EnableMMAP",
+		"RewriteCond \"%{DOCUMENT_ROOT}/.mirrorcycle/id\" !-f", "", "#RewriteCond", "RewriteCond")
 	cmd := r.cell.Command(context.Background(), web, "/usr/sbin/apache2", "-D", "FOREGROUND", "-f", conf)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
