@@ -183,3 +183,27 @@ func TestKeptIsProved(t *testing.T) {
 		t.Errorf("ruined content passes: %v %v", ok, err)
 	}
 }
+
+// TestDamagedContentIsKeptAnew: who has the content again heals what the state
+// keeps of it, or every index made of it would be damaged for as long as it is named.
+func TestDamagedContentIsKeptAnew(t *testing.T) {
+	b := newBench(t)
+	tr := b.open()
+	for range 2 {
+		d, err := tr.PutIndex([]byte(sound))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, ok, err := tr.Kept(d, "pool/a")
+		if err != nil || !ok {
+			t.Fatalf("kept content is not had: %v %v", ok, err)
+		}
+		if err := f.Discard(); err != nil {
+			t.Fatal(err)
+		}
+		hex := d.String()
+		if err := os.WriteFile(filepath.Join(b.cfg.State, "index", hex[:2], hex), []byte("#####"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -71,11 +72,14 @@ func (t *Tree) dropState(elem ...string) error {
 	return t.explain("tree: remove", name, err)
 }
 
-// putBlob stores data under dir/<xx>/<digest>. It is durable after the next Sync.
+// putBlob stores data under dir/<xx>/<digest>, unless it is there and whole. It
+// is durable after the next Sync.
 func (t *Tree) putBlob(kind string, d manifest.Digest, data []byte) error {
 	name := t.blobPath(kind, d)
 	if st, err := os.Stat(name); err == nil && st.Size() == int64(len(data)) {
-		return nil
+		if have, err := os.ReadFile(name); err == nil && bytes.Equal(have, data) {
+			return nil
+		}
 	}
 	if err := t.stateDir(filepath.Dir(name)); err != nil {
 		return err
