@@ -202,6 +202,9 @@ func (t *Tree) difference(in intent) (place []manifest.Entry, gone []string, tou
 			place = append(place, *d.New)
 		}
 	}
+	if err := t.dropPinned(drops, in.Generation.Number, old, next); err != nil {
+		return nil, nil, nil, err
+	}
 	return place, gone, touched, drops.keep(in.Generation.Number)
 }
 

@@ -1,10 +1,18 @@
 package tree_test
 
 import (
+	"crypto/sha256"
 	"errors"
+	"iter"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
 
@@ -35,6 +43,19 @@ func TestRollbackWantsTheVeryBytes(t *testing.T) {
 	}
 }
 
+func paths(t *testing.T, tr *tree.Tree, n int64) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for e, err := range tr.DropsOf(n) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(e.Path) {
+				return
+			}
+		}
+	}
+}
+
 // replace lands every object of c over what is there.
 func replace(tr *tree.Tree, c content) error {
 	for p, data := range c {
@@ -53,4 +74,67 @@ func replace(tr *tree.Tree, c content) error {
 		}
 	}
 	return nil
+}
+
+// TestRollbackPinsTheNewerRelease: apt keeps a Release that is newer than the
+// one it is shown, and goes on asking for what that names, until an even newer
+// one is out and its wait is over.
+func TestRollbackPinsTheNewerRelease(t *testing.T) {
+	dir := setup(t)
+	tr := open(t, dir)
+	day := func(n int) tree.Upstream {
+		return tree.Upstream{Date: time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC)}
+	}
+	dated := func(c content, u tree.Upstream) {
+		t.Helper()
+		var entries []manifest.Entry
+		for _, p := range slices.Sorted(maps.Keys(c)) {
+			e := manifest.Entry{Path: p, Kind: kindOf(p), Size: int64(len(c[p])), Digest: sha256.Sum256([]byte(c[p]))}
+			if err := put(tr, e, c[p]); err != nil {
+				t.Fatal(err)
+			}
+			entries = append(entries, e)
+		}
+		m, err := manifest.Write(tr, func(yield func(manifest.Entry, error) bool) {
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		})
+		if err == nil {
+			_, err = tr.Commit(t.Context(), tree.CommitRequest{Manifest: m, Upstream: u})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tend := func(upTo int64, want map[string]bool) {
+		t.Helper()
+		if _, _, err := tr.Tend(t.Context(), time.Now().Add(1000*time.Hour), time.Hour, func(n int64) bool { return n <= upTo }); err != nil {
+			t.Fatal(err)
+		}
+		for p, want := range want {
+			if _, there, err := tr.Stat(p); there != want || err != nil {
+				t.Errorf("%s: there %v, %v; want %v", p, there, err, want)
+			}
+		}
+	}
+	dated(content{"pool/a.deb": "a", "dists/Release": "1"}, day(1))
+	dated(content{"pool/b.deb": "b", "pool/lost.deb": "lost", "dists/Release": "2"}, day(2))
+	if _, err := tr.Rollback(t.Context(), 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	tend(3, map[string]bool{"pool/a.deb": true, "pool/b.deb": true, "pool/lost.deb": true})
+	if err := os.Remove(filepath.Join(dir, "tree/pool/lost.deb")); err != nil {
+		t.Fatal(err)
+	}
+	dated(content{"pool/a.deb": "a", "dists/Release": "4"}, day(1))
+	tend(4, map[string]bool{"pool/a.deb": true, "pool/b.deb": true})
+	dated(content{"pool/c.deb": "c", "dists/Release": "5"}, day(3))
+	tend(4, map[string]bool{"pool/a.deb": true, "pool/b.deb": true, "pool/c.deb": true})
+	if drops := slices.Collect(paths(t, tr, 5)); !slices.Equal(drops, []string{"pool/a.deb", "pool/b.deb"}) {
+		t.Errorf("the newest Release waits with %v", drops)
+	}
+	tend(5, map[string]bool{"pool/a.deb": false, "pool/b.deb": false, "pool/c.deb": true})
 }
