@@ -85,6 +85,10 @@ const (
 	shardBytes   = 1 << 30
 )
 
+// maxObject is the largest size of an object that is believed, in bytes. Sums of
+// absurd ones would overflow, and an endless answer find room on every disk.
+const maxObject = 1 << 40
+
 const planFile, dropsFile = "plan.json", "drops"
 
 // PlanWriter collects a plan. Nothing of it is visible until Finish.
@@ -137,6 +141,10 @@ func (w *PlanWriter) Fetch(it Item) error {
 		return &fault.Error{Kind: fault.Unproved, Op: "tree: plan", Subject: it.Path, Err: errors.New("no digest"),
 			Advice: "the index must give a SHA-256 or SHA-512"}
 	}
+	if it.Size > maxObject {
+		return &fault.Error{Kind: fault.Hostile, Op: "tree: plan", Subject: it.Path, Err: fmt.Errorf("it has %d bytes", it.Size),
+			Advice: "no package is that large; tell upstream"}
+	}
 	if w.info.Shards == 0 || w.shard.objects >= shardObjects || w.shard.bytes >= shardBytes {
 		w.info.Shards++
 		w.shard.objects, w.shard.bytes = 0, 0
@@ -165,7 +173,12 @@ func (w *PlanWriter) Want(it Item) error {
 	case !ok, it.SHA256 == "":
 		return w.Fetch(it)
 	case held.Digest.String() == it.SHA256 && (it.Size < 0 || held.Size == it.Size):
-		return nil
+		// A retained one is looked for, because a reaping may have been cut short.
+		size, there, err := w.t.Stat(it.Path)
+		if err != nil || there && size == held.Size {
+			return err
+		}
+		return w.Fetch(it)
 	}
 	return &fault.Error{Kind: fault.Conflict, Op: "tree: plan", Subject: it.Path,
 		Err:    fmt.Errorf("the tree holds %s (%d bytes), upstream now names %s (%d bytes)", held.Digest, held.Size, it.SHA256, it.Size),

@@ -2,12 +2,15 @@ package tree_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
@@ -187,4 +190,52 @@ func TestTendKeepsWhatReleasesTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantThere(t, tr, map[string]bool{"pool/a.deb": false, "pool/b/b.deb": false, "pool/c.deb": false, "pool/d.deb": true})
+}
+
+// TestPlanRefusesAbsurdSizes: a size near the largest number would make the
+// sum negative, so that every disk seemed to have room for an endless answer.
+func TestPlanRefusesAbsurdSizes(t *testing.T) {
+	w, err := open(t, setup(t)).NewPlan(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Discard()
+	for range 3 {
+		if err := w.Fetch(tree.Item{Path: "pool/a", Size: math.MaxInt64 / 2, SHA256: fmt.Sprintf("%064d", 1)}); !errors.Is(err, fault.Hostile) {
+			t.Errorf("got %v, want hostile", err)
+		}
+	}
+	if err := w.Fetch(tree.Item{Path: "pool/b", Size: 100 << 30, SHA256: fmt.Sprintf("%064d", 1)}); err != nil {
+		t.Error(err)
+	}
+	if got := w.Info().Bytes; got != 100<<30 {
+		t.Errorf("%d bytes to fetch", got)
+	}
+}
+
+// TestWantLooksForWhatIsRetained: a reaping that was cut short leaves the record
+// of a drop whose objects are gone in part.
+func TestWantLooksForWhatIsRetained(t *testing.T) {
+	dir := setup(t)
+	tr := open(t, dir)
+	if err := errors.Join(commit(tr, story[0]), commit(tr, story[1])); err != nil {
+		t.Fatal(err)
+	}
+	want := tree.Item{Path: "pool/a.deb", Size: 3, SHA256: hexOf("aaa")}
+	for _, objects := range []int64{0, 1} {
+		w, err := tr.NewPlan(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Discard()
+		if err := w.Want(want); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.Info().Objects; got != objects {
+			t.Errorf("%d objects to fetch, want %d", got, objects)
+		}
+		if err := os.Remove(filepath.Join(dir, "tree/pool/a.deb")); err != nil && objects == 0 {
+			t.Fatal(err)
+		}
+	}
 }
