@@ -2,8 +2,6 @@ package verify
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"os"
 	"path"
 	"strings"
@@ -57,8 +55,8 @@ func readKeys(name string) (*debrepo.Keyring, error) {
 }
 
 func (c *checker) release(e manifest.Entry, keys *debrepo.Keyring) error {
-	data, err := c.read(e, maxRelease)
-	if err != nil {
+	data, ok, err := c.read(e, maxRelease)
+	if err != nil || !ok {
 		return err
 	}
 	dir := path.Dir(e.Path)
@@ -98,8 +96,8 @@ func (c *checker) detached(dir string, release []byte, keys *debrepo.Keyring) er
 		c.report.problem("%s/Release has no signature", dir)
 		return nil
 	}
-	data, err := c.read(sig, maxRelease)
-	if err != nil {
+	data, ok, err := c.read(sig, maxRelease)
+	if err != nil || !ok {
 		return err
 	}
 	if _, err := debrepo.VerifyDetached(keys, release, data); err != nil {
@@ -133,17 +131,4 @@ func (c *checker) packages(ctx context.Context, e manifest.Entry) error {
 		}
 	}
 	return nil
-}
-
-func (c *checker) read(e manifest.Entry, limit int64) ([]byte, error) {
-	f, err := c.open(e)
-	if err != nil {
-		return nil, fmt.Errorf("verify: read %s: %w", e.Path, err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit))
-	if err != nil {
-		return nil, fmt.Errorf("verify: read %s: %w", e.Path, err)
-	}
-	return data, nil
 }

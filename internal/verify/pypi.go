@@ -26,9 +26,12 @@ func (c *checker) pypi(ctx context.Context) error {
 		if path.Base(e.Path) != simpleindex.V1JSONName {
 			continue
 		}
-		data, err := c.read(e, maxPage)
+		data, ok, err := c.read(e, maxPage)
 		if err != nil {
 			return err
+		}
+		if !ok {
+			continue
 		}
 		if dir == "simple" {
 			err = c.root(e, data)
@@ -108,7 +111,9 @@ func (c *checker) html(e manifest.Entry, dir string) (*html, error) {
 	if !ok || v1.Digest != plain.Digest {
 		c.report.problem("%s/%s is not %s", dir, simpleindex.V1HTMLName, h.path)
 	}
-	h.text, err = c.read(plain, maxPage)
+	if h.text, ok, err = c.read(plain, maxPage); !ok {
+		h.path = ""
+	}
 	return h, err
 }
 

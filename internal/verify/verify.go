@@ -10,10 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
@@ -196,3 +199,27 @@ func (c *checker) known() (map[string]bool, error) {
 }
 
 func (c *checker) open(e manifest.Entry) (*os.File, error) { return c.t.OpenFile(e.Path) }
+
+// read reads an index. One that is not there, or no file, is damaged, whether
+// or not it was looked at before; ok is false then.
+func (c *checker) read(e manifest.Entry, limit int64) (data []byte, ok bool, err error) {
+	f, err := c.open(e)
+	if errors.Is(err, fs.ErrNotExist) || fault.KindOf(err) == fault.Hostile {
+		if !slices.ContainsFunc(c.report.Damaged, func(d manifest.Entry) bool { return d.Path == e.Path }) {
+			p := &part{t: c.t}
+			if again := p.entry(e); again != nil || len(p.report.Problems) == 0 {
+				return nil, false, fmt.Errorf("verify: read %s: %w", e.Path, errors.Join(err, again))
+			}
+			c.take(p)
+		}
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("verify: read %s: %w", e.Path, err)
+	}
+	defer f.Close()
+	if data, err = io.ReadAll(io.LimitReader(f, limit)); err != nil {
+		return nil, false, fmt.Errorf("verify: read %s: %w", e.Path, err)
+	}
+	return data, true, nil
+}

@@ -209,6 +209,9 @@ func TestSpoiledTree(t *testing.T) {
 			_ = os.Symlink("../../.mirror/moved", h.path("pool/main/a"))
 		}, want: "pool/main/a: hostile"},
 		{name: "index missing", kind: verify.Apt, spoil: func(h *house) { _ = os.Remove(h.path("dists/stable/Release")) }, want: "dists/stable/Release is missing"},
+		{name: "signature missing", kind: verify.Apt, spoil: func(h *house) { _ = os.Remove(h.path("dists/stable/Release.gpg")) }, want: "dists/stable/Release.gpg is missing"},
+		{name: "HTML missing", kind: verify.PyPI, spoil: func(h *house) { _ = os.Remove(h.path("simple/alpha/index.html")) }, want: "simple/alpha/index.html is missing"},
+		{name: "HTML of another size", kind: verify.PyPI, spoil: func(h *house) { h.write("simple/alpha/index.html", "x") }, want: "simple/alpha/index.html has 1 bytes"},
 		{name: "stranger", kind: verify.Apt, spoil: func(h *house) { h.write("pool/stranger", "x") }, want: "pool/stranger is unknown"},
 		{name: "stranger whose name begins like ours", kind: verify.Apt, spoil: func(h *house) { h.write(".mirrored", "x") }, want: ".mirrored is unknown"},
 		{name: "link nobody knows", kind: verify.Apt, spoil: func(h *house) { _ = os.Symlink("/etc", h.path("pool/etc")) }, want: "pool/etc is unknown (L"},
@@ -316,6 +319,22 @@ func TestOnlyWhatChanged(t *testing.T) {
 	h.opts.Full = true
 	if r := h.verify(); r.OK() {
 		t.Error("--full did not see it")
+	}
+}
+
+// TestLostBesideWhatChanged: an index that did not change is read with one that
+// did. If it is lost, that is damage to be mended, and nothing that stops a check.
+func TestLostBesideWhatChanged(t *testing.T) {
+	h := newHouse(t)
+	files := index()
+	h.commit(files, nil)
+	h.opts = verify.Options{Kind: verify.PyPI, Since: h.gen}
+	files[page] = append(files[page], ' ')
+	h.commit(files, nil)
+	_ = os.Remove(h.path("simple/alpha/index.html"))
+	r := h.verify()
+	if len(r.Problems) != 1 || len(r.Damaged) != 1 || r.Damaged[0].Path != "simple/alpha/index.html" {
+		t.Errorf("%+v", r)
 	}
 }
 

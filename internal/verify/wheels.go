@@ -21,9 +21,12 @@ func (c *checker) wheels(ctx context.Context) error {
 		if path.Base(e.Path) != simpleindex.V1JSONName {
 			continue
 		}
-		data, err := c.read(e, maxPage)
+		data, ok, err := c.read(e, maxPage)
 		if err != nil {
 			return err
+		}
+		if !ok {
+			continue
 		}
 		err = c.project(e, data, own, func(name string) (string, bool) {
 			if object, mine := strings.CutPrefix(name, own); mine {
