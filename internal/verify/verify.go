@@ -180,6 +180,9 @@ func (c *checker) known() (map[string]bool, error) {
 	}
 	for _, d := range plans {
 		p, err := c.t.OpenPlan(d.Name())
+		if errors.Is(err, fault.Gone) || errors.Is(err, fault.Corrupt) {
+			continue // what it brought is unknown
+		}
 		if err != nil {
 			return nil, err
 		}

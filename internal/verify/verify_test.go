@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -387,6 +388,28 @@ func TestPlanUnderWay(t *testing.T) {
 	h.opts.Full = true
 	if r := h.verify(); !r.OK() {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestRuinedPlan: a run that was fenced while it wrote its results leaves the
+// directory of a plan without the plan; the next tending removes it.
+func TestRuinedPlan(t *testing.T) {
+	for name, ruin := range map[string]func(dir string) error{
+		"empty":   func(string) error { return nil },
+		"cut off": func(dir string) error { return os.WriteFile(filepath.Join(dir, "plan.json"), []byte("{"), 0o644) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			h.commit(content{"pool/a": []byte("a")}, nil)
+			dir := filepath.Join(h.tree.State(), "plan", strings.Repeat("0", 64))
+			if err := errors.Join(os.MkdirAll(dir, 0o755), ruin(dir)); err != nil {
+				t.Fatal(err)
+			}
+			h.opts.Full = true
+			if r := h.verify(); !r.OK() {
+				t.Errorf("%+v", r)
+			}
+		})
 	}
 }
 
