@@ -205,7 +205,8 @@ func (t *Tree) Stat(p string) (size int64, ok bool, err error) {
 	return st.Size, true, nil
 }
 
-// OpenFile opens the regular file at p for reading. Links are not followed.
+// OpenFile opens the regular file at p for reading. Links are not followed;
+// anything but a regular file is fault.Hostile.
 func (t *Tree) OpenFile(p string) (*os.File, error) {
 	if err := CheckPath(p); err != nil {
 		return nil, err
@@ -213,7 +214,8 @@ func (t *Tree) OpenFile(p string) (*os.File, error) {
 	name := filepath.Join(t.cfg.Dir, p)
 	fd := -1
 	err := t.at(p, false, func(dir int, base string) (err error) {
-		fd, err = unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		// A pipe would keep us waiting for somebody who writes to it.
+		fd, err = unix.Openat(dir, base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 		return err
 	})
 	switch {
@@ -224,7 +226,15 @@ func (t *Tree) OpenFile(p string) (*os.File, error) {
 	case err != nil:
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	return os.NewFile(uintptr(fd), name), nil
+	f := os.NewFile(uintptr(fd), name)
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = t.irregular("tree: open", p, st.Mode().Type())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // Hash reads the file at p and returns its entry as an object.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"mirrorcycle/internal/fault"
@@ -205,5 +206,26 @@ func TestDamagedContentIsKeptAnew(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(b.cfg.State, "index", hex[:2], hex), []byte("#####"), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestOpenFileOpensFilesOnly: a pipe would keep whoever opens it waiting for a writer.
+func TestOpenFileOpensFilesOnly(t *testing.T) {
+	b := newBench(t)
+	tr := b.open()
+	for name, put := range map[string]func(name string) error{
+		"pipe":      func(name string) error { return syscall.Mkfifo(name, 0o644) },
+		"directory": func(name string) error { return os.Mkdir(name, 0o755) },
+		"soft link": func(name string) error { return os.Symlink("a", name) },
+	} {
+		if err := put(b.name("pool/" + name)); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := tr.OpenFile("pool/" + name); !errors.Is(err, fault.Hostile) {
+			t.Errorf("%s: %v, %v", name, f, err)
+		}
+	}
+	if f, err := tr.OpenFile("pool/a"); err != nil || f.Close() != nil {
+		t.Error(err)
 	}
 }
