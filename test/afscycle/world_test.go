@@ -201,7 +201,7 @@ func (w *world) startNginx(web string) {
 		w.cell.Signal(cmd, syscall.SIGTERM) // its children end with it
 		<-ended
 		if log, _ := os.ReadFile(run + "/error.log"); w.t.Failed() {
-			w.t.Logf("%s: %s%s", web, said.String(), last(log, 3000))
+			w.t.Logf("%s: %s%s", web, said.String(), last(log, 600))
 		}
 	})
 	for { // until it listens or ends
@@ -243,7 +243,7 @@ func (w *world) work(env ...string) *worker {
 	w.t.Cleanup(func() {
 		p.stop()
 		if log, _ := os.ReadFile(p.log); w.t.Failed() {
-			w.t.Logf("worker: %s", last(log, 2000))
+			w.t.Logf("worker: %s", last(log, 1000))
 		}
 	})
 	return p
