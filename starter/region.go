@@ -104,9 +104,9 @@ for stays in a directory region as long as the grace says. On AFS the next
 release takes away what the restored tree lacks; if the sites' copies are newer
 than your backup, vos convertROtoRW brings them back instead.
 
-Else a directory region's content is moved aside, to .mirrorcycle/aside in it, and
-the region answers 404 until the next release has filled it: run a cycle at once.
-Clients may then miss packages that only the old content had. Delete what was moved
+Else a directory region's content is moved aside, to .mirrorcycle/aside in it, where
+clients are led until the next release has filled the region anew: run a cycle at once.
+They may then miss packages that only the old content had. Delete what was moved
 aside by hand. An AFS region's copies are removed from its file server and its
 sites added anew; clients read other sites until the next release.
 

@@ -37,7 +37,7 @@ func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirro
 		return nil
 	}
 	if !o.yes {
-		return confirm(fmt.Sprintf("mirror %s: the content of region %s would be moved aside, and clients would get 404 until the next release", m.Name, o.region.Name))
+		return confirm(fmt.Sprintf("mirror %s: the content of region %s would be moved aside, and made anew by the next release", m.Name, o.region.Name))
 	}
 	if err := dir.Setup(o.region.Dir, o.region.Name); err != nil {
 		return err // it is another region's

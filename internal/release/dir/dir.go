@@ -133,7 +133,7 @@ func (r *Region) current() (*tree.Served, error) {
 		return nil, err
 	}
 	target, err := os.Readlink(r.link())
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || leadsAside(r.link()) {
 		return nil, r.neverServed()
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -39,33 +40,59 @@ func Shown(dir, mirror string) (served *tree.Served, number int64) {
 	return served, number
 }
 
-// remains are the names that a mirror has in a region, in the order in which
-// they are moved aside: what clients see first.
+// remains are the names that a mirror has in a region.
 func remains(dir, mirror string) [3][2]string {
 	return [3][2]string{{"link", filepath.Join(dir, mirror)}, {"releases", filepath.Join(dir, ".releases", mirror)}, {"records", filepath.Join(dir, private, mirror)}}
 }
 
-// Empty tells whether a region has nothing at all of a mirror.
+// Empty tells whether a region has nothing of a mirror but what was moved aside.
 func Empty(dir, mirror string) bool {
 	for _, part := range remains(dir, mirror) {
-		if _, err := os.Lstat(part[1]); err == nil {
+		if _, err := os.Lstat(part[1]); err == nil && !leadsAside(part[1]) {
 			return false
 		}
 	}
 	return true
 }
 
+// aside is where old content is, and goes on being served from until a release flips the link.
+const aside = private + "/aside/"
+
+func leadsAside(link string) bool {
+	target, err := os.Readlink(link)
+	return err == nil && strings.HasPrefix(target, aside)
+}
+
 // MoveAside renames what a mirror has in a region out of the way, to the
 // directory that it returns; whoever still writes there finds its stage gone,
-// and is fenced. A repetition goes on where an earlier one was cut off.
+// and is fenced. Clients are led there until the next release: what is damaged
+// is better than nothing. A repetition goes on where an earlier one was cut off.
 func MoveAside(dir, mirror string, now time.Time) (string, error) {
-	to := filepath.Join(dir, private, "aside", mirror+"-"+now.UTC().Format("20060102T150405.000"))
+	name := aside + mirror + "-" + now.UTC().Format("20060102T150405.000")
+	to := filepath.Join(dir, name)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return "", fmt.Errorf("dir: move aside: %w", err)
 	}
-	for _, part := range remains(dir, mirror) {
+	parts := remains(dir, mirror)
+	link, temp := parts[0][1], filepath.Join(to, "shown")
+	shown, _ := os.Readlink(link)
+	view, ours := strings.CutPrefix(shown, private+"/"+mirror+"/")
+	if ours {
+		if err := os.Symlink(name+"/records/"+view, temp); err != nil {
+			return "", fmt.Errorf("dir: move aside: %w", err)
+		}
+	}
+	for _, part := range parts {
+		if ours && part[1] == link {
+			continue
+		}
 		err := os.Rename(part[1], filepath.Join(to, part[0]))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("dir: move aside: %w", err)
+		}
+	}
+	if ours {
+		if err := os.Rename(temp, link); err != nil {
 			return "", fmt.Errorf("dir: move aside: %w", err)
 		}
 	}
