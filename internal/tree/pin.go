@@ -1,6 +1,9 @@
 package tree
 
-import "mirrorcycle/internal/manifest"
+import (
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+)
 
 // pinned returns the generation up to number whose index clients prefer to that
 // of the last one: apt keeps a Release that is newer than the one a rollback
@@ -60,9 +63,11 @@ func (t *Tree) dropPinned(drops *dropFile, number int64, base, next *manifest.Ma
 			return err
 		}
 		// One that is gone must not be called retained.
-		if _, there, err := t.Stat(d.Old.Path); err != nil {
+		_, there, err := t.Stat(d.Old.Path)
+		if err != nil && fault.KindOf(err) != fault.Hostile {
 			return err
-		} else if there && !named {
+		}
+		if there && !named {
 			drops.add(*d.Old)
 		}
 	}

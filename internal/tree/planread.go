@@ -151,7 +151,11 @@ func (p *Plan) stands(shard int) (bool, error) {
 		if r.Error != "" {
 			return false, nil
 		}
-		if size, there, err := p.t.Stat(r.Path); err != nil || !there || size != r.Size {
+		size, there, err := p.t.Stat(r.Path)
+		if fault.KindOf(err) == fault.Hostile {
+			return false, nil // the next fetch says what lies there
+		}
+		if err != nil || !there || size != r.Size {
 			return false, err
 		}
 	}

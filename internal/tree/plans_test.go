@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -237,5 +238,59 @@ func TestWantLooksForWhatIsRetained(t *testing.T) {
 		if err := os.Remove(filepath.Join(dir, "tree/pool/a.deb")); err != nil && objects == 0 {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestPlanOfWhatCannotBeThere: what a plan could not bring, because something
+// else lies there or no file can have that name, must not keep the plan for ever.
+func TestPlanOfWhatCannotBeThere(t *testing.T) {
+	tr := open(t, setup(t))
+	long := "pool/" + strings.Repeat("w", 250)
+	w, err := tr.NewPlan(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Info().Changed = true
+	bring(t, tr, "pool/file", "pool/dir/file", long)
+	for _, p := range []string{"pool/file/below", "pool/dir", long} {
+		if err := w.Fetch(tree.Item{Path: p, Size: 1, SHA256: hexOf("x"), Metadata: p == long}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	digest, _, err := w.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.TendPlans(t.Context(), time.Now(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.OpenPlan(digest); !errors.Is(err, fault.Gone) {
+		t.Errorf("the plan is still there: %v", err)
+	}
+	wantThere(t, tr, map[string]bool{"pool/file": true, "pool/dir/file": true, long: false})
+}
+
+// TestSomethingElseTookTheName of what was fetched, or dropped: that object is
+// not there, and everything else goes on.
+func TestSomethingElseTookTheName(t *testing.T) {
+	dir := setup(t)
+	tr := open(t, dir)
+	p := plan(t, tr, "pool/a.deb")
+	if err := errors.Join(commit(tr, story[0]), commit(tr, content{"dists/Release": "2"}), p.Done(0, []tree.Result{{Path: "pool/a.deb", Size: 3}})); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pool/a.deb", "pool/b"} {
+		if err := errors.Join(os.RemoveAll(filepath.Join(dir, "tree", name)), os.Symlink("elsewhere", filepath.Join(dir, "tree", name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Redo(); err != nil || p.IsDone(0) {
+		t.Errorf("done %v, %v; want it fetched again", p.IsDone(0), err)
+	}
+	if _, err := tr.Reap(t.Context(), func(int64) bool { return true }); err != nil {
+		t.Error(err)
+	}
+	if drops, err := tr.Drops(); len(drops) > 0 || err != nil {
+		t.Errorf("drops %v are left, %v", drops, err)
 	}
 }

@@ -197,5 +197,8 @@ func (o *orphans) is(path string) (bool, error) {
 		return false, err
 	}
 	_, there, err := o.t.Stat(path)
+	if fault.KindOf(err) == fault.Hostile {
+		return false, nil // whatever lies there, no plan brought it
+	}
 	return there, err
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
 
@@ -128,10 +129,10 @@ func (t *Tree) reapOne(ctx context.Context, n int64, now []*manifest.Manifest, l
 			continue
 		}
 		_, there, err := t.Stat(e.Path)
-		if err != nil {
+		if err != nil && fault.KindOf(err) != fault.Hostile {
 			return err
 		}
-		if !there {
+		if !there { // or something else has taken the name
 			continue
 		}
 		if err := t.discard(e.Path); err != nil {
