@@ -14,8 +14,12 @@ import (
 )
 
 // metadata lays the wheel's METADATA beside it as <wheel>.metadata (PEP 658).
-// A wheel without a readable one gets none: clients then read the wheel.
+// A wheel without a readable one, or with no room for the suffix in its name,
+// gets none: clients then read the wheel.
 func (r *runner) metadata(it tree.Item) ([]tree.Result, error) {
+	if tree.CheckPath(it.Path+".metadata") != nil {
+		return nil, nil // the wheel's name is too long
+	}
 	f, err := r.t.OpenFile(it.Path)
 	if err != nil {
 		return nil, fmt.Errorf("transfer: open %s: %w", it.Path, err)

@@ -349,6 +349,16 @@ func zipped(members ...string) []byte {
 	return b.Bytes()
 }
 
+// TestMetadataOfALongName: a wheel whose name leaves no room for the suffix is had without.
+func TestMetadataOfALongName(t *testing.T) {
+	h := newHouse(t)
+	it := h.item("packages/"+strings.Repeat("a", 246)+".whl", string(zipped("a-1.dist-info/METADATA", "Name: a\n")))
+	it.Metadata = true
+	if got := h.mustRun(it); len(got) != 1 || got[0].Error != "" || got[0].Size != it.Size {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestMetadata(t *testing.T) {
 	tests := []struct {
 		name  string
