@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"strings"
 	"sync/atomic"
 
@@ -141,7 +142,9 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 		return result(it, e, 0), err
 	}
 	if it.Kept {
-		return r.place(it)
+		if res, ok, err := r.place(it); ok || err != nil {
+			return res, err
+		}
 	}
 	f, err := r.t.CreateFor(it.Path)
 	if err != nil {
@@ -177,13 +180,38 @@ func result(it tree.Item, e manifest.Entry, downloaded int64) tree.Result {
 	return tree.Result{Path: it.Path, Size: e.Size, SHA256: e.Digest.String(), Unit: it.Unit, Bytes: downloaded}
 }
 
-// place lands content that the plan keeps in state.
-func (r *runner) place(it tree.Item) (tree.Result, error) {
+// place lands content that the plan keeps in state; ok is false if it is not
+// there any more, or damaged, and upstream may still have it.
+func (r *runner) place(it tree.Item) (res tree.Result, ok bool, err error) {
 	d, err := manifest.ParseDigest(it.SHA256)
 	if err != nil {
-		return tree.Result{}, err
+		return res, false, err
 	}
-	return result(it, manifest.Entry{Size: it.Size, Digest: d}, 0), r.t.LandIndex(d, it.Path)
+	if ok, err = r.whole(d); ok {
+		return result(it, manifest.Entry{Size: it.Size, Digest: d}, 0), true, r.t.LandIndex(d, it.Path)
+	}
+	if err == nil && it.Source == "" && len(r.o.Upstreams) == 0 {
+		err = &fault.Error{Kind: fault.Corrupt, Op: "transfer: place", Subject: it.Path, Err: errors.New("what the state keeps of it is missing or damaged"),
+			Advice: "restore the state from a backup"}
+	}
+	return res, false, err
+}
+
+// whole proves content that the state keeps.
+func (r *runner) whole(d manifest.Digest) (bool, error) {
+	f, err := r.t.OpenIndex(d)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return false, fmt.Errorf("transfer: read kept content %s: %w", d, err)
+	}
+	return manifest.Digest(h.Sum(nil)) == d, nil
 }
 
 // present proves a file that an earlier attempt left at the item's path.

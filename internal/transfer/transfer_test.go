@@ -201,6 +201,23 @@ func TestRun(t *testing.T) {
 			it.Kept = true
 			return it
 		}, want: tree.Result{Size: 7}},
+		{name: "kept in the state, and damaged there", item: func(h *house) tree.Item {
+			if _, err := h.tree.PutIndex([]byte("content")); err != nil {
+				h.t.Fatal(err)
+			}
+			hex := digest("content")
+			if err := os.WriteFile(filepath.Join(h.tree.State(), "index", hex[:2], hex), []byte("CONTENT"), 0o644); err != nil {
+				h.t.Fatal(err)
+			}
+			it := h.item("pool/a", "content")
+			it.Kept = true
+			return it
+		}, want: tree.Result{Size: 7, Bytes: 7}, hits: 1},
+		{name: "kept, and not there any more", item: func(h *house) tree.Item {
+			it := h.item("pool/a", "content")
+			it.Kept = true
+			return it
+		}, want: tree.Result{Size: 7, Bytes: 7}, hits: 1},
 		{name: "proved by SHA-512", item: func(h *house) tree.Item {
 			it := h.item("pool/a", "content")
 			sum := sha512.Sum512([]byte("content"))
