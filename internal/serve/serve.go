@@ -16,7 +16,8 @@
 //   - Objects are immutable, indexes live IndexMaxAge, generation.json is never
 //     stored. Compressed files are content, never a Content-Encoding.
 //
-//   - Nothing is 404 where the region's disk is not mounted, but 503.
+//   - Where the region's disk is not mounted, or a mirror is still being filled,
+//     the answer is 503, not 404.
 //
 //   - The region's status page, status.json, /healthz and the client files below
 //     /config/ come from a directory of their own (internal/site).
@@ -257,15 +258,15 @@ func (q *request) refuse(err error) {
 	fail(q.w, status)
 }
 
-// away reports whether there is neither the mirror nor the region's identity,
-// as where a disk is not mounted. 404 would say that there is no such package.
+// away reports whether what is not there should be: the disk is not mounted, so
+// that there is no identity either, or the mirror has records and is still being
+// filled. 404 would say that there is no such package.
 func (q *request) away() bool {
-	for _, name := range []string{q.at.mirror, identityPath} {
-		if _, err := q.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-			return false
-		}
+	there := func(name string) bool {
+		_, err := q.root.Lstat(name)
+		return !errors.Is(err, fs.ErrNotExist)
 	}
-	return true
+	return !there(q.at.mirror) && (!there(identityPath) || there(path.Join(path.Dir(identityPath), q.at.mirror)))
 }
 
 // expired reports whether a snapshot is asked for that was there once: its

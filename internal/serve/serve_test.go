@@ -272,6 +272,17 @@ func TestRegionIsRebuilt(t *testing.T) {
 	}
 }
 
+func TestMirrorIsBeingFilled(t *testing.T) {
+	dir := region(t)
+	write(t, dir, map[string]string{".mirrorcycle/new/log": ""})
+	h := handler(t, dir)
+	for p, want := range map[string]int{"/new/dists/s/InRelease": 503, "/new/": 503, "/.releases/new/1/": 503, "/none/dists/s/InRelease": 404, "/apt/none": 404} {
+		if res := get(h, p); res.StatusCode != want {
+			t.Errorf("%s: %s, want %d", p, res.Status, want)
+		}
+	}
+}
+
 // TestDiskIsNotMounted: the directory is there and empty, or lacks one mirror.
 func TestDiskIsNotMounted(t *testing.T) {
 	dir := region(t)
@@ -281,8 +292,8 @@ func TestDiskIsNotMounted(t *testing.T) {
 		if err := os.Rename(filepath.Join(dir, name), filepath.Join(t.TempDir(), name)); err != nil {
 			t.Fatal(err)
 		}
-		if res := get(h, "/apt/dists/s/InRelease"); name != ".mirrorcycle" && res.StatusCode != 404 {
-			t.Errorf("%s is gone, the region is there: %s", name, res.Status)
+		if res := get(h, "/apt/dists/s/InRelease"); res.StatusCode != 503 {
+			t.Errorf("%s is gone, too: %s", name, res.Status)
 		}
 	}
 	for _, p := range paths {

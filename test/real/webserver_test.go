@@ -42,8 +42,9 @@ func TestWebServers(t *testing.T) {
 	}
 }
 
-// TestDiskIsNotMounted: where the region's directory is empty, or not there,
-// the web servers have no answer, instead of telling that packages are gone.
+// TestDiskIsNotMounted: where the region's directory is empty, or not there, or
+// still being filled, the web servers have no answer, instead of telling that
+// packages are gone.
 func TestDiskIsNotMounted(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(testing.TB, string) string{"nginx": lab.Nginx, "apache2": lab.Apache} {
@@ -55,7 +56,9 @@ func TestDiskIsNotMounted(t *testing.T) {
 			}
 			disk, dir := filepath.Join(above, "disk"), filepath.Join(above, "dir")
 			must(t, dirbackend.Setup(disk, "here"))
-			must(t, os.MkdirAll(filepath.Join(disk, "debian/pool"), 0o755), os.MkdirAll(filepath.Join(disk, ".releases/pypi/4"), 0o755))
+			must(t, os.MkdirAll(filepath.Join(disk, "debian/pool"), 0o755), os.MkdirAll(filepath.Join(disk, "pypi"), 0o755),
+				os.MkdirAll(filepath.Join(disk, ".releases/pypi/4"), 0o755), os.MkdirAll(filepath.Join(disk, ".mirrorcycle/debian"), 0o755),
+				os.MkdirAll(filepath.Join(disk, ".mirrorcycle/empty"), 0o755))
 			must(t, os.WriteFile(filepath.Join(disk, "debian/pool/a.deb"), nil, 0o644))
 			url := start(t, dir)
 			asks := func(when string, want map[string]int) {
@@ -68,7 +71,8 @@ func TestDiskIsNotMounted(t *testing.T) {
 				}
 			}
 			there := map[string]int{"/debian/pool/a.deb": 200, "/debian/pool/b.deb": 404, "/debian/dists/x/InRelease": 404, "/pypi/simple/none/": 404,
-				"/wheels/d12/simple/none/": 404, "/other/d12/simple/none/": 404}
+				"/wheels/d12/simple/none/": 404, "/other/d12/simple/none/": 404, "/other/x": 404, "/x": 404, "/empty/": 503, "/empty/dists/x/InRelease": 503, "/empty/simple/x/": 503,
+				"/empty/d12/simple/x/": 503, "/.releases/empty/4/simple/x/": 503, "/.mirrorcycle/x": 404, "/.mirrorcycle/empty/x": 404}
 			away := map[string]int{"/debian/pool/a.deb": 503, "/debian/dists/x/InRelease": 503, "/pypi/simple/none/": 503, "/pypi/simple/": 503,
 				"/wheels/d12/simple/none/": 503, "/.releases/pypi/4/simple/": 503}
 			asks("nothing is", away)
