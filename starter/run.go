@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -222,8 +223,8 @@ func rollbackCmd(g *globals) *cobra.Command {
 		Short: "Serve an old generation's content as a new one, and put the mirror on hold",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			var to int64
-			if _, err := fmt.Sscan(args[1], &to); err != nil || to <= 0 {
+			to, err := strconv.ParseInt(args[1], 10, 64)
+			if err != nil || to <= 0 {
 				return fmt.Errorf("%q is no generation number; starter releases %s lists them: %w", args[1], args[0], errUsage)
 			}
 			return mirrorRun(c, g, file, args[0], func(in *workflows.MirrorInput) { in.Rollback = to })

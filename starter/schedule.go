@@ -141,6 +141,9 @@ func appliedOf(spec *mirrorspec.Spec) (applied, error) {
 		return a, err
 	}
 	parts := map[string]any{"cycle": spec.Cycle, "storage": spec.Storage, "limits": spec.Limits, "afs": spec.AFS}
+	if spec.Notify != nil {
+		parts["notify"] = spec.Notify
+	}
 	for _, r := range spec.Regions {
 		parts["region "+r.Name] = r
 	}
@@ -175,6 +178,9 @@ func (a applied) difference(want applied) []string {
 		}
 	}
 	slices.Sort(out)
+	if len(out) == 0 && a.Spec != want.Spec { // the parts are the same
+		out = []string{"order of mirrors or regions: changed"}
+	}
 	return out
 }
 
