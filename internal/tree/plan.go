@@ -269,13 +269,24 @@ func (w *PlanWriter) Finish() (digest string, info PlanInfo, err error) {
 	if err := syncfs(w.t.cfg.State); err != nil {
 		return "", w.info, w.t.explain("tree: plan", digest, err)
 	}
+	return digest, w.info, w.t.explain("tree: plan", digest, w.store(digest))
+}
+
+// store gives the plan its name. If the same plan was made before, its results
+// stand; those of one that was removed meanwhile do not.
+func (w *PlanWriter) store(digest string) error {
 	name := w.t.statePath("plan", digest)
-	err = os.Rename(w.dir, name)
+	if _, err := w.t.OpenPlan(digest); errors.Is(err, fault.Gone) {
+		if err := w.t.dropState("plan", digest); err != nil {
+			return err
+		}
+	}
+	err := os.Rename(w.dir, name)
 	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
 		now := time.Now()
-		err = os.Chtimes(name, now, now) // the same plan was made before; its results stand
+		err = os.Chtimes(name, now, now)
 	}
-	return digest, w.info, w.t.explain("tree: plan", digest, err)
+	return err
 }
 
 func keys[V any](m map[string]V) iter.Seq[string] {

@@ -294,3 +294,17 @@ func TestSomethingElseTookTheName(t *testing.T) {
 		t.Errorf("drops %v are left, %v", drops, err)
 	}
 }
+
+// TestPlanWhereResultsWereLeft: an attempt that still wrote results of a plan
+// after it was removed leaves its directory, in which no plan is.
+func TestPlanWhereResultsWereLeft(t *testing.T) {
+	tr := open(t, setup(t))
+	late := plan(t, tr, "pool/a.deb")
+	if err := errors.Join(tr.ForgetPlan(late.Digest), late.Done(0, nil)); err != nil {
+		t.Fatal(err)
+	}
+	again := plan(t, tr, "pool/a.deb") // opens it
+	if again.Digest != late.Digest || again.IsDone(0) {
+		t.Errorf("plan %s, done %v", again.Digest, again.IsDone(0))
+	}
+}
