@@ -37,7 +37,10 @@ func (s *Status) Carry(before *Status, now time.Time) {
 
 func (m *Mirror) carry(old *Mirror, now time.Time) {
 	if m.Outcome == "" { // not part of this cycle
-		m.Outcome, m.FaultKind, m.Error = old.Outcome, old.FaultKind, old.Error
+		m.Outcome = old.Outcome
+		if m.Error == "" && old.Outcome == "failed" { // any other error was of the moment
+			m.FaultKind, m.Error = old.FaultKind, old.Error
+		}
 		m.Reasons, m.Plan, m.Deferred, m.Tended = old.Reasons, old.Plan, old.Deferred, old.Tended
 		m.LevelAt = old.LevelAt
 	} else if m.LevelAt = old.LevelAt; m.Outcome == "unchanged" || m.Outcome == "done" {

@@ -26,7 +26,8 @@ const (
 )
 
 // quiet is how long a page may stay as it is while nothing changes. On a
-// network file system each write costs every reader's cache.
+// network file system each write costs every reader's cache. Where health runs
+// out sooner, it is a quarter of that time.
 const quiet = time.Hour
 
 // Setup makes dir the site of a region. It does nothing where that was done
@@ -100,7 +101,7 @@ func Write(o Options) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("site: write: %w", err)
 	}
-	if !changed && !due(before, &s) {
+	if !changed && !due(before, &s, min(quiet, o.StaleAfter/4)) {
 		return false, nil
 	}
 	if err := writeAll(root, &s, files); err != nil {
@@ -131,7 +132,7 @@ func readBefore(root *os.Root) *Status {
 	return s
 }
 
-func due(before, now *Status) bool {
+func due(before, now *Status, quiet time.Duration) bool {
 	return before == nil || now.Level != OK || before.Level != OK || now.Written.Sub(before.Written) >= quiet || now.Written.Before(before.Written) ||
 		!slices.EqualFunc(before.Mirrors, now.Mirrors, sameMirror) || !slices.Equal(before.Regions, now.Regions)
 }

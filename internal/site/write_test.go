@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -243,5 +244,63 @@ func TestADamagedPageIsReplaced(t *testing.T) {
 		if !p.write(fine(), noon.Add(time.Minute)) || p.status().Version != site.Version {
 			t.Errorf("after %q it stayed", bad)
 		}
+	}
+}
+
+// TestAHealthyRegionStaysHealthy: a page that stays as it is must not run out
+// between two cycles that found nothing wrong.
+func TestAHealthyRegionStaysHealthy(t *testing.T) {
+	for _, staleAfter := range []time.Duration{time.Hour, 90 * time.Minute, 2 * time.Hour} {
+		p := newPlace(t)
+		const every = 10 * time.Minute
+		for now := noon; now.Before(noon.Add(5 * time.Hour)); now = now.Add(every) {
+			if _, err := site.Write(site.Options{Dir: p.dir, Status: fine(), StaleAfter: staleAfter, Now: now}); err != nil {
+				t.Fatal(err)
+			}
+			next := now.Add(every)
+			if until := p.status().HealthyUntil; !until.After(next) || !hasBeat(p.dir, next) {
+				t.Errorf("stale after %v: unhealthy %v after the first of many cycles without fault, until %v", staleAfter, next.Sub(noon), until)
+				break
+			}
+		}
+	}
+}
+
+func hasBeat(dir string, at time.Time) bool {
+	_, err := os.Stat(filepath.Join(dir, site.HealthDir, strconv.FormatInt(at.Unix()/1000, 10)))
+	return err == nil
+}
+
+// TestATreeThatCannotBeReadIsSeen: in a cycle that left its mirror out, too, and
+// no longer than it is so.
+func TestATreeThatCannotBeReadIsSeen(t *testing.T) {
+	p := newPlace(t)
+	left := func() site.Status { // out: what a cycle of other mirrors knows of it
+		s := fine()
+		m := &s.Mirrors[0]
+		m.Outcome = ""
+		for j := range m.Regions {
+			m.Regions[j] = site.Served{Region: m.Regions[j].Region}
+		}
+		return s
+	}
+	p.write(fine(), noon)
+	away := left()
+	away.Mirrors[0] = site.Mirror{Name: "ubuntu", FaultKind: "wrong-storage", Error: "tree: open: no identity", Regions: away.Mirrors[0].Regions}
+	p.write(away, noon.Add(time.Hour))
+	s := p.status()
+	if m := s.Mirrors[0]; s.Level != site.Wrong || m.Generation != 412 || !s.HealthyUntil.Equal(noon.Add(24*time.Hour)) {
+		t.Errorf("away: level %s, generation %d, healthy until %v", s.Level, m.Generation, s.HealthyUntil)
+	}
+	p.write(left(), noon.Add(2*time.Hour))
+	if s := p.status(); s.Level != site.OK {
+		t.Errorf("there again: level %s: %+v", s.Level, s.Problems)
+	}
+	failed := fine()
+	failed.Mirrors[0].Outcome, failed.Mirrors[0].Error = "failed", "no route"
+	p.write(failed, noon.Add(3*time.Hour))
+	p.write(left(), noon.Add(4*time.Hour))
+	if s := p.status(); s.Level != site.Wrong || s.Mirrors[0].Error != "no route" {
+		t.Errorf("a failed run that nobody repeated: level %s: %+v", s.Level, s.Problems)
 	}
 }
