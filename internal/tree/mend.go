@@ -25,7 +25,7 @@ func (t *Tree) Mend(e manifest.Entry, f *File) error {
 		return errors.Join(err, f.Discard())
 	}
 	damaged, err := t.openDamaged(e.Path)
-	if errors.Is(err, fs.ErrNotExist) || fault.KindOf(err) == fault.Hostile || t.forgetful {
+	if errors.Is(err, fs.ErrNotExist) || fault.KindOf(err) == fault.Hostile || t.forgetful || err == nil && t.isKept(damaged, e.Path) {
 		if damaged != nil {
 			damaged.Close()
 		}
@@ -46,6 +46,21 @@ func (t *Tree) Mend(e manifest.Entry, f *File) error {
 	}
 	err = errors.Join(err, damaged.Truncate(e.Size), damaged.Sync(), damaged.Close(), f.Discard())
 	return t.explain("tree: mend", e.Path, err)
+}
+
+// isKept tells whether f, which lies at p, is content that the state keeps under
+// its digest: that is whole, only not what belongs there.
+func (t *Tree) isKept(f *os.File, p string) bool {
+	got, err := t.Hash(p)
+	if err != nil {
+		return false
+	}
+	kept, err := os.Stat(t.blobPath("index", got.Digest))
+	if err != nil {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && os.SameFile(st, kept)
 }
 
 // unchanging refuses to mend p while a commit is under way.

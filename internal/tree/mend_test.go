@@ -229,3 +229,29 @@ func TestOpenFileOpensFilesOnly(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestMendSparesWhatTheStateKeeps: the bytes that are to replace an object lie at
+// its path before the commit that names them. They are not damaged, and a commit
+// that failed in between is tried again with them.
+func TestMendSparesWhatTheStateKeeps(t *testing.T) {
+	b := newBench(t)
+	tr := b.open()
+	d, err := tr.PutIndex([]byte("newer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.LandIndex(d, "pool/a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Mend(b.entry, b.staged(tr)); err != nil {
+		t.Fatal(err)
+	}
+	b.want("pool/a", sound)
+	f, ok, err := tr.Kept(d, "pool/a")
+	if err != nil || !ok {
+		t.Fatalf("what the state kept is written over: %v, %v", ok, err)
+	}
+	if err := f.Discard(); err != nil {
+		t.Error(err)
+	}
+}
