@@ -134,6 +134,9 @@ func outcomeStatus(r workflows.CycleResult) error {
 		for _, reg := range m.Regions {
 			bad = bad || reg.Outcome == workflows.Failed || reg.Outcome == workflows.Late
 		}
+		for _, w := range m.Wheels { // builds outlive a cycle, so late ones are right
+			bad = bad || w.Outcome == workflows.Failed || w.Outcome == workflows.Partial
+		}
 	}
 	switch {
 	case bad && !good && !held:
@@ -182,6 +185,13 @@ func describe(m workflows.MirrorResult) string {
 	}
 	if n := int64(len(m.Mended)); n > 0 {
 		fmt.Fprintf(&b, "  brought %s back, first %s: look at the disk\n", plural(n, "damaged file"), m.Mended[0])
+	}
+	for _, w := range m.Wheels {
+		fmt.Fprintf(&b, "  wheels for %s: %s, %d built, %d failed", w.Platform, w.Outcome, w.Built, w.Failed)
+		if w.Error != "" {
+			fmt.Fprintf(&b, ": %s", w.Error)
+		}
+		b.WriteString("\n")
 	}
 	for _, r := range m.Regions {
 		fmt.Fprintf(&b, "  region %s: %s, serves %d", r.Region, r.Outcome, r.Serves)

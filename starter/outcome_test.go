@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"mirrorcycle/workflows"
+)
+
+// TestExitStatusOfACycle: nobody who scripts against it takes builds that failed for done.
+func TestExitStatusOfACycle(t *testing.T) {
+	wheels := func(o workflows.Outcome) workflows.CycleResult {
+		return workflows.CycleResult{Outcome: o, Mirrors: []workflows.MirrorResult{{Mirror: "wheels", Outcome: workflows.Unchanged,
+			Wheels: []workflows.WheelsResult{{Platform: "debian-12", Outcome: workflows.Unchanged}, {Platform: "noble", Outcome: o, Failed: 2, Error: "no worker took it on"}}}}}
+	}
+	for o, want := range map[workflows.Outcome]error{workflows.Unchanged: nil, workflows.Done: nil, workflows.Late: nil, workflows.Busy: nil,
+		workflows.Partial: status(exitPartly), workflows.Failed: status(exitPartly)} {
+		if got := outcomeStatus(wheels(o)); got != want {
+			t.Errorf("builds that are %s: %v, want %v", o, got, want)
+		}
+	}
+	if text := describe(wheels(workflows.Failed).Mirrors[0]); !strings.Contains(text, "wheels for noble: failed") || !strings.Contains(text, "no worker took it on") {
+		t.Errorf("%s\nsays nothing of the builds that failed", text)
+	}
+}
