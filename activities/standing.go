@@ -51,3 +51,33 @@ func recognise(t *tree.Tree, notes []tree.Note) error {
 	}
 	return t.SetMemo(name, data)
 }
+
+// left is what a plan's commit leaves as it was.
+type left struct {
+	Plan  string      `json:"plan"`
+	Notes []tree.Note `json:"notes"`
+}
+
+const leftMemo = "left"
+
+// leave notes what a commit is about to leave, for an attempt that comes after it.
+func leave(t *tree.Tree, plan string, notes []tree.Note) error {
+	if len(notes) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(left{plan, notes})
+	if err != nil {
+		return err
+	}
+	return t.SetMemo(leftMemo, data)
+}
+
+// leftBy returns what the commit of a plan left, as far as that is known.
+func leftBy(t *tree.Tree, plan string) []tree.Note {
+	var l left
+	data, err := t.Memo(leftMemo)
+	if err != nil || json.Unmarshal(data, &l) != nil || l.Plan != plan {
+		return nil
+	}
+	return l.Notes
+}

@@ -198,7 +198,7 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 		out.Epoch = t.Epoch()
 		if g, err := t.Committed(); err != nil || (g != nil && g.Plan == in.Plan) {
 			if g != nil { // an earlier attempt of this very activity came to the end
-				out.Number, out.Changes = g.Number, g.Changes
+				out.Number, out.Changes, out.Deferred = g.Number, g.Changes, leftBy(t, in.Plan)
 			}
 			return err
 		}
@@ -215,7 +215,11 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 		if err != nil || req.Manifest == nil {
 			return err
 		}
-		if err := fits(ctx, t, in.Target, settled(t, req)); err != nil {
+		if err := errors.Join(fits(ctx, t, in.Target, settled(t, req)), leave(t, in.Plan, out.Deferred)); err != nil {
+			return err
+		}
+		if hold, err := t.Hold(); err != nil || hold != "" && hold != in.Hold {
+			out.Hold = hold
 			return err
 		}
 		req.Plan, req.Above = in.Plan, in.Above

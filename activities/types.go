@@ -95,6 +95,7 @@ type CommitInput struct {
 	Epoch  int64  `json:"epoch"`
 	Plan   string `json:"plan"`
 	Above  int64  `json:"above"`
+	Hold   string `json:"hold,omitempty"` // why the mirror was on hold when the run began; any other reason stops it
 }
 
 // Committed is the new generation, with the units that stayed as they were.
@@ -103,6 +104,7 @@ type Committed struct {
 	Number   int64        `json:"number"`
 	Changes  tree.Changes `json:"changes"`
 	Deferred []tree.Note  `json:"deferred,omitempty"`
+	Hold     string       `json:"hold,omitempty"` // why nothing was committed: a person stopped it meanwhile
 }
 
 // RollbackInput makes an old generation's content the next generation.

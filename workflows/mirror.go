@@ -79,7 +79,8 @@ func (m *mirror) advance(ctx workflow.Context) {
 		return
 	}
 	m.stage(ctx, "commit")
-	c, err := commit(ctx, m.queue, activities.CommitInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Above: m.opened.Above})
+	c, err := commit(ctx, m.queue, activities.CommitInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Above: m.opened.Above,
+		Hold: m.opened.Hold})
 	m.committed(c, err)
 }
 
@@ -167,6 +168,10 @@ func (m *mirror) committed(c activities.Committed, err error) {
 		return
 	}
 	m.opened.Epoch = c.Epoch
+	if c.Hold != "" {
+		m.result.Outcome, m.result.Reasons = OnHold, []string{c.Hold}
+		return
+	}
 	if c.Number > 0 {
 		m.result.Outcome, m.result.Changes = Done, &c.Changes
 		m.opened.Committed = c.Number

@@ -158,6 +158,16 @@ func TestMirror(t *testing.T) {
 			},
 			want: []any{workflows.Failed, int64(0), "wrong-storage"},
 		},
+		"a hold that comes while objects are fetched stops the commit": {
+			setup: func(w *world) {
+				w.opened(4, 4, "")
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(planned(tree.PlanInfo{Shards: 1, Adds: 20, BaseObjects: 10}), nil)
+				w.env.OnActivity("Fetch", mock.Anything, mock.Anything).Return(activities.Fetched{Objects: 2}, nil)
+				w.env.OnActivity("Commit", mock.Anything, mock.Anything).Return(activities.Committed{Epoch: 8, Hold: "by hand"}, nil)
+				w.released(4, false)
+			},
+			want: []any{workflows.OnHold, int64(4), "", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
+		},
 		"on hold nothing is planned": {
 			setup: func(w *world) {
 				w.opened(4, 4, "by hand")

@@ -86,7 +86,7 @@ func (t *Tree) Hold() (string, error) {
 }
 
 // WriteHold puts a mirror on hold, or resumes it, without a lease: a person's
-// word does not wait for a run to end. It counts from the next run on.
+// word does not wait for a run to end. One that goes on does not commit any more.
 func WriteHold(state, reason string) error {
 	name := filepath.Join(state, holdFile)
 	if reason == "" {
