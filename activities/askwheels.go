@@ -54,6 +54,9 @@ func wheelStates(q Question) ([]WheelState, error) {
 			return nil, err
 		}
 		for _, r := range rows {
+			if q.Pin != "" && q.Pin != r.Pin.String() {
+				continue
+			}
 			if !q.Failed || r.State == wheels.Failed || r.Class != "" || r.Attempts > 0 {
 				out = append(out, wheelState(q, r))
 			}
@@ -127,7 +130,6 @@ func setWheel(q Question) ([]WheelState, error) {
 			return nil, err
 		}
 	}
-	q.Failed = false
-	all, err := wheelStates(q)
-	return slices.DeleteFunc(all, func(s WheelState) bool { return s.Pin != pin.String() }), err
+	q.Failed, q.Pin = false, pin.String()
+	return wheelStates(q)
 }

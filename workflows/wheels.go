@@ -132,7 +132,8 @@ func (w *builds) one(ctx workflow.Context, p activities.WheelPlanned, job int) {
 		}
 		// Whoever builds it is gone each time: that is this build's fault, and no other's.
 		_, text := activities.FaultOf(err)
-		d = activities.Delivered{Class: Perished, Message: text}
+		attempt := fmt.Sprintf("%s-%.16s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, p.Digest, job)
+		d = activities.Delivered{Attempt: attempt, Class: Perished, Message: text}
 	}
 	got, err := ingest(ctx, w.sync, activities.IngestInput{Target: t, Platform: platform, Plan: p.Digest, Job: job, Delivered: d})
 	switch {

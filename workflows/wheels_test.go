@@ -164,3 +164,27 @@ func TestGoesOnInANewRun(t *testing.T) {
 		t.Errorf("%v with %d left", err, b.left)
 	}
 }
+
+// TestBuildsThatPerishedAreToldApart: by its attempt a second delivery of the
+// same failure is known for what it is, and not for another failure.
+func TestBuildsThatPerishedAreToldApart(t *testing.T) {
+	b := newWheelBench(t, 2)
+	b.described()
+	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(activities.Delivered{}, temporal.NewHeartbeatTimeoutError())
+	seen := map[string]int{}
+	b.env.OnActivity("Ingest", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.IngestInput) (activities.Ingested, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if seen[in.Delivered.Attempt]++; seen[in.Delivered.Attempt] == 1 {
+			return activities.Ingested{}, errors.New("the worker died before it could answer")
+		}
+		b.left--
+		return activities.Ingested{Class: in.Delivered.Class}, nil
+	})
+	if got := b.run(t); got.Failed != 2 {
+		t.Errorf("%+v", got)
+	}
+	if seen[""] > 0 || len(seen) != 2 {
+		t.Errorf("two builds are delivered as attempts %v", seen)
+	}
+}
