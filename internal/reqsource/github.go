@@ -176,7 +176,7 @@ func (a *api) get(ctx context.Context, part, accept, etag string) ([]byte, *http
 		if resp != nil {
 			if wait, ok := limited(resp, err, a.s.cfg.Now()); ok {
 				if wait > a.s.cfg.MaxWait || try >= attempts {
-					a.record.NotBefore = a.s.cfg.Now().Add(wait).Truncate(time.Second)
+					a.record.NotBefore = a.s.cfg.Now().Add(max(wait, time.Minute)).Truncate(time.Second)
 					continue // to say so
 				}
 				if err := a.s.cfg.Wait(ctx, wait); err != nil {

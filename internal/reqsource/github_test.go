@@ -356,3 +356,27 @@ func TestEnvironmentThatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// TestAbsurdLimits: whatever a server or a proxy in its place says of limits, it
+// is neither asked without a pause nor never again.
+func TestAbsurdLimits(t *testing.T) {
+	for _, after := range []string{"0", "1", "315360000", "9223372036854775807"} {
+		t.Run("Retry-After "+after, func(t *testing.T) {
+			m := newRoom(t)
+			m.cfg.Refs = m.cfg.Refs[:1]
+			m.must(t)
+			m.gh.Requests()
+			for range 50 {
+				m.gh.Answer(githubtest.Secondary(http.StatusTooManyRequests, after))
+			}
+			out, err := m.bring(t)
+			if n := len(m.gh.Requests()); n > 4 || err != nil || len(out.Stale) != 1 {
+				t.Fatalf("%d requests: %+v, %v", n, out, err)
+			}
+			m.now = m.now.Add(24 * time.Hour)
+			if _, err := m.bring(t); err != nil || len(m.gh.Requests()) == 0 {
+				t.Errorf("a day later it is not asked: %v", err)
+			}
+		})
+	}
+}

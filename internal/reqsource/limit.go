@@ -9,6 +9,10 @@ import (
 	"github.com/google/go-github/v58/github"
 )
 
+// No limit is believed to be longer than longest, or over at once: GitHub's own
+// end within an hour, and what stands in its place may say anything.
+const shortest, longest = time.Second, 2 * time.Hour
+
 // limited says how long the server, which answered with resp and err, wants to be left alone; ok is false if its
 // answer is no limit. Retry-After belongs to secondary limits, the reset to the
 // primary one; it is counted from the answer's own Date, as clocks differ. A
@@ -17,12 +21,13 @@ func limited(resp *http.Response, err error, now time.Time) (pause time.Duration
 	if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusTooManyRequests {
 		return 0, false
 	}
+	defer func() { pause = min(max(pause, shortest), longest) }()
 	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 		now = date
 	}
 	after := resp.Header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
-		return time.Duration(seconds) * time.Second, true
+		return time.Duration(min(seconds, int(longest/time.Second))) * time.Second, true
 	}
 	if at, err := http.ParseTime(after); err == nil {
 		return max(at.Sub(now), 0), true
