@@ -208,7 +208,11 @@ func (r *runner) whole(d manifest.Digest) (bool, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
+	_, err = io.Copy(h, f)
+	if tree.Unreadable(err) {
+		return false, nil
+	}
+	if err != nil {
 		return false, fmt.Errorf("transfer: read kept content %s: %w", d, err)
 	}
 	return manifest.Digest(h.Sum(nil)) == d, nil
@@ -233,6 +237,9 @@ func (r *runner) present(it tree.Item) (manifest.Entry, bool, error) {
 		sum = io.MultiWriter(h256, h512)
 	}
 	n, err := io.Copy(sum, f)
+	if tree.Unreadable(err) {
+		return manifest.Entry{}, false, nil
+	}
 	if err != nil {
 		return manifest.Entry{}, false, fmt.Errorf("transfer: read %s: %w", it.Path, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/need"
 	"mirrorcycle/internal/transfer"
 	"mirrorcycle/internal/tree"
 )
@@ -411,4 +413,20 @@ func TestMetadata(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnreadableFileIsFetchedAgain: a disk that gives EIO for what an earlier
+// attempt left does not stop the next one.
+func TestUnreadableFileIsFetchedAgain(t *testing.T) {
+	need.Unreadable(t, func(spoil func(string)) {
+		h := newHouse(t)
+		h.write("pool/a", "")
+		spoil(filepath.Join(h.tree.Dir(), "pool/a"))
+		p := h.plan(h.item("pool/a", ""))
+		_, err := h.run(context.Background(), p)
+		// Nothing can be renamed over a mount: so far it must come.
+		if err == nil || !strings.Contains(err.Error(), "land pool/a: "+syscall.EBUSY.Error()) || h.hits["pool/a"] != 1 {
+			t.Errorf("%v, asked for %v", err, h.hits)
+		}
+	})
 }

@@ -251,3 +251,9 @@ func (t *Tree) Hash(p string) (manifest.Entry, error) {
 	}
 	return manifest.Entry{Path: p, Kind: manifest.Object, Size: n, Digest: manifest.Digest(h.Sum(nil))}, nil
 }
+
+// Unreadable tells whether err, of reading or writing a file, says that the disk
+// has lost it: that is damage, as wrong bytes are.
+func Unreadable(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.EBADMSG) || errors.Is(err, unix.EUCLEAN)
+}

@@ -44,8 +44,11 @@ func (t *Tree) Mend(e manifest.Entry, f *File) error {
 	if err == nil {
 		_, err = io.Copy(damaged, f)
 	}
-	err = errors.Join(err, damaged.Truncate(e.Size), damaged.Sync(), damaged.Close(), f.Discard())
-	return t.explain("tree: mend", e.Path, err)
+	err = errors.Join(err, damaged.Truncate(e.Size), damaged.Sync(), damaged.Close())
+	if Unreadable(err) {
+		return f.Land(e.Path) // the disk takes nothing in that place any more
+	}
+	return t.explain("tree: mend", e.Path, errors.Join(err, f.Discard()))
 }
 
 // isKept tells whether f, which lies at p, is content that the state keeps under

@@ -9,8 +9,11 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/need"
 	"mirrorcycle/internal/tree"
 )
 
@@ -254,4 +257,23 @@ func TestMendSparesWhatTheStateKeeps(t *testing.T) {
 	if err := f.Discard(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestMendOfWhatTheDiskRefuses: where writing over a file gives EIO, too, another one takes its name.
+func TestMendOfWhatTheDiskRefuses(t *testing.T) {
+	need.Unreadable(t, func(spoil func(string)) {
+		b := newBench(t)
+		tr := b.open()
+		spoil(b.name("pool/a"))
+		b.crash = func(p string) {
+			if p == "land" { // nothing can be renamed over a mount
+				_ = unix.Unmount(b.name("pool/a"), unix.MNT_DETACH)
+			}
+		}
+		if err := tr.Mend(b.entry, b.staged(tr)); err != nil {
+			t.Fatal(err)
+		}
+		b.want("pool/a", sound)
+		b.want("pool/link", "rotten!") // its name is another's business
+	})
 }

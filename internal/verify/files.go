@@ -181,6 +181,10 @@ func (p *part) other(e manifest.Entry) error {
 
 func (p *part) hash(e manifest.Entry) error {
 	got, err := p.t.Hash(e.Path)
+	if tree.Unreadable(err) {
+		p.damaged(e, "%v", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
