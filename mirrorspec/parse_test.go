@@ -212,6 +212,8 @@ func TestSingleFaults(t *testing.T) {
 		{"no root but the machine's, in a sandbox", `root = "/srv/roots/debian"`, `root = "/"`, `33:40: mirror.platforms.root: is the root of the file system, write a directory of its own`},
 		{"build memory", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-memory = \"1MB\"", `33:16: mirror.build-memory: 1MB is too little for any build, write at least "64MB"`},
 		{"build timeout", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-timeout = \"0s\"", `33:17: mirror.build-timeout: is zero, write a duration such as "30m"`},
+		{"build timeout that no clock can hold", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\nbuild-timeout = \"106751d\"", `33:17: mirror.build-timeout: 106751d is out of range, write a duration of at most "36500d"`},
+		{"grace that overflows with index-max-age", `file = "/etc/requirements.txt"`, "file = \"/etc/requirements.txt\"\ngrace = \"106751d\"", `33:9: mirror.grace: 106751d is out of range, write a duration of at most "36500d"`},
 		{"python version", `python = "3.11"`, `python = "3"`, `33:70: mirror.platforms.python: "3" is not a Python version, write one like "3.11"`},
 		{"number for a string", `python = "3.11"`, `python = 3.11`, `33:70: mirror.platforms.python: is a number or date, not a string, write python = "3.11"`},
 		{"cell without keytab", "", "[[region]]\nname = \"afs\"\nurl = \"http://afs.example.org\"\n" + afs + "\n[afs]\ncell = \"example.org\"\nwrite-principal = \"service/mirror\"\n", `38:2: afs.write-keytab: is missing with auth = "keytab", write write-keytab = "/etc/mirror.keytab"`},

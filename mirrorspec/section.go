@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // reader collects the faults of one spec and remembers where everything stands,
@@ -169,8 +170,17 @@ func typed[T any](s *section, key string, parse func(string) (T, error), otherwi
 	return t
 }
 
+// maxDuration is a hundred years: sums of durations, such as of grace and
+// index-max-age, must not overflow into the past.
+const maxDuration = Duration(36500 * 24 * time.Hour)
+
 func (s *section) duration(key string, otherwise Duration) Duration {
-	return typed(s, key, ParseDuration, otherwise, `a duration such as "90m", "72h" or "3d"`)
+	d := typed(s, key, ParseDuration, otherwise, `a duration such as "90m", "72h" or "3d"`)
+	if d > maxDuration {
+		s.fault(key, fmt.Sprintf("%v is out of range", d), `write a duration of at most "36500d"`)
+		return otherwise
+	}
+	return d
 }
 
 func (s *section) size(key string, otherwise Size) Size {
