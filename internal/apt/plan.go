@@ -206,7 +206,7 @@ func (e *Engine) keepObject(ctx context.Context, t *tree.Tree, o manifest.Entry)
 // removal.
 func (p *planner) put(w *world, c manifest.Change, suite string) error {
 	info := p.w.Info()
-	byHash := strings.Contains(c.Path, "/by-hash/")
+	byHash := strings.Contains("/"+c.Path, "/by-hash/") // a flat repository has them at the top
 	switch {
 	case c.Kind.IsIndex():
 		info.IndexChanges++

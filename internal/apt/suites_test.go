@@ -2,8 +2,10 @@ package apt_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -328,5 +330,38 @@ func TestPoolBelowDists(t *testing.T) {
 	s.mustCycle(t)
 	if s.b.Read(name) != string(deb("c", "1").Bytes()) {
 		t.Error("not there")
+	}
+}
+
+// TestFlatRootCountsPackages shows that indexes under their digests at the top
+// of a flat repository do not look like removed packages.
+func TestFlatRootCountsPackages(t *testing.T) {
+	s := newStage(t, func(c *apt.Config) { c.Suites, c.Components = []string{"./"}, nil })
+	publish := func(packages ...debrepotest.Package) {
+		var plain []byte
+		for _, p := range packages {
+			plain = append(append(plain, stanza(p, nil)...), '\n')
+		}
+		s.forge(forged{plain: plain,
+			release: func(r *debrepo.Release) {
+				for i, f := range r.Files {
+					r.Files[i].Path = path.Base(f.Path)
+				}
+			},
+			files: func(files map[string][]byte) {
+				for name, data := range maps.Clone(files) {
+					delete(files, name)
+					files[strings.TrimPrefix(strings.TrimPrefix(name, "dists/stable/"), "main/binary-amd64/")] = data
+				}
+				for _, p := range packages {
+					files["pool/main/"+p.Name[:1]+"/"+p.Name+"/"+p.Filename()] = p.Bytes()
+				}
+			}})
+	}
+	publish(deb("a", "1"), deb("b", "1"))
+	s.mustCycle(t)
+	publish(deb("a", "1"), deb("b", "1"), deb("c", "1"))
+	if r := s.cycle(); r.Err != nil || r.Number != 2 || r.Info.Adds != 1 || r.Info.Drops != 0 || r.Info.BaseObjects != 2 {
+		t.Errorf("one package more: %+v", r)
 	}
 }
