@@ -44,7 +44,6 @@ func (b *builder) index(index wantedIndex, forms []form, byHash bool) error {
 			if err := b.add(manifest.Entry{Path: join(b.dir, p), Kind: manifest.Object, Size: f.Size, Digest: f.digest}); err != nil {
 				return err
 			}
-			b.byHash++
 		}
 	}
 	if index.Kind != debrepo.KindPackages {
@@ -117,6 +116,9 @@ func (b *builder) write() (*manifest.Manifest, error) {
 	b.entries = slices.Compact(b.entries)
 	checked := "" // the directory of the entry before
 	for i, e := range b.entries {
+		if strings.Contains("/"+e.Path, "/by-hash/") {
+			b.byHash++
+		}
 		if i > 0 && b.entries[i-1].Path == e.Path {
 			old := b.entries[i-1]
 			return nil, malformed(e.Path, fmt.Errorf("listed with %s (%d bytes) and with %s (%d bytes)", old.Digest, old.Size, e.Digest, e.Size))

@@ -365,3 +365,32 @@ func TestFlatRootCountsPackages(t *testing.T) {
 		t.Errorf("one package more: %+v", r)
 	}
 }
+
+// TestEqualIndexesAreOneByHashFile shows that translations of the same content,
+// which share their names by hash, do not make the mirror look smaller.
+func TestEqualIndexesAreOneByHashFile(t *testing.T) {
+	s := newStage(t, func(c *apt.Config) { c.Translations = []string{"de", "en"} })
+	data := []byte("Package: a\n")
+	s.publish(map[string][]debrepotest.Package{"stable": {deb("a", "1"), deb("b", "1")}})
+	forge := func(packages ...debrepotest.Package) {
+		var plain []byte
+		for _, p := range packages {
+			plain = append(append(plain, stanza(p, nil)...), '\n')
+		}
+		s.forge(forged{plain: plain,
+			release: func(r *debrepo.Release) {
+				for _, l := range []string{"de", "en"} {
+					r.Files = append(r.Files, debrepo.File{Path: "main/i18n/Translation-" + l, Size: int64(len(data)), Hashes: debrepotest.Digests(data)})
+				}
+			},
+			files: func(files map[string][]byte) {
+				files["dists/stable/main/i18n/Translation-de"], files["dists/stable/main/i18n/Translation-en"] = data, data
+			}})
+	}
+	forge(deb("a", "1"), deb("b", "1"))
+	s.mustCycle(t)
+	forge(deb("a", "1"))
+	if r := s.cycle(); r.Err != nil || r.Info.Drops != 1 || r.Info.BaseObjects != 2 {
+		t.Errorf("one package less: %+v", r)
+	}
+}
