@@ -139,7 +139,7 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 	if out.Builds == 0 {
 		return out, nil
 	}
-	if err := store.Ready(in.Platform); err != nil {
+	if err := store.Ready(in.Platform, time.Duration(in.Target.Mirror.BuildTimeout)); err != nil {
 		return out, err
 	}
 	out.Digest, err = store.PutJobs(in.Platform, wheels.Jobs(rows))

@@ -149,7 +149,7 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 		}
 		fmt.Fprintf(w, "mirror %s: tree %s in %s\n", m.Name, id.Tree, spec.TreeDir(m.Name))
 		for _, p := range m.Platforms { // before the first cycle, so that a build worker's unit or mount can name it
-			if err := (wheels.Store{State: spec.StateDir(m.Name)}).Ready(p.Name); err != nil {
+			if err := (wheels.Store{State: spec.StateDir(m.Name)}).Ready(p.Name, time.Duration(m.BuildTimeout)); err != nil {
 				return err
 			}
 		}

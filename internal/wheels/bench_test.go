@@ -210,7 +210,7 @@ func (b *bench) build(platform string, make func(wheels.Job) (file, content, cla
 
 func (b *bench) deliver(platform string, job wheels.Job, make func(wheels.Job) (file, content, class string)) wheels.Delivery {
 	b.tb.Helper()
-	if err := b.store.Ready(platform); err != nil {
+	if err := b.store.Ready(platform, time.Hour); err != nil {
 		b.tb.Fatal(err)
 	}
 	d := wheels.Delivery{Attempt: fmt.Sprintf("%s-%s-%d", job.Name, job.Version, b.now.Unix()), Log: "build.log"}

@@ -92,8 +92,8 @@ func Jobs(rows []Row) []Job {
 func (s Store) Inbox(platform, attempt string) string { return s.path("inbox", platform, attempt) }
 
 // Ready makes the place for the inboxes of a platform and clears away those
-// that nobody has touched for a day.
-func (s Store) Ready(platform string) error {
+// that nobody has touched for a day more than the longest build takes.
+func (s Store) Ready(platform string, longest time.Duration) error {
 	if err := s.mkdir("inbox", platform); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s Store) Ready(platform string) error {
 		return fmt.Errorf("wheels: list inboxes: %w", err)
 	}
 	for _, e := range all {
-		if st, err := e.Info(); err == nil && s.now().Sub(st.ModTime()) > 24*time.Hour {
+		if st, err := e.Info(); err == nil && s.now().Sub(st.ModTime())-longest > 24*time.Hour {
 			if err := os.RemoveAll(s.Inbox(platform, e.Name())); err != nil {
 				return fmt.Errorf("wheels: clear inbox: %w", err)
 			}

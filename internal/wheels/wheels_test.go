@@ -402,3 +402,30 @@ func TestUnwantedWheelsGo(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestInboxesOfLongBuildsStay: a build that may take days hands its wheel over
+// in the end, however often somebody plans meanwhile.
+func TestInboxesOfLongBuildsStay(t *testing.T) {
+	b := newBench(t)
+	const longest = 48 * time.Hour
+	if err := b.store.Ready("d12", longest); err != nil {
+		t.Fatal(err)
+	}
+	inbox := b.store.Inbox("d12", "run-7-1")
+	if err := errors.Join(os.Mkdir(inbox, 0o755), os.Chtimes(inbox, b.now, b.now)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		later time.Duration
+		want  bool
+	}{{47 * time.Hour, true}, {71 * time.Hour, true}, {73 * time.Hour, false}} {
+		now := b.now.Add(tc.later)
+		s := wheels.Store{State: b.store.State, Now: func() time.Time { return now }}
+		if err := s.Ready("d12", longest); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(inbox); (err == nil) != tc.want {
+			t.Errorf("after %v: %v, want it to be there: %v", tc.later, err, tc.want)
+		}
+	}
+}
