@@ -50,6 +50,7 @@ var advice = map[string]string{
 	"no-space":      "A disk or quota is full: free space. Nothing was begun.",
 	"fenced":        "A newer run took over. Nothing is to be done.",
 	"corrupt":       "Files do not match their digests: put them back from upstream or another region.",
+	"early":         "Another mirror's release has to come first. Nothing is to be done unless that one fails.",
 	"config":        "Something in the spec or on a machine has to be mended.",
 }
 
@@ -112,6 +113,8 @@ func notes(all []Note) string {
 func (r *Served) problem(m *Mirror, now time.Time) (Problem, bool) {
 	p := Problem{Level: Wrong, Mirror: m.Name, Region: r.Region, Detail: r.Error, Do: adviceFor(r.FaultKind)}
 	switch {
+	case r.FaultKind == "early":
+		p.Level, p.What = Attention, "waits for another mirror"
 	case r.Error != "" && r.SeenAt.IsZero():
 		p.What = "is not served"
 	case r.Error != "" && !r.SeenAt.Equal(now):

@@ -304,3 +304,16 @@ func TestATreeThatCannotBeReadIsSeen(t *testing.T) {
 		t.Errorf("a failed run that nobody repeated: level %s: %+v", s.Level, s.Problems)
 	}
 }
+
+// TestAReleaseThatWaitsForAnotherIsNoFault: clients get what they had, whole.
+func TestAReleaseThatWaitsForAnotherIsNoFault(t *testing.T) {
+	p := newPlace(t)
+	p.write(fine(), noon)
+	s := fine()
+	s.Mirrors[2].Generation++
+	s.Mirrors[2].Regions[0] = site.Served{Region: "dfw", Outcome: "late", FaultKind: "early", Error: "dir: publish: early: its pages name files of generation 9 of pypi"}
+	p.write(s, noon.Add(time.Hour))
+	if got := p.status(); got.Level != site.Attention || !strings.Contains(got.Problems[0].What, "waits for another mirror") {
+		t.Errorf("%s: %+v", got.Level, got.Problems)
+	}
+}
