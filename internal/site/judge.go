@@ -17,14 +17,21 @@ func (s *Status) Judge(now time.Time, staleAfter time.Duration) {
 	for i := range s.Mirrors {
 		m := &s.Mirrors[i]
 		s.Problems = append(s.Problems, m.problems()...)
+		known := false
 		for j := range m.Regions {
 			if p, ok := m.Regions[j].problem(m, now); ok {
 				s.Problems = append(s.Problems, p)
+				known = known || p.Region == s.Region
 			}
 		}
 		if r := m.In(s.Region); r != nil && m.Generation > 0 {
-			if until := r.LevelAt.Add(staleAfter); until.Before(s.HealthyUntil) {
+			until := r.LevelAt.Add(staleAfter)
+			if until.Before(s.HealthyUntil) {
 				s.HealthyUntil = until
+			}
+			if !known && !until.After(now) {
+				s.Problems = append(s.Problems, Problem{Level: Wrong, Mirror: m.Name, Region: r.Region, What: "was not looked at for too long",
+					Do: "Look at the mirror's runs in Temporal's Web UI: one that does not end keeps the others away."})
 			}
 		}
 	}

@@ -317,3 +317,26 @@ func TestAReleaseThatWaitsForAnotherIsNoFault(t *testing.T) {
 		t.Errorf("%s: %+v", got.Level, got.Problems)
 	}
 }
+
+// TestAnUnhealthyPageSaysWhy: a run that never ends keeps the others away, and
+// nobody looks at what the region serves.
+func TestAnUnhealthyPageSaysWhy(t *testing.T) {
+	p := newPlace(t)
+	p.write(fine(), noon)
+	for h := 2; h <= 26; h += 2 {
+		s := fine()
+		m := &s.Mirrors[1]
+		m.Outcome = "busy"
+		for i := range m.Regions {
+			m.Regions[i] = site.Served{Region: m.Regions[i].Region}
+		}
+		p.write(s, noon.Add(time.Duration(h)*time.Hour))
+	}
+	s := p.status()
+	if s.HealthyUntil.After(s.Written) {
+		t.Fatalf("healthy until %v", s.HealthyUntil)
+	}
+	if s.Level != site.Wrong || len(s.Problems) != 1 || s.Problems[0].Mirror != "debian-security" || s.Problems[0].Region != "dfw" {
+		t.Errorf("/healthz is 503, and the page says %s: %+v", s.Level, s.Problems)
+	}
+}
