@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -275,6 +276,9 @@ func (m *mirror) listen(ctx workflow.Context) error {
 		Validator: func(reason string) error {
 			if reason == "" {
 				return fmt.Errorf("a reason is needed")
+			}
+			if !slices.Contains([]string{"", "open", "plan", "fetch"}, m.progress.Stage) {
+				return fmt.Errorf("this run is past the point where it can be stopped; starter hold stops the next one")
 			}
 			return nil
 		},

@@ -352,3 +352,34 @@ func TestGuard(t *testing.T) {
 		}
 	}
 }
+
+// TestHoldingARunIsNotPromisedTooLate: who asks a run to stop that has begun to
+// commit must not read that it will not.
+func TestHoldingARunIsNotPromisedTooLate(t *testing.T) {
+	for stage, want := range map[string]workflows.Outcome{"Fetch": workflows.OnHold, "Commit": workflows.Done} {
+		t.Run(stage, func(t *testing.T) {
+			w := newWorld(t)
+			w.opened(4, 4, "")
+			w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{Digest: "d1", Info: tree.PlanInfo{Shards: 1, Adds: 20, BaseObjects: 10}}, nil)
+			slow := func(name string, out any) {
+				c := w.env.OnActivity(name, mock.Anything, mock.Anything).Return(out, nil)
+				if name == stage {
+					c.After(time.Hour)
+				}
+				c.Maybe()
+			}
+			slow("Fetch", activities.Fetched{Objects: 2})
+			slow("Commit", activities.Committed{Number: 5})
+			w.env.OnActivity("Verify", mock.Anything, mock.Anything).Return(activities.Verified{Number: 5, Sealed: true}, nil).Maybe()
+			w.released(5, true)
+			accepted := false
+			w.env.RegisterDelayedCallback(func() {
+				w.env.UpdateWorkflow("hold", "1", &testsuite.TestUpdateCallback{OnAccept: func() { accepted = true }, OnReject: func(error) {},
+					OnComplete: func(any, error) {}}, "by hand")
+			}, 30*time.Minute)
+			if got := w.mirror(t, input()); got.Outcome != want || accepted != (want == workflows.OnHold) {
+				t.Errorf("%s, accepted: %v", got.Outcome, accepted)
+			}
+		})
+	}
+}
