@@ -122,7 +122,7 @@ func whyCmd(g *globals) *cobra.Command {
 func locate(spec *mirrorspec.Spec, arg string) (mirror, path string, err error) {
 	rest := arg
 	for _, r := range spec.Regions {
-		if after, ok := strings.CutPrefix(arg, r.URL+"/"); ok && r.URL != "" {
+		if after, ok := strings.CutPrefix(arg, r.URL+"/"); ok && r.URL != "" && len(after) < len(rest) { // the longest URL
 			rest = after
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
 
@@ -21,5 +22,17 @@ func TestExitStatusOfACycle(t *testing.T) {
 	}
 	if text := describe(wheels(workflows.Failed).Mirrors[0]); !strings.Contains(text, "wheels for noble: failed") || !strings.Contains(text, "no worker took it on") {
 		t.Errorf("%s\nsays nothing of the builds that failed", text)
+	}
+}
+
+// TestPathsOfRegionsBelowOneAnother: the region whose URL is the longest is meant.
+func TestPathsOfRegionsBelowOneAnother(t *testing.T) {
+	spec := &mirrorspec.Spec{Mirrors: []mirrorspec.Mirror{{Name: "debian"}},
+		Regions: []mirrorspec.Region{{Name: "dfw", URL: "http://m.example.org/dfw"}, {Name: "all", URL: "http://m.example.org"}, {Name: "ord", URL: "http://m.example.org/ord"}}}
+	for _, arg := range []string{"http://m.example.org/dfw/debian/pool/a.deb", "http://m.example.org/debian/pool/a.deb",
+		"http://m.example.org/ord/debian/pool/a.deb", "debian/pool/a.deb"} {
+		if mirror, path, err := locate(spec, arg); mirror != "debian" || path != "pool/a.deb" {
+			t.Errorf("%s: %q %q %v", arg, mirror, path, err)
+		}
 	}
 }
