@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -121,9 +122,9 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 			out.Status.look(ctx, t, q)
 		}
 	case VerbHold:
-		err = setHold(t, q.Reason)
+		err = hold(t, q.Reason)
 	case VerbResume:
-		err = setHold(t, "")
+		err = tree.WriteHold(t.State(), "")
 	case VerbWhy:
 		out.Why, err = why(t, q.Path)
 	case VerbReleases:
@@ -140,7 +141,13 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 	return out, translate(err)
 }
 
-func setHold(t *tree.Tree, reason string) error { return tree.WriteHold(t.State(), reason) }
+// hold wants a reason: without one it would resume.
+func hold(t *tree.Tree, reason string) error {
+	if strings.TrimSpace(reason) == "" {
+		return &fault.Error{Kind: fault.Config, Op: "activities: hold", Subject: t.ID().Mirror, Err: errors.New("there is no reason"), Advice: "say why: those who see it ask"}
+	}
+	return tree.WriteHold(t.State(), reason)
+}
 
 // recall reads how the last cycle left the mirror. What was committed since says
 // more: a held plan that was approved, a rollback.

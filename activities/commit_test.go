@@ -112,3 +112,17 @@ func TestAHoldStopsARunThatGoesOn(t *testing.T) {
 		t.Errorf("another attempt after the commit: %+v", c)
 	}
 }
+
+// TestAHoldNeedsAReason: an empty one would not hold but resume.
+func TestAHoldNeedsAReason(t *testing.T) {
+	p := newPlant(t, "")
+	p.do(p.sync.Answer, activities.Question{Target: p.target, Verb: activities.VerbHold, Reason: "by hand"}, nil)
+	for _, reason := range []string{"", " \n"} {
+		if _, err := p.env.ExecuteActivity(p.sync.Answer, activities.Question{Target: p.target, Verb: activities.VerbHold, Reason: reason}); err == nil {
+			t.Errorf("%q is taken for a reason", reason)
+		}
+	}
+	if c := p.commit(); c.Hold != "by hand" {
+		t.Errorf("it goes on: %+v", c)
+	}
+}
