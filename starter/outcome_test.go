@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
@@ -33,6 +34,16 @@ func TestPathsOfRegionsBelowOneAnother(t *testing.T) {
 		"http://m.example.org/ord/debian/pool/a.deb", "debian/pool/a.deb"} {
 		if mirror, path, err := locate(spec, arg); mirror != "debian" || path != "pool/a.deb" {
 			t.Errorf("%s: %q %q %v", arg, mirror, path, err)
+		}
+	}
+}
+
+// TestASkipEndsInTheFuture: one that has ended skips nothing, and would be reported as done.
+func TestASkipEndsInTheFuture(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for until, want := range map[string]bool{"": true, "14d": true, "2026-11-23": true, "2026-11-22": false, "2025-12-31": false, "0s": false} {
+		if _, err := parseUntil(until, now); (err == nil) != want {
+			t.Errorf("%q: %v, want it taken: %v", until, err, want)
 		}
 	}
 }

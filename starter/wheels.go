@@ -84,7 +84,11 @@ func parseUntil(s string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if day, err := time.Parse(time.DateOnly, s); err == nil {
-		return day.Add(24 * time.Hour), nil
+		end := day.Add(24 * time.Hour)
+		if !end.After(now) {
+			return end, fmt.Errorf("--until %s is over: %w", s, errUsage)
+		}
+		return end, nil
 	}
 	d, err := mirrorspec.ParseDuration(s)
 	if err != nil || d <= 0 {
