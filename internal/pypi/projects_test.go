@@ -171,6 +171,28 @@ func TestNamedProjects(t *testing.T) {
 	}
 }
 
+// TestNamedProjectsAskAgain lets a file of a project that the spec names fail
+// once: it is asked for again although its page stands still.
+func TestNamedProjectsAskAgain(t *testing.T) {
+	s := newStage(t, func(c *pypi.Config) { c.Projects = []string{"alpha"} })
+	s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
+	s.setAlter(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, wheel2) {
+			return false
+		}
+		http.NotFound(w, r)
+		return true
+	})
+	if r := s.cycle(); r.Number != 1 || len(s.links("alpha")) != 1 {
+		t.Fatalf("want a page without the file: %+v", r)
+	}
+	s.setAlter(nil)
+	s.mustCycle(t)
+	if got := s.links("alpha"); len(got) != 2 {
+		t.Errorf("the file that failed once is still left off: %v", got)
+	}
+}
+
 // TestSweep changes a page without moving a serial: it is seen within 7 days.
 func TestSweep(t *testing.T) {
 	s := twoProjects(t, nil)

@@ -74,7 +74,8 @@ func (e *Engine) survey(ctx context.Context, t *tree.Tree, old state, rows *mani
 	if names, ok := e.cfg.listed(); ok && len(names) <= maxListed && !e.cfg.requires() {
 		s.direct = true
 		for _, name := range names {
-			s.add(known, candidate{name: name, display: name, force: old.Config != s.state.Config || readNote(known[name]).Pick != ""})
+			note := readNote(known[name])
+			s.add(known, candidate{name: name, display: name, force: old.Config != s.state.Config || note.Retry || note.Pick != ""})
 		}
 	} else if err := e.root(ctx, t, &s, old, known); err != nil {
 		return s, err
