@@ -162,11 +162,12 @@ func owned(project string, f simpleindex.File) error {
 }
 
 // owners lists the projects, other than the given one, that could name an
-// object by its file name: that of foo-bar-1.tar.gz may be foo or foo-bar.
+// object by its file name: that of foo-bar-1.tar.gz may be foo or foo-bar, and
+// foo_bar-1.tar.gz is spelt otherwise and no different (PEP 503).
 func owners(object, project string) (others []string) {
 	name := path.Base(object)
 	for i, c := range name {
-		if c != '-' {
+		if !strings.ContainsRune("-_.", c) {
 			continue
 		}
 		if other := simpleindex.Normalize(name[:i]); other != project && !slices.Contains(others, other) {

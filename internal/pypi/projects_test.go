@@ -282,6 +282,25 @@ func TestSharedFile(t *testing.T) {
 	s.mustCycle(t)
 }
 
+// TestSharedFileOfOtherSpelling is TestSharedFile with a name in which the other
+// project is spelt as build tools spell it.
+func TestSharedFileOfOtherSpelling(t *testing.T) {
+	for _, name := range []string{"alpha_x-1.tar.gz", "alpha.x-1.tar.gz"} {
+		s := newStage(t, nil)
+		shared := s.file(name, []byte("shared"))
+		s.set("alpha", shared)
+		s.set("alpha-x", shared)
+		s.mustCycle(t)
+		s.set("alpha-x", s.wheel("alpha_x", "2"))
+		s.mustCycle(t) // which verifies that the page of alpha still holds
+		if len(s.links("alpha")) != 1 {
+			t.Error("alpha lost its file")
+		}
+		s.set("alpha", s.wheel("alpha", "1"))
+		s.mustCycle(t)
+	}
+}
+
 // TestHugePage refuses a page beyond all measure before it is read.
 func TestHugePage(t *testing.T) {
 	s := twoProjects(t, nil)

@@ -2,7 +2,6 @@ package pypi
 
 import (
 	"context"
-	"path"
 
 	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/manifest"
@@ -47,12 +46,7 @@ func (e *Engine) owner(t *tree.Tree, object string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := path.Base(object)
-	for i := range len(name) {
-		if name[i] != '-' {
-			continue
-		}
-		project := simpleindex.Normalize(name[:i])
+	for _, project := range owners(object, "") {
 		if _, ok, err := objects.Lookup(project + "/" + object); ok || err != nil {
 			return project, err
 		}
