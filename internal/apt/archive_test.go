@@ -3,6 +3,7 @@ package apt_test
 import (
 	"bytes"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -187,4 +188,32 @@ type stage struct {
 	b      *enginetest.Bench
 	engine *apt.Engine
 	old    map[string][]byte // files of an edition before
+}
+
+// TestObjectStore mirrors from a store that answers 403 for what is not there.
+func TestObjectStore(t *testing.T) {
+	lacks := map[string]func(path string) bool{
+		"nothing but plain forms": func(string) bool { return false },
+		"by-hash":                 func(p string) bool { return strings.Contains(p, "/by-hash/") },
+		"one compression":         func(p string) bool { return strings.HasSuffix(p, ".xz") || strings.Contains(p, "/by-hash/") },
+		"InRelease":               func(p string) bool { return p == inRelease },
+	}
+	for name, lacking := range lacks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, nil)
+			s.publish(good)
+			s.edit(func(files map[string][]byte) {
+				maps.DeleteFunc(files, func(p string, _ []byte) bool { return lacking(p) })
+			})
+			s.u.alter = func(w http.ResponseWriter, r *http.Request) bool {
+				_, there := s.u.files[strings.TrimPrefix(r.URL.Path, "/")]
+				if !there {
+					w.WriteHeader(http.StatusForbidden)
+				}
+				return !there
+			}
+			s.mustCycle(t)
+		})
+	}
 }

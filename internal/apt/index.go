@@ -90,7 +90,7 @@ func (e *Engine) keep(ctx context.Context, t *tree.Tree, dir string, index debre
 		}
 		d, err := e.keepForm(ctx, t, dir, f, byHash)
 		switch {
-		case errors.Is(err, fault.Gone):
+		case absent(err):
 			missing = err
 		case err != nil:
 			return nil, err
@@ -118,7 +118,7 @@ func (e *Engine) keepForm(ctx context.Context, t *tree.Tree, dir string, f debre
 		req.Path = join(dir, debrepo.ByHashPath(f.Path, alg, hex))
 	}
 	d, err := e.keepContent(ctx, t, req)
-	if byHash && errors.Is(err, fault.Gone) {
+	if byHash && absent(err) {
 		// Some archives announce by-hash and lay only a part of the indexes down.
 		req.Path = join(dir, f.Path)
 		d, err = e.keepContent(ctx, t, req)

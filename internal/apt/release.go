@@ -42,8 +42,12 @@ func (e *Engine) release(ctx context.Context, suite string, keys *debrepo.Keyrin
 	}
 	data, res, err := e.get(ctx, req)
 	switch {
-	case errors.Is(err, fault.Gone):
-		return e.detached(ctx, suite, keys)
+	case absent(err):
+		s, second := e.detached(ctx, suite, keys)
+		if absent(second) && !errors.Is(err, fault.Gone) {
+			return nil, err // a refusal of everything is one, after all
+		}
+		return s, second
 	case err != nil:
 		return nil, err
 	case res.NotModified:
@@ -57,6 +61,10 @@ func (e *Engine) release(ctx context.Context, suite string, keys *debrepo.Keyrin
 	s.Release, err = debrepo.ParseRelease(text)
 	return s, subject(err, res.URL)
 }
+
+// absent reports whether upstream seems to lack a file that it need not have.
+// Object stores answer 403 instead of 404 to those who may not list them.
+func absent(err error) bool { return errors.Is(err, fault.Gone) || errors.Is(err, fault.Denied) }
 
 // detached falls back to Release and Release.gpg where there is no InRelease.
 func (e *Engine) detached(ctx context.Context, suite string, keys *debrepo.Keyring) (*signed, error) {
