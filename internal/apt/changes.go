@@ -192,7 +192,7 @@ func (w *world) conflict(s shift, n naming, held manifest.Entry, holds, replace 
 		if other.suite == n.suite {
 			break // the first of those that disagree has its way
 		}
-		if !other.Remove && (other.Digest != n.Digest || other.Kind != n.Kind) {
+		if !other.Remove && other.Entry != n.Entry {
 			return clash(n.Entry, fmt.Sprintf("suite %s names %s", other.suite, other.Digest)), nil
 		}
 	}
@@ -202,6 +202,10 @@ func (w *world) conflict(s shift, n naming, held manifest.Entry, holds, replace 
 	if held.Kind.IsIndex() != n.Kind.IsIndex() {
 		return &fault.Error{Kind: fault.Hostile, Op: "apt: plan object", Subject: n.Path,
 			Err: fmt.Errorf("an index and a package would share the path"), Advice: "the suite keeps its generation; tell upstream"}, nil
+	}
+	if !n.Kind.IsIndex() && held.Digest == n.Digest && held.Size != n.Size {
+		return &fault.Error{Kind: fault.Unproved, Op: "apt: plan object", Subject: n.Path,
+			Err: fmt.Errorf("it has %d bytes, %d are declared", held.Size, n.Size), Advice: "the suite keeps its generation; tell upstream"}, nil
 	}
 	if n.Kind.IsIndex() || held.Digest == n.Digest {
 		return nil, nil
