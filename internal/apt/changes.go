@@ -3,6 +3,7 @@ package apt
 import (
 	"fmt"
 	"iter"
+	"slices"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -176,11 +177,14 @@ func (w *world) conflicts(shifts iter.Seq2[shift, error], replace bool) (map[str
 			if n.Remove || out[n.suite] != nil {
 				continue
 			}
-			if out[n.suite], err = w.conflict(s, n, held, ok, replace); err != nil {
+			conflict, err := w.conflict(s, n, held, ok, replace)
+			if err != nil {
 				return nil, err
 			}
-			if out[n.suite] == nil {
-				delete(out, n.suite)
+			if conflict != nil {
+				out[n.suite] = conflict
+				// It stays as it is, and is in nobody's way.
+				s.named = slices.DeleteFunc(slices.Clone(s.named), func(o naming) bool { return o.suite == n.suite })
 			}
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -138,7 +139,10 @@ func (e *Engine) agree(ctx context.Context, t *tree.Tree, base *tree.Generation,
 		if err != nil {
 			return nil, nil, notes, err
 		}
-		failed, err := w.conflicts(shifts(t, old, plans), e.cfg.Replace)
+		failed, err := e.contradictions(ctx, w, shifts(t, old, plans))
+		if err == nil && len(failed) == 0 {
+			failed, err = w.conflicts(shifts(t, old, plans), e.cfg.Replace)
+		}
 		if err == nil && len(failed) == 0 && e.cfg.Replace {
 			failed, err = e.replacements(ctx, w, shifts(t, old, plans), plans)
 		}
@@ -150,6 +154,43 @@ func (e *Engine) agree(ctx context.Context, t *tree.Tree, base *tree.Generation,
 		}
 		plans = slices.DeleteFunc(slices.Clone(plans), func(s *suitePlan) bool { return failed[s.Suite] != nil })
 	}
+}
+
+// contradictions returns the suites that name what upstream does not have where
+// another names otherwise: the first has its way only with what can be had.
+func (e *Engine) contradictions(ctx context.Context, w *world, shifts iter.Seq2[shift, error]) (map[string]error, error) {
+	failed := map[string]error{}
+	for s, err := range shifts {
+		if err != nil {
+			return nil, err
+		}
+		if _, holds, err := w.held(s.path); err != nil {
+			return nil, err
+		} else if holds && !e.cfg.Replace {
+			continue // what is held has its way
+		}
+		var first *naming
+		for _, n := range s.named {
+			switch {
+			case n.Remove || n.Kind.IsIndex() || failed[n.suite] != nil:
+				continue
+			case first == nil:
+				first = &n
+				continue
+			case n.Entry == first.Entry:
+				continue
+			}
+			err := e.keepObject(ctx, w.t, first.Entry)
+			if stop := stops(ctx, err); stop != nil {
+				return nil, stop
+			}
+			if err == nil {
+				break
+			}
+			failed[first.suite], first = err, &n
+		}
+	}
+	return failed, nil
 }
 
 // replacements keeps the content of every object that is to replace other bytes.
@@ -178,18 +219,27 @@ func (e *Engine) replacements(ctx context.Context, w *world, shifts func(func(sh
 			continue
 		}
 		err = e.keepObject(ctx, w.t, c.Entry)
-		switch {
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case errors.Is(err, fault.Fenced), errors.Is(err, fault.NoSpace):
-			return nil, err
-		case err != nil:
-			failed[suite] = err
-		default:
-			bySuite[suite].Replaced = append(bySuite[suite].Replaced, c.Entry)
+		if stop := stops(ctx, err); stop != nil {
+			return nil, stop
 		}
+		if err != nil {
+			failed[suite] = err
+			continue
+		}
+		bySuite[suite].Replaced = append(bySuite[suite].Replaced, c.Entry)
 	}
 	return failed, nil
+}
+
+// stops returns what ends the plan of all suites, nil if err is one suite's.
+func stops(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, fault.Fenced), errors.Is(err, fault.NoSpace):
+		return err
+	}
+	return nil
 }
 
 // keepObject brings the content of an object into the state.
