@@ -139,7 +139,10 @@ func (e *Engine) agree(ctx context.Context, t *tree.Tree, base *tree.Generation,
 		if err != nil {
 			return nil, nil, notes, err
 		}
-		failed, err := e.contradictions(ctx, w, shifts(t, old, plans))
+		var failed map[string]error
+		if len(plans) > 1 {
+			failed, err = e.contradictions(ctx, w, shifts(t, old, plans))
+		}
 		if err == nil && len(failed) == 0 {
 			failed, err = w.conflicts(shifts(t, old, plans), e.cfg.Replace)
 		}
@@ -163,6 +166,9 @@ func (e *Engine) contradictions(ctx context.Context, w *world, shifts iter.Seq2[
 	for s, err := range shifts {
 		if err != nil {
 			return nil, err
+		}
+		if len(s.named) < 2 {
+			continue
 		}
 		if _, holds, err := w.held(s.path); err != nil {
 			return nil, err
