@@ -119,11 +119,15 @@ func (e *Engine) root(ctx context.Context, t *tree.Tree, s *survey, old state, k
 	sweep := s.sweep.due
 	if res.NotModified {
 		for name, row := range known {
-			if !e.cfg.wants(name) && sweep[name] {
-				s.moved[name] = row.Size
-			}
-			if e.cfg.wants(name) && (sweep[name] || readNote(row).Retry) {
-				s.add(known, candidate{name: name, display: display(row), serial: row.Size, force: readNote(row).Retry})
+			switch retry := readNote(row).Retry; {
+			case !e.cfg.wants(name):
+				if sweep[name] {
+					s.moved[name] = row.Size
+				}
+			case sweep[name] || retry:
+				s.add(known, candidate{name: name, display: display(row), serial: row.Size, force: retry})
+			default:
+				s.selected++
 			}
 		}
 		return nil
