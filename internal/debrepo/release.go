@@ -148,18 +148,18 @@ func (p *releaseParser) field(s *scanner, name, value string) error {
 	return nil
 }
 
-// parseDate reads a date of RFC 5322 in UTC, the only zone the format allows.
+// parseDate reads a date of RFC 5322 in UTC, the only zone the format allows,
+// under the names that apt takes for it. The zone is judged before the time is
+// read: time.Parse takes "+0000" for the abbreviation of some zone.
 func parseDate(v string) (time.Time, error) {
-	at, err := time.Parse("Mon, 2 Jan 2006 15:04:05 MST", v)
-	if err != nil {
-		at, err = time.Parse("Mon, 2 Jan 2006 15:04:05 -0700", v)
-	} else if zone, _ := at.Zone(); zone != "UTC" && zone != "GMT" {
-		err = fmt.Errorf("zone %q is not UTC", zone)
+	at, zone := v, ""
+	if i := strings.LastIndexByte(v, ' '); i >= 0 {
+		at, zone = v[:i], v[i+1:]
 	}
-	if err != nil {
-		return time.Time{}, err
+	if !slices.Contains([]string{"UTC", "GMT", "Z", "+0000", "-0000"}, zone) {
+		return time.Time{}, fmt.Errorf("zone %q is not UTC", zone)
 	}
-	return at.UTC(), nil
+	return time.Parse("Mon, 2 Jan 2006 15:04:05", at)
 }
 
 // fileList merges the entries "digest size path" of several algorithms per path.
