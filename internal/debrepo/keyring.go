@@ -51,9 +51,12 @@ func readKeys(data []byte) (openpgp.EntityList, error) {
 		return openpgp.ReadKeyRing(bytes.NewReader(data))
 	}
 	var all openpgp.EntityList
+	var unread error
 	for {
 		i := bytes.Index(data, begin)
-		if i < 0 {
+		if i < 0 && len(all) == 0 {
+			return nil, unread
+		} else if i < 0 {
 			return all, nil
 		}
 		// Each block gets its own reader: the armor decoder reads ahead, so a
@@ -67,9 +70,10 @@ func readKeys(data []byte) (openpgp.EntityList, error) {
 		if err != nil {
 			return nil, err
 		}
+		// A block without a usable key is passed over; what is left decides.
 		entities, err := openpgp.ReadKeyRing(block.Body)
 		if err != nil {
-			return nil, err
+			unread = err
 		}
 		all, data = append(all, entities...), data[end:]
 	}
