@@ -19,7 +19,8 @@ import (
 
 // Settle renders the pages of the changed projects and makes the next
 // generation of a fetched plan. A file that could not be had is left off its
-// page, noted, and asked for again by the next plan.
+// page, noted, and asked for again by the next plan. A page that would let older
+// versions go for one of which no file could be had stays as it is.
 func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
 	s := settler{t: t, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
 	if err := s.open(p); err != nil {
@@ -99,6 +100,16 @@ func (s *settler) project(c change) error {
 	if err != nil {
 		return err
 	}
+	var files []simpleindex.File
+	var objects []manifest.Entry
+	if !c.Gone {
+		if files, objects, err = s.landings(c, had); err != nil {
+			return err
+		}
+		if len(c.Spared) > 0 && lost(c, files) {
+			return s.wait(c.Name)
+		}
+	}
 	for _, e := range had {
 		if err := s.drop(c.Name, e); err != nil {
 			return err
@@ -108,29 +119,61 @@ func (s *settler) project(c change) error {
 		s.rows[c.Name] = manifest.Change{Entry: manifest.Entry{Path: c.Name}, Remove: true}
 		return s.unpage(c.Name)
 	}
-	missing := 0
-	var files []simpleindex.File
+	for _, e := range objects {
+		s.name(c.Name, e)
+	}
+	missing := len(files) < len(c.Project.Files)
+	c.Project.Files = files
+	c.Project.LastSerial = c.Serial
+	return errors.Join(s.row(c, missing), s.page(c.Project))
+}
+
+// landings are those files of a project that are there, and their objects.
+func (s *settler) landings(c change, had map[string]manifest.Entry) (files []simpleindex.File, objects []manifest.Entry, err error) {
 	for _, f := range c.Project.Files {
 		entries, err := s.entries(c.Name, f, had)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if entries == nil {
-			missing++
 			continue
 		}
 		f.CoreMetadata = simpleindex.CoreMetadata{}
 		for _, e := range entries {
-			s.name(c.Name, e)
 			if e.Path != objectPath(f) {
 				f.CoreMetadata = simpleindex.CoreMetadata{Available: true, SHA256: e.Digest.String()}
 			}
 		}
-		files = append(files, f)
+		files, objects = append(files, f), append(objects, entries...)
 	}
-	c.Project.Files = files
-	c.Project.LastSerial = c.Serial
-	return errors.Join(s.row(c, missing > 0), s.page(c.Project))
+	return files, objects, nil
+}
+
+// lost reports whether there is no file of a version that the page is to have.
+func lost(c change, there []simpleindex.File) bool {
+	version := func(f simpleindex.File) string {
+		v, _ := simpleindex.FileVersion(c.Name, f.Filename)
+		return v
+	}
+	versions := map[string]bool{}
+	for _, f := range there {
+		versions[version(f)] = true
+	}
+	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] })
+}
+
+// wait leaves a project as it is, and has the next plan ask again: older
+// versions go when the one that is to take their place is there.
+func (s *settler) wait(name string) error {
+	row, ok, err := s.wasRows.Lookup(name)
+	if err != nil || !ok {
+		return err
+	}
+	note := readNote(row)
+	note.Retry = true
+	row.Note = note.String()
+	s.rows[name] = manifest.Change{Entry: row}
+	return nil
 }
 
 // entries returns the object of a file and its metadata, nil if it is not there.

@@ -73,7 +73,7 @@ func (c *closure) settle(n *node, k *known) error {
 	if err != nil {
 		return err
 	}
-	only(ch.Project, wanted)
+	ch.Spared = without(ch.Project, func(p *simpleindex.Project) { only(p, wanted) })
 	k.Page, k.Versions = fingerprint(ch.Project), wanted
 	note := readNote(n.row.row)
 	if n.row.known && note.Pick == k.Page && !note.Retry {

@@ -31,6 +31,7 @@ type change struct {
 	Gone    bool                 `json:"gone,omitempty"`   // hide: deleted upstream or no longer selected
 	Pick    string               `json:"pick,omitempty"`   // see rowNote
 	Project *simpleindex.Project `json:"project,omitempty"`
+	Spared  []string             `json:"spared,omitempty"` // mirrored files that upstream lists and the mirror's choice leaves out
 }
 
 // ask reads a candidate's page. It returns nil if nothing changed.
@@ -91,10 +92,27 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 	if c.known && !c.force && !c.whole && sum == c.row.Digest && serial == c.row.Size {
 		return nil, nil
 	}
+	var spared []string
 	if !c.whole {
-		e.trim(p)
+		spared = without(p, e.trim)
 	}
-	return &change{Name: c.name, Display: c.display, Serial: serial, ETag: res.ETag, Digest: sum.String(), Project: p}, nil
+	return &change{Name: c.name, Display: c.display, Serial: serial, ETag: res.ETag, Digest: sum.String(), Project: p, Spared: spared}, nil
+}
+
+// without returns the names of the files that cut takes out of p.
+func without(p *simpleindex.Project, cut func(*simpleindex.Project)) (out []string) {
+	all := slices.Clone(p.Files)
+	cut(p)
+	left := map[string]bool{}
+	for _, f := range p.Files {
+		left[f.Filename] = true
+	}
+	for _, f := range all {
+		if !left[f.Filename] {
+			out = append(out, f.Filename)
+		}
+	}
+	return out
 }
 
 // headerSerial returns the serial that the answer names, 0 if none, and refuses
@@ -111,7 +129,9 @@ func headerSerial(res fetch.Result, c candidate) (int64, error) {
 	return serial, nil
 }
 
-// trim leaves the newest KeepLatest versions. Files of no readable version stay.
+// trim leaves the newest KeepLatest versions, and those yanked since: no
+// installer chooses a yanked one by itself (PEP 592). Files of no readable
+// version stay.
 func (e *Engine) trim(p *simpleindex.Project) {
 	if e.cfg.KeepLatest <= 0 {
 		return
@@ -121,7 +141,9 @@ func (e *Engine) trim(p *simpleindex.Project) {
 	for _, f := range p.Files {
 		if v, ok := simpleindex.FileVersion(p.Name, f.Filename); ok {
 			versions[f.Filename] = v
-			all = append(all, v)
+			if !f.Yanked {
+				all = append(all, v)
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b string) int { return -simpleindex.CompareVersions(a, b) })

@@ -188,6 +188,11 @@ func (p *planner) change(c change) error {
 	if !c.Gone && c.Project.Status == simpleindex.Quarantined {
 		c.Project.Files, c.Project.Versions = nil, nil
 	}
+	mirrored := map[string]bool{}
+	for object := range had {
+		mirrored[path.Base(object)] = true
+	}
+	c.Spared = slices.DeleteFunc(c.Spared, func(name string) bool { return !mirrored[name] })
 	if err := p.files(&c, had); err != nil {
 		return err
 	}
