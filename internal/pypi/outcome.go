@@ -18,7 +18,7 @@ func (c *closure) finish() error {
 	for _, n := range c.sorted() {
 		if n.failed != nil {
 			c.p.note(n.name, n.failed)
-			c.p.sweep.failed(n.name)
+			c.p.sweep.again(n.name)
 		}
 		k := n.remember(c.w.Pins[n.name])
 		next.Projects[n.name] = k

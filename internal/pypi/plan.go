@@ -142,6 +142,9 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err er
 	}
 	for i, c := range cs {
 		err := errs[i]
+		if err != nil || changes[i] != nil {
+			p.sweep.again(c.name)
+		}
 		if err == nil && changes[i] != nil {
 			err = p.change(*changes[i])
 		}
@@ -153,7 +156,6 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err er
 			if p.first == nil {
 				p.first = err
 			}
-			p.sweep.failed(c.name)
 			p.note(c.name, err)
 		}
 	}

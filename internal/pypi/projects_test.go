@@ -3,6 +3,7 @@ package pypi_test
 import (
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/pypi"
+	"mirrorcycle/internal/tree"
 )
 
 // twoProjects is a mirror of alpha and beta after its first cycle.
@@ -216,12 +218,32 @@ func TestSweep(t *testing.T) {
 	if !failed || !strings.Contains(s.b.Read("simple/alpha/index.v1_json"), `"yanked":true`) {
 		t.Errorf("not seen; asked %v", failed)
 	}
+	s.cycle() // looks whether the change was committed
 	s.requests("")
 	if s.cycle(); s.requests("") != 1 {
 		t.Error("the turn is over, yet it is asked")
 	}
 	s.projects["beta"].Files[0].Yanked = true
 	s.now = s.now.Add(30 * 24 * time.Hour) // nothing ran for a month
+	s.mustCycle(t)
+}
+
+// TestSweptChangeOutlivesItsPlan: a plan that nobody commits, such as a dry run, loses nothing.
+func TestSweptChangeOutlivesItsPlan(t *testing.T) {
+	s := twoProjects(t, nil)
+	s.projects["alpha"].Files[0].Yanked = true // and no serial moves
+	s.now = s.now.Add(30 * 24 * time.Hour)
+	tr, err := tree.Open(tree.Config{Dir: filepath.Join(s.b.Dir, "tree"), State: filepath.Join(s.b.Dir, "state"), Holder: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, info, err := s.engine.Plan(t.Context(), tr)
+	if err != nil || !info.Changed {
+		t.Fatalf("not seen at all: %+v, %v", info, err)
+	}
+	if err := tr.Close(); err != nil {
+		t.Fatal(err)
+	}
 	s.mustCycle(t)
 }
 

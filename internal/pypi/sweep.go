@@ -25,7 +25,7 @@ type sweep struct {
 
 type sweepMemo struct {
 	Slice int64    `json:"slice"`           // slices of time that were swept
-	Again []string `json:"again,omitempty"` // projects that could not be asked when it was their turn
+	Again []string `json:"again,omitempty"` // projects that could not be asked when it was their turn, or had changed
 }
 
 const sweepName = "sweep"
@@ -58,8 +58,9 @@ func (e *Engine) sweep(t *tree.Tree, known map[string]manifest.Entry) (sweep, er
 	return s, nil
 }
 
-// failed remembers a project that could not be asked.
-func (s *sweep) failed(name string) {
+// again gives a project another turn in the next plan: one that could not be
+// asked, or one that had changed, for nobody may commit what this plan knows.
+func (s *sweep) again(name string) {
 	if s.due[name] {
 		s.memo.Again = append(s.memo.Again, name)
 	}
