@@ -217,3 +217,45 @@ func TestObjectStore(t *testing.T) {
 		})
 	}
 }
+
+// TestSameReleaseSignedAnew: the archive adds a key and signs what stands,
+// because its clients are to trust the new one from some day on.
+func TestSameReleaseSignedAnew(t *testing.T) {
+	for _, form := range []string{inRelease, "dists/stable/Release.gpg"} {
+		t.Run(filepath.Base(form), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, nil)
+			publish := func() {
+				s.publish(good)
+				s.edit(func(files map[string][]byte) {
+					if form != inRelease {
+						delete(files, inRelease)
+					}
+				})
+			}
+			publish()
+			s.mustCycle(t)
+			s.keys = []*openpgp.Entity{s.keys[0], debrepotest.NewKey("next")}
+			s.date = s.date.Add(-time.Minute) // publish lets a minute pass
+			publish()
+			s.mustCycle(t)
+			if s.b.Read(form) != string(s.u.files[form]) {
+				t.Errorf("%s is still the old one", form)
+			}
+			if r := s.cycle(); r.Number != 0 || r.Err != nil || len(r.Notes) != 0 {
+				t.Errorf("and again: %+v", r)
+			}
+		})
+	}
+}
+
+// TestOtherFormOfTheSameRelease: an InRelease that cannot be had for a moment is no reason to serve none.
+func TestOtherFormOfTheSameRelease(t *testing.T) {
+	s := newStage(t, nil)
+	s.publish(good)
+	s.mustCycle(t)
+	s.edit(func(files map[string][]byte) { delete(files, inRelease) })
+	if r := s.cycle(); r.Number != 0 || r.Err != nil || len(r.Notes) != 0 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -2,6 +2,7 @@ package apt
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -68,9 +69,31 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, suite string, keys 
 		return nil, err
 	}
 	if rel.digest() == old.Digest && old.Config == config {
-		return nil, nil
+		if anew, err := signedAnew(t, suite, rel, old); err != nil || !anew {
+			return nil, err
+		}
 	}
 	return e.table(ctx, t, suite, rel, old)
+}
+
+// signedAnew reports whether the committed text has other signatures now, which
+// clients need when the archive changes its keys. Other forms of the same, such
+// as Release.gpg while InRelease cannot be had, are none.
+func signedAnew(t *tree.Tree, suite string, rel *signed, old suiteState) (bool, error) {
+	table, err := openTable(t, old.Table)
+	if err != nil {
+		return false, err
+	}
+	for name, data := range rel.files {
+		e, ok, err := table.Lookup(join(suiteDir(suite), name))
+		if err != nil {
+			return false, err
+		}
+		if ok && e.Digest != manifest.Digest(sha256.Sum256(data)) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // expired reports an unchanged suite that clients begin to refuse.
