@@ -12,10 +12,7 @@ import (
 // it removes more than the share and the count together, or it empties a unit,
 // or it removes more than half of a mirror of any size.
 func Guard(g mirrorspec.Guard, info tree.PlanInfo) (reasons []string) {
-	share := 0.0
-	if info.BaseObjects > 0 {
-		share = float64(info.Drops) / float64(info.BaseObjects)
-	}
+	share := float64(info.Drops) / float64(max(info.BaseObjects, 1))
 	switch {
 	case share > 0.5:
 		reasons = append(reasons, fmt.Sprintf("removes %d of %d objects, more than half", info.Drops, info.BaseObjects))

@@ -345,6 +345,7 @@ func TestGuard(t *testing.T) {
 		"more than half of a small one": {tree.PlanInfo{BaseObjects: 4, Drops: 3}, true},
 		"empties a suite":               {tree.PlanInfo{BaseObjects: 4000, Drops: 1, Emptied: []string{"noble/main"}}, true},
 		"first plan":                    {tree.PlanInfo{}, false},
+		"more than there is":            {tree.PlanInfo{BaseObjects: -1, Drops: 1}, true},
 	}
 	for name, c := range cases {
 		if got := workflows.Guard(g, c.info); (len(got) > 0) != c.held {

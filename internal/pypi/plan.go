@@ -206,7 +206,15 @@ func (p *planner) change(c change) error {
 		}
 	}
 	if !c.Gone && len(c.Project.Files) == 0 && len(had) > 0 && c.Project.Status != simpleindex.Quarantined {
-		info.Emptied = append(info.Emptied, c.Name)
+		// Owners do delete all their files, on a large index every day; then the
+		// serial says that the page is meant.
+		row, _, err := p.rows.Lookup(c.Name)
+		if err != nil {
+			return err
+		}
+		if c.Serial <= row.Size || row.Size == 0 {
+			info.Emptied = append(info.Emptied, c.Name)
+		}
 	}
 	info.IndexChanges += 3
 	if p.out == nil {

@@ -3,7 +3,6 @@ package pypi_test
 import (
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/pypi"
-	"mirrorcycle/internal/tree"
 )
 
 // twoProjects is a mirror of alpha and beta after its first cycle.
@@ -78,11 +76,41 @@ func TestQuarantined(t *testing.T) {
 	}
 }
 
+// TestEmptyPage: a page without files needs a person's eye unless a new serial says that it is meant.
 func TestEmptyPage(t *testing.T) {
-	s := twoProjects(t, nil)
-	s.set("alpha")
-	if r := s.cycle(); !slices.Equal(r.Info.Emptied, []string{"alpha"}) || r.Info.Drops != 4 || r.Info.BaseObjects != 6 {
-		t.Errorf("the guard must be told: %+v", r.Info)
+	serials := func(s *stage) {}
+	none := func(s *stage) {
+		for _, p := range s.projects {
+			p.Serial, p.Quiet = 0, true
+		}
+		s.serial = 0
+	}
+	for name, c := range map[string]struct {
+		first func(*stage)
+		bump  bool
+		told  []string
+	}{
+		"with a new serial":    {serials, true, nil},
+		"with the same serial": {serials, false, []string{"alpha"}},
+		"without serials":      {none, false, []string{"alpha"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, nil)
+			s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
+			s.set("beta", s.wheel("beta", "1"))
+			c.first(s)
+			s.mustCycle(t)
+			if c.bump {
+				s.set("alpha")
+			} else {
+				s.projects["alpha"].Files = nil
+				s.now = s.now.Add(30 * 24 * time.Hour) // its turn has come
+			}
+			if r := s.cycle(); !slices.Equal(r.Info.Emptied, c.told) || r.Info.Drops != 4 || r.Info.BaseObjects != 6 {
+				t.Errorf("want the guard told of %v: %+v", c.told, r)
+			}
+		})
 	}
 }
 
@@ -193,58 +221,6 @@ func TestNamedProjectsAskAgain(t *testing.T) {
 	if got := s.links("alpha"); len(got) != 2 {
 		t.Errorf("the file that failed once is still left off: %v", got)
 	}
-}
-
-// TestSweep changes a page without moving a serial: it is seen within 7 days.
-func TestSweep(t *testing.T) {
-	s := twoProjects(t, nil)
-	s.projects["alpha"].Files[0].Yanked = true // and no serial moves
-	failed := false
-	for hour := range 7 * 24 {
-		s.now = s.now.Add(time.Hour)
-		s.setAlter(func(w http.ResponseWriter, r *http.Request) bool {
-			if r.URL.Path != "/"+bad || failed {
-				return false
-			}
-			w.WriteHeader(403) // its turn is not lost by that
-			failed = true
-			return true
-		})
-		if r := s.cycle(); r.Number != 0 {
-			t.Logf("seen after %d hours", hour+1)
-			break
-		}
-	}
-	if !failed || !strings.Contains(s.b.Read("simple/alpha/index.v1_json"), `"yanked":true`) {
-		t.Errorf("not seen; asked %v", failed)
-	}
-	s.cycle() // looks whether the change was committed
-	s.requests("")
-	if s.cycle(); s.requests("") != 1 {
-		t.Error("the turn is over, yet it is asked")
-	}
-	s.projects["beta"].Files[0].Yanked = true
-	s.now = s.now.Add(30 * 24 * time.Hour) // nothing ran for a month
-	s.mustCycle(t)
-}
-
-// TestSweptChangeOutlivesItsPlan: a plan that nobody commits, such as a dry run, loses nothing.
-func TestSweptChangeOutlivesItsPlan(t *testing.T) {
-	s := twoProjects(t, nil)
-	s.projects["alpha"].Files[0].Yanked = true // and no serial moves
-	s.now = s.now.Add(30 * 24 * time.Hour)
-	tr, err := tree.Open(tree.Config{Dir: filepath.Join(s.b.Dir, "tree"), State: filepath.Join(s.b.Dir, "state"), Holder: "t"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, info, err := s.engine.Plan(t.Context(), tr)
-	if err != nil || !info.Changed {
-		t.Fatalf("not seen at all: %+v, %v", info, err)
-	}
-	if err := tr.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.mustCycle(t)
 }
 
 func TestMetadata(t *testing.T) {
