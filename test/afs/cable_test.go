@@ -11,8 +11,8 @@ import (
 // and keeps a transaction of the run that failed when it is back.
 func TestCableCutInMidTransfer(t *testing.T) {
 	r := newRig(t, afslab.Options{})
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a"))
+	end := r.customers(t)
 	n := r.generation(t, "a", "big1", "big2", "big3", "big4")
 	r.cell.Slow(t, afslab.FS2, "20mbit")
 	running := r.releaseInTheBackground(t)

@@ -47,8 +47,8 @@ func (r *rig) releasing() int {
 func TestVosKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, afslab.Options{})
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a", "b"))
+	end := r.customers(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))

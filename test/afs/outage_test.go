@@ -192,8 +192,8 @@ func TestOnlyALaggingSiteIsReachable(t *testing.T) {
 // TestReadWriteServerOff: what is released stays served, and nothing is tried.
 func TestReadWriteServerOff(t *testing.T) {
 	r := newRig(t, afslab.Options{})
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a"))
+	end := r.customers(t)
 	n := r.generation(t, "a", "b")
 	had := r.runs(t)
 	r.cell.Stop(t, afslab.FS0)
@@ -213,8 +213,8 @@ func TestReadWriteServerOff(t *testing.T) {
 // No site shows a part of the generation, and what the run left is cleared up.
 func TestReadWriteServerOffInMidRelease(t *testing.T) {
 	r := newRig(t, afslab.Options{})
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a"))
+	end := r.customers(t)
 	n := r.generation(t, "a", "big1", "big2", "big3", "big4")
 	r.cell.Slow(t, afslab.FS2, "20mbit")
 	running := r.releaseInTheBackground(t)
@@ -241,8 +241,8 @@ func TestReadWriteServerOffInMidRelease(t *testing.T) {
 // TestDatabaseServerOff: nobody can say which sites there are, so nothing is done and nothing is due.
 func TestDatabaseServerOff(t *testing.T) {
 	r := newRig(t, afslab.Options{})
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a"))
+	end := r.customers(t)
 	n := r.generation(t, "b")
 	o := r.options(t)
 	o.Cell.Enter = r.enter(t, afslab.Writer)

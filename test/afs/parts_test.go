@@ -15,8 +15,8 @@ func TestObjectsBeforeIndexes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, afslab.Options{Parts: []string{"pool"}})
 	pool := r.volume.Name + ".pool"
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a", "b"))
+	end := r.customers(t)
 	for i := range 5 {
 		r.released(t, r.generation(t, "a", "b"+strconv.Itoa(i)))
 	}

@@ -19,8 +19,8 @@ import (
 func TestReleaseReachesEverySite(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, afslab.Options{})
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a", "b"))
+	end := r.customers(t)
 	before := r.created(t)
 	out, err := r.publish(t, r.options(t))
 	if err != nil {
@@ -247,8 +247,8 @@ func (r *rig) interrupted(t *testing.T) {
 func TestInterruptedRelease(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, afslab.Options{RWBeside: true})
-	end := r.customers(t)
 	r.released(t, r.generation(t, "a"))
+	end := r.customers(t)
 	for i := 0; !strings.Contains(r.entry(t), "LOCKED"); i++ {
 		if i == 20 {
 			t.Fatal("no release was met half way")

@@ -2,11 +2,9 @@
 package afs_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -247,77 +245,6 @@ func (r *rig) vos(t *testing.T, args ...string) string {
 func (r *rig) entry(t *testing.T) string {
 	t.Helper()
 	return r.vos(t, "listvldb", "-name", r.volume.Name, "-noresolve", "-noauth", "-quiet")
-}
-
-// customer reads an index and then opens every package that it names, again and
-// again, in a region: what no customer may ever meet is a package that is not
-// there. A server that is off gives other errors, which are no broken promise.
-// It reads no more than a beginning: dozens of them must not busy the machine.
-const customer = `cd /; while :; do
- idx=$(cat "$0/dists/Index" 2>/dev/null) || { sleep 0.05; continue; }
- sleep 0.02
- for p in $idx; do
-  err=$(head -c 4096 "$0/pool/$p" 2>&1 >/dev/null) || case $err in *"No such file"*) echo "missing $p" ;; esac
- done
- echo whole
- sleep 0.1
-done`
-
-// customers starts one in every region; the function returned ends them and
-// fails the test if one missed a package or none saw anything.
-func (r *rig) customers(t *testing.T) (end func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var missing []string
-	whole := map[string]int{}
-	for _, web := range webs {
-		cmd := r.cell.Command(ctx, web, "bash", "-c", customer, r.volume.RO)
-		out, err := cmd.StdoutPipe()
-		if err == nil {
-			err = cmd.Start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		wg.Go(func() {
-			for lines := bufio.NewScanner(out); lines.Scan(); {
-				mu.Lock()
-				if lines.Text() == "whole" {
-					whole[web]++
-				} else {
-					missing = append(missing, web+": "+lines.Text())
-				}
-				mu.Unlock()
-			}
-			io.Copy(io.Discard, out)
-			_ = cmd.Wait() // it is killed
-		})
-	}
-	ended := false
-	stop := func() {
-		if !ended {
-			cancel()
-			wg.Wait()
-		}
-		ended = true
-	}
-	t.Cleanup(stop)
-	return func() {
-		t.Helper()
-		for _, web := range webs {
-			until(t, "the customer in "+web+" sees a whole generation", func() bool {
-				mu.Lock()
-				defer mu.Unlock()
-				return whole[web] > 0
-			})
-		}
-		stop()
-		if len(missing) > 0 {
-			t.Errorf("package not found: %d times, first %s", len(missing), missing[0])
-		}
-	}
 }
 
 // due reports what the ledger says of generation n's drops.
