@@ -138,6 +138,9 @@ func TestHostilePage(t *testing.T) {
 				return true
 			})
 		}, fault.Stale, "below"},
+		{"without the serial that it had", func(s *stage) {
+			s.projects["alpha"].Serial, s.projects["alpha"].Quiet = 0, true
+		}, fault.Stale, "names no serial"},
 		{"file name with a slash", page(func(_ *stage, f *file) { f.Filename = "alpha/2.whl" }), fault.Hostile, bad},
 		{"file name that leaves", page(func(_ *stage, f *file) { f.Filename = ".." }), fault.Hostile, bad},
 		{"file name with a control character", page(func(_ *stage, f *file) { f.Filename = "alpha-2\n.whl" }), fault.Hostile, bad},
@@ -176,6 +179,7 @@ func TestHostilePage(t *testing.T) {
 				t.Error("want alpha as it was, and beta's new file")
 			}
 			s.setAlter(nil)
+			s.projects["alpha"].Quiet = false
 			s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
 			s.mustCycle(t)
 			if got := s.links("alpha"); len(got) != 2 {

@@ -85,6 +85,8 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 	switch {
 	case serial < c.serial:
 		return nil, stale(res.URL, fmt.Errorf("%w: %d is below %d", errSerial, serial, c.serial))
+	case serial == 0 && c.row.Size > 0:
+		return nil, stale(res.URL, fmt.Errorf("it names no serial, and %d was mirrored already", c.row.Size))
 	case serial < c.row.Size:
 		return nil, stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", serial, c.row.Size))
 	}

@@ -229,7 +229,7 @@ func subject(err error, url string) error {
 
 func stale(url string, err error) error {
 	return &fault.Error{Kind: fault.Stale, Op: "pypi: read", Subject: url, Err: err,
-		Advice: "nothing was published or removed; upstream, or a cache in between, is behind"}
+		Advice: "nothing was published or removed; upstream, or a cache in between, is behind; if it is another index now, mirror it under a new name"}
 }
 
 var errSerial = errors.New("the page's serial is below the one expected")
