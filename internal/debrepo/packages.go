@@ -21,7 +21,7 @@ type Package struct {
 // ReadPackages yields the stanzas of a Packages file one by one, holding only
 // the current one. The first error ends it: a stanza without Package, Version,
 // Filename, Size or a SHA256 or SHA512 digest, or with one of them twice, is
-// fault.Malformed; a Filename that is absolute, leaves the tree or is not clean,
+// fault.Malformed; a Filename that is absolute, leaves the tree or ends in a slash,
 // and lines or stanzas beyond all measure are fault.Hostile.
 func ReadPackages(r io.Reader) iter.Seq2[Package, error] {
 	return func(yield func(Package, error) bool) {
@@ -200,7 +200,7 @@ func (st *packageStanza) finish(s *scanner) (Package, error) {
 	}
 	text := string(st.buf)
 	get := func(w wanted) string { return text[st.span[w][0]:st.span[w][1]] }
-	filename, err := cleanPath(get(wantFilename))
+	filename, err := objectPath(get(wantFilename))
 	if err != nil {
 		return Package{}, err
 	}

@@ -71,6 +71,7 @@ func TestReadPackages(t *testing.T) {
 			p.Hashes = debrepo.Hashes{MD5: md5a, SHA1: sha1a, SHA256: sha256a, SHA512: sha512a}
 		})},
 		{"flat repository", stanza("Filename: ./hello_2.10-3_amd64.deb"), with(func(p *debrepo.Package) { p.Filename = "hello_2.10-3_amd64.deb" })},
+		{"flat repository with its directory", stanza("Filename: .//./hello//hello_2.10-3_amd64.deb"), with(func(p *debrepo.Package) { p.Filename = "hello/hello_2.10-3_amd64.deb" })},
 		{"long line of no interest", stanza("Provides: " + strings.Repeat("virtual, ", 50_000)), with(func(*debrepo.Package) {})},
 	}
 	for _, tt := range tests {
@@ -108,8 +109,10 @@ func TestReadPackagesRefuses(t *testing.T) {
 		{"continuation first", " x\n", fault.Malformed},
 		{"absolute Filename", stanza("Filename: /etc/passwd"), fault.Hostile},
 		{"Filename leaves the tree", stanza("Filename: pool/../../../etc/passwd"), fault.Hostile},
-		{"Filename unclean", stanza("Filename: pool//a.deb"), fault.Hostile},
-		{"Filename hides dots", stanza("Filename: ././a.deb"), fault.Hostile},
+		{"Filename unclean and absolute", stanza("Filename: //pool/./a.deb"), fault.Hostile},
+		{"Filename unclean, and leaves the tree", stanza("Filename: .//../a.deb"), fault.Hostile},
+		{"Filename is a directory", stanza("Filename: pool//a/"), fault.Hostile},
+		{"Filename is a directory's own", stanza("Filename: pool//a/."), fault.Hostile},
 		{"Filename in our directory", stanza("Filename: pool/.mirror/a.deb"), fault.Hostile},
 		{"Filename with NUL", stanza("Filename: pool/a\x00.deb"), fault.Hostile},
 		{"Filename with tab", stanza("Filename: pool/a\tb.deb"), fault.Hostile},

@@ -116,6 +116,25 @@ func cleanPath(p string) (string, error) {
 	return p, nil
 }
 
+// objectPath is cleanPath for packages and sources: generators of flat
+// repositories leave "." and empty elements within their paths, which mean
+// nothing to file systems, servers and clients.
+func objectPath(p string) (string, error) {
+	if !strings.HasPrefix(p, "/") && (strings.Contains(p, "//") || strings.Contains(p, "./")) {
+		var elements []string
+		for e := range strings.SplitSeq(p, "/") {
+			if e != "" && e != "." {
+				elements = append(elements, e)
+			}
+		}
+		if strings.HasSuffix(p, "/") || strings.HasSuffix(p, "/.") {
+			elements = append(elements, "") // a directory, which no file is
+		}
+		p = strings.Join(elements, "/")
+	}
+	return cleanPath(p)
+}
+
 func pathFlaw(p string) string {
 	switch {
 	case p == "":

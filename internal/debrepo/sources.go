@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"path"
 	"slices"
 	"strings"
 
@@ -116,23 +115,21 @@ func (st *sourceStanza) finish(s *scanner) (Source, error) {
 	if st.name == "" || st.version == "" {
 		return Source{}, s.fail(fault.Malformed, "stanza without Package or Version")
 	}
-	dir := strings.TrimPrefix(st.dir, "./")
 	src := Source{Name: st.name, Version: st.version, Files: st.files.files}
 	for i := range src.Files {
 		f := &src.Files[i]
 		if !f.Hashes.Proves() {
 			return Source{}, s.fail(fault.Malformed, "source %.80q: %s has neither SHA256 nor SHA512", st.name, f.Path)
 		}
-		// Flat repositories have no directory, or "."; cleanPath judges the rest.
 		full := f.Path
-		if dir != "" && dir != "." {
-			full = dir + "/" + f.Path
+		if st.dir != "" { // flat repositories have none, or "."
+			full = st.dir + "/" + f.Path
 		}
-		clean, err := cleanPath(full)
+		clean, err := objectPath(full)
 		if err != nil {
 			return Source{}, err
 		}
-		f.Path = path.Clean(clean)
+		f.Path = clean
 	}
 	slices.SortFunc(src.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return src, nil
