@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -253,7 +252,7 @@ func TestInterruptedRelease(t *testing.T) {
 		if i == 20 {
 			t.Fatal("no release was met half way")
 		}
-		r.generation(t, "big1"+strconv.Itoa(i), "big2", "big3")
+		r.generation(t, fmt.Sprint("big1.", i), fmt.Sprint("big2.", i), fmt.Sprint("big3.", i))
 		r.interrupted(t)
 	}
 	n := r.generation(t, "c")

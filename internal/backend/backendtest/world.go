@@ -136,6 +136,9 @@ func land(t *tree.Tree, e manifest.Entry, data string) error {
 	if st, err := os.Lstat(filepath.Join(t.Dir(), e.Path)); err == nil && st.IsDir() {
 		os.RemoveAll(filepath.Join(t.Dir(), e.Path))
 	}
+	if old, err := os.ReadFile(filepath.Join(t.Dir(), e.Path)); err == nil && string(old) == data {
+		return nil // as a fetch leaves alone what the tree holds
+	}
 	f, err := t.Create()
 	if err != nil {
 		return err
