@@ -18,12 +18,14 @@ import (
 // It reads no more than a beginning: dozens of them must not busy the machine.
 const customer = `cd /; seen=; while :; do
  idx=$(cat "$0/dists/Index" 2>&1) || {
-  case $seen$idx in whole*"No such file"*) echo "missing dists/Index" ;; *) echo "blind $idx" ;; esac
+  # Where the client is being started anew, nothing at all is there.
+  if [ "$seen" ] && [ -d "$0/dists" ] && ! again=$(cat "$0/dists/Index" 2>&1) && case $again in *"No such file"*) ;; *) false ;; esac
+  then echo "missing dists/Index"; else echo "blind $idx"; fi
   sleep 0.05; continue
  }
  sleep 0.02
  for p in $idx; do
-  err=$(head -c 4096 "$0/pool/$p" 2>&1 >/dev/null) || case $err in *"No such file"*) echo "missing $p" ;; esac
+  err=$(head -c 4096 "$0/pool/$p" 2>&1 >/dev/null) || case $err in *"No such file"*) [ -d "$0/pool" ] && echo "missing $p" ;; esac
  done
  seen=whole
  echo whole
