@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -102,8 +103,19 @@ func settled(t *tree.Tree, req tree.CommitRequest) iter.Seq2[string, error] {
 	}
 }
 
-const maxNotes = 200
+const maxNotes, maxNote = 200, 600
 
 // few bounds a list that crosses Temporal, which refuses large results: when
 // a whole index cannot be read, every project of it has a note.
 func few[T any](all []T) []T { return all[:min(len(all), maxNotes)] }
+
+// Told bounds notes that cross Temporal, in number and in length.
+func Told(all []tree.Note) []tree.Note {
+	all = few(all)
+	for i := range all {
+		if n := &all[i]; len(n.Error) > maxNote {
+			n.Error = strings.ToValidUTF8(n.Error[:maxNote], "") + " …"
+		}
+	}
+	return all
+}

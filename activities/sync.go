@@ -129,6 +129,7 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if out.Digest, out.Info, err = engine.Plan(ctx, t); err == nil {
 			err = recognise(t, out.Info.Deferred)
 		}
+		out.Info.Deferred, out.Info.Emptied = Told(out.Info.Deferred), few(out.Info.Emptied)
 		if err != nil || out.Digest == "" {
 			return err
 		}
@@ -142,7 +143,6 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if err := fits(ctx, t, in.Target, planned(p)); err != nil {
 			return err
 		}
-		out.Info.Deferred, out.Info.Emptied = few(out.Info.Deferred), few(out.Info.Emptied)
 		if in.Approved != "" {
 			out.Approved, err = t.Approves(in.Approved, p)
 		}
@@ -211,7 +211,7 @@ func (s *Sync) Commit(ctx context.Context, in CommitInput) (Committed, error) {
 			return err
 		}
 		req, notes, err := engine.Settle(ctx, t, p)
-		out.Deferred = few(notes)
+		out.Deferred = Told(notes)
 		if err != nil || req.Manifest == nil {
 			return err
 		}

@@ -22,6 +22,10 @@ func MirrorCycle(ctx workflow.Context, in CycleInput) (CycleResult, error) {
 	return c.result, nil
 }
 
+// maxDeferred is how many notes the result of a cycle has, of all mirrors: at
+// about 700 bytes each they stay well below what Temporal takes.
+const maxDeferred = 1000
+
 type cycle struct {
 	in      CycleInput
 	result  CycleResult
@@ -98,6 +102,8 @@ func (c *cycle) startThen(ctx workflow.Context, i int, t activities.Target, tree
 		case err != nil:
 			c.fail(i, err)
 		default:
+			// All mirrors' notes have to fit into one result.
+			got.Deferred = got.Deferred[:min(len(got.Deferred), max(maxDeferred/len(c.result.Mirrors), 1))]
 			c.result.Mirrors[i] = got
 		}
 		then()

@@ -99,7 +99,9 @@ func (m *mirror) plan(ctx workflow.Context) (p activities.Planned, ok bool) {
 	if p.Digest == "" {
 		return p, false
 	}
-	m.result.Plan, m.result.Info = p.Digest, &p.Info
+	info := p.Info
+	info.Deferred = nil // the result has them already
+	m.result.Plan, m.result.Info = p.Digest, &info
 	if reasons := Guard(m.in.Target.Mirror.Guard, p.Info); len(reasons) > 0 && !p.Approved {
 		m.result.Outcome, m.result.Reasons = Held, reasons
 		return p, false
@@ -164,7 +166,7 @@ func (m *mirror) stopped() bool {
 }
 
 func (m *mirror) committed(c activities.Committed, err error) {
-	m.result.Deferred = append(m.result.Deferred, c.Deferred...)
+	m.result.Deferred = activities.Told(append(m.result.Deferred, c.Deferred...))
 	if m.failed(err) {
 		return
 	}

@@ -1,0 +1,65 @@
+package activities_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.temporal.io/sdk/testsuite"
+
+	"mirrorcycle/activities"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/mirrorspec"
+)
+
+// TestNotesOfAPlanWithoutChangesAreFew: where a root page is to be had and none
+// of the projects' is, every one of them has a note, and nothing else is new.
+func TestNotesOfAPlanWithoutChangesAreFew(t *testing.T) {
+	projects := make([]map[string]any, 3000)
+	for i := range projects {
+		projects[i] = map[string]any{"name": fmt.Sprint("project-", i), "_last-serial": i + 1}
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/simple/") {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/vnd.pypi.simple.v1+json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"meta": map[string]any{"api-version": "1.1", "_last-serial": 3000}, "projects": projects})
+	}))
+	t.Cleanup(srv.Close)
+	dir := t.TempDir()
+	target := activities.Target{
+		Storage: mirrorspec.Storage{Name: "main", Root: filepath.Join(dir, "trees"), State: filepath.Join(dir, "state")},
+		Limits:  mirrorspec.Limits{Downloads: 16, PerHost: 16},
+		Mirror:  mirrorspec.Mirror{Name: "pypi", Kind: mirrorspec.PyPI, Upstream: []string{srv.URL}, Projects: []string{"*"}}}
+	if _, err := tree.Setup(tree.Config{Dir: filepath.Join(dir, "trees/pypi"), State: filepath.Join(dir, "state/pypi")}, "pypi"); err != nil {
+		t.Fatal(err)
+	}
+	var s testsuite.WorkflowTestSuite
+	all := &activities.Sync{}
+	p := &plant{t: t, sync: all, env: s.NewTestActivityEnvironment(), target: target}
+	p.env.RegisterActivity(all)
+	p.do(all.Open, activities.OpenInput{Target: target}, &p.opened)
+	var planned activities.Planned
+	p.do(all.Plan, activities.PlanInput{Target: target, Epoch: p.opened.Epoch}, &planned)
+	data, err := json.Marshal(planned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if planned.Digest != "" || len(planned.Info.Deferred) == 0 || len(data) > 256<<10 {
+		t.Errorf("plan %q with %d notes, %d bytes", planned.Digest, len(planned.Info.Deferred), len(data))
+	}
+}
+
+// TestNotesAreShort: a note is as long as the answer of a server, at worst.
+func TestNotesAreShort(t *testing.T) {
+	long := activities.Told([]tree.Note{{Unit: "u", Error: strings.Repeat("ü", 10000)}, {Unit: "v", Error: "short"}})
+	if n := len(long[0].Error); n > 1000 || !strings.HasSuffix(long[0].Error, "ü …") || long[1].Error != "short" {
+		t.Errorf("%d bytes; %q", n, long[1].Error)
+	}
+}
