@@ -209,6 +209,7 @@ func (b *Backend) needed(v *view, want int64) (why string, force bool) {
 // hold what was released, once more with a new clone.
 func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *tree.Generation, force bool) (*view, error) {
 	due, _ := v.behind(want.Number)
+	first := v // a second release does not prove what came with this one
 	for again := false; ; again = true {
 		if err := b.note(v); err != nil {
 			return nil, err
@@ -222,7 +223,7 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 		if err != nil {
 			return nil, errors.Join(failure, err)
 		}
-		wrong := b.proveIndexes(ctx, src, v, after, want)
+		wrong := b.proveIndexes(ctx, src, first, after, want)
 		behind, reachable := after.behind(want.Number)
 		switch {
 		case failure != nil && len(due) == 0 && len(behind) == 0:
