@@ -1,10 +1,13 @@
 package afs_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/release/afs"
 )
 
 // TestDamageThatStays: what a site serves is proved after the second release as
@@ -21,5 +24,41 @@ func TestDamageThatStays(t *testing.T) {
 	}
 	if out[0].Kind != string(fault.Corrupt) || out[0].Serves != 0 || !strings.Contains(out[0].Error, "other bytes") {
 		t.Errorf("a damaged copy: %+v", out[0])
+	}
+}
+
+// TestPartOfAnOlderRelease: what a release that broke off left at a site is not
+// whole either when the tree has moved on: its indexes are all doubtful.
+func TestPartOfAnOlderRelease(t *testing.T) {
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, " -- New release", " -- Old release")
+	o := p.options()
+	seven := src.next(t, 7, "seven")
+	for _, s := range []struct {
+		site string
+		gen  int64
+	}{{"192.0.2.2-a", 7}, {"192.0.2.3-a", 6}} {
+		if err := os.MkdirAll(filepath.Join(o.State, "sites"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := afs.New(o).Seen(s.site, s.gen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.holds("192.0.2.2", 2, seven, "seven")
+	p.holds("192.0.2.3", 2, seven, "damage")
+	p.holds("192.0.2.1", 1, src.next(t, 8, "seven"), "seven")
+	p.entry("done", 1, "", "")
+	p.write("release.mirror.m", "for s in 2 3; do cp -r held/192.0.2.1/1/.mirror held/192.0.2.$s/2; done; sed s/done/mirror.m/ entry.done > entry.mirror.m\n")
+	before, err := afs.New(o).Serving(t.Context())
+	if err != nil || before[1].Serves != 0 {
+		t.Errorf("a part of generation 7 counts as all of it: %+v, %v", before, err)
+	}
+	out := p.publish(o, src)
+	if out[0].Kind != "" || out[0].Serves != 8 {
+		t.Errorf("the whole site: %+v", out[0])
+	}
+	if out[1].Kind != string(fault.Corrupt) || out[1].Serves != 0 {
+		t.Errorf("a damaged copy: %+v", out[1])
 	}
 }

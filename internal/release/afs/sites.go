@@ -162,13 +162,24 @@ func (b *Backend) confirm(s *site, gen int64) error {
 	if err != nil {
 		return err
 	}
-	if s.State == vos.OldRelease && !slices.ContainsFunc(log, func(r ledger.Record) bool { return r.Event == ledger.Serves && r.Gen >= gen }) {
+	if s.State == vos.OldRelease && !served(log, gen) {
 		return nil
 	}
 	if n := len(log); n > 0 && log[n-1].Event == ledger.Serves && log[n-1].Gen == gen && !b.waiting() {
 		return nil
 	}
 	return b.append(site, ledger.Serves, gen)
+}
+
+// served reports whether a site's ledger has it serve gen, or a newer one.
+func served(log []ledger.Record, gen int64) bool {
+	return slices.ContainsFunc(log, func(r ledger.Record) bool { return r.Event == ledger.Serves && r.Gen >= gen })
+}
+
+// seen reports whether a site is known to have served gen whole.
+func (b *Backend) seen(s *site, gen int64) bool {
+	log, err := readLog(b.sitePath(s.name()))
+	return err == nil && served(log, gen)
 }
 
 // waiting reports whether dropped objects wait in the tree.

@@ -125,7 +125,8 @@ func (b *Backend) look(ctx context.Context, earlier *view) (*view, error) {
 
 // distrust marks sites that have a part of a release which broke off: the
 // database calls them old, but their generation.json is new. Such a site serves
-// neither generation whole.
+// neither generation whole. When the tree has moved on since, only the ledger
+// tells that part from an older generation.
 func (v *view) distrust() {
 	top := v.rw.Held.Number
 	for _, s := range v.sites {
@@ -134,9 +135,11 @@ func (v *view) distrust() {
 		}
 	}
 	for _, s := range v.sites {
-		if s.State == vos.OldRelease && s.Held.Number > 0 && s.Held.Number == top {
+		switch has := s.Held.Number; {
+		case has == 0 || has > top:
+		case s.State == vos.OldRelease && (has == top || !v.b.seen(s, has)):
 			s.Err = &fault.Error{Kind: fault.Unavailable, Op: "afs: look at site", Subject: s.name(),
-				Err:    fmt.Errorf("it has a part of generation %d: a release to it broke off", top),
+				Err:    fmt.Errorf("it has a part of generation %d: a release to it broke off", has),
 				Advice: "the next cycle tries again; see whether its partition is full (vos partinfo)"}
 			s.Held = tree.Served{}
 		}
