@@ -27,6 +27,29 @@ func TestDamageThatStays(t *testing.T) {
 	}
 }
 
+// TestSiteAddedAgain: a site that was taken out of the database and is in it
+// again is none for clients before a release, though its server kept the copy.
+func TestSiteAddedAgain(t *testing.T) {
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, "", " -- Not released")
+	seven := src.next(t, 7, "seven")
+	for server, id := range map[string]int{"192.0.2.1": 1, "192.0.2.2": 2, "192.0.2.3": 2} {
+		p.holds(server, id, seven, "seven")
+	}
+	p.entry("done", 1, "", "")
+	p.write("release.mirror.m", "sed s/done/mirror.m/ entry.done > entry.mirror.m\n")
+	o := p.options()
+	out := p.publish(o, src)
+	if n := p.releases("mirror.m"); n != 1 {
+		t.Errorf("%d releases, want one that lets clients have the site: %+v", n, out)
+	}
+	for _, s := range out {
+		if s.Kind != "" || s.Serves != 7 {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 // TestPartOfAnOlderRelease: what a release that broke off left at a site is not
 // whole either when the tree has moved on: its indexes are all doubtful.
 func TestPartOfAnOlderRelease(t *testing.T) {

@@ -130,13 +130,15 @@ func (b *Backend) look(ctx context.Context, earlier *view) (*view, error) {
 func (v *view) distrust() {
 	top := v.rw.Held.Number
 	for _, s := range v.sites {
-		if s.State != vos.OldRelease {
+		if s.State != vos.OldRelease && s.State != vos.NotReleased {
 			top = max(top, s.Held.Number)
 		}
 	}
 	for _, s := range v.sites {
 		switch has := s.Held.Number; {
 		case has == 0 || has > top:
+		case s.State == vos.NotReleased: // what an earlier life left there: clients are led away from it
+			s.Held = tree.Served{}
 		case s.State == vos.OldRelease && (has == top || !v.b.seen(s, has)):
 			s.Err = &fault.Error{Kind: fault.Unavailable, Op: "afs: look at site", Subject: s.name(),
 				Err:    fmt.Errorf("it has a part of generation %d: a release to it broke off", has),
