@@ -184,8 +184,15 @@ func refusal(code int32) error {
 		return e
 	}
 	e.Kind, e.Err, e.Advice = known.kind, fmt.Errorf("%s (code %d)", known.text, code), known.advice
+	if code == 103 || code == 111 {
+		e.Err = fmt.Errorf("%w: %w", ErrNoVolume, e.Err)
+	}
 	return e
 }
+
+// ErrNoVolume is in the tree of an error that means that the server has no such
+// volume: what its files are, it does not know.
+var ErrNoVolume = errors.New("no volume")
 
 var refusals = map[int32]struct {
 	kind         fault.Kind

@@ -27,6 +27,28 @@ func TestDamageThatStays(t *testing.T) {
 	}
 }
 
+// TestPartThatIsAway: a read-write volume of objects that its server has not,
+// because it moved or was not attached, holds more than nothing: an index that
+// goes out without it names what no site has got.
+func TestPartThatIsAway(t *testing.T) {
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, "")
+	p.entry("mirror.m.pool", 3, "")
+	six := src.next(t, 6, "six")
+	p.holds("192.0.2.2", 2, six, "six")
+	p.holds("192.0.2.2", 4, six, "")
+	p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+	p.write("release.mirror.m", "cp -r held/192.0.2.1/1/. held/192.0.2.2/2\n")
+	o := p.options()
+	o.Parts = []string{"mirror.m.pool"}
+	if out, err := afs.New(o).Publish(t.Context(), src); err == nil || p.releases("mirror.m") > 0 {
+		t.Errorf("the index went out: %+v, %v", out, err)
+	}
+	// One that is there, and into which nothing was committed yet, is in nobody's way.
+	p.write("held/192.0.2.1/3/.mirror/id", "{}")
+	p.publish(o, src)
+}
+
 // TestSiteAddedAgain: a site that was taken out of the database and is in it
 // again is none for clients before a release, though its server kept the copy.
 func TestSiteAddedAgain(t *testing.T) {

@@ -103,6 +103,8 @@ func (b *Backend) look(ctx context.Context, earlier *view) (*view, error) {
 			defer cancel()
 			data, err := client.Volume(s.Server, id).ReadFile(ctx, tree.ServedPath, 1<<20)
 			switch {
+			case s == v.rw && errors.Is(err, afsread.ErrNoVolume): // it may hold anything
+				s.Err = &fault.Error{Kind: fault.Unavailable, Op: "afs: look at site", Subject: s.name(), Err: err}
 			case errors.Is(err, fault.Gone): // released before the tree had anything, or never
 			case err != nil:
 				s.Err = err
