@@ -16,6 +16,7 @@
 //	<state>/release/log.<n>               what it printed
 //	<state>/release/behind/<site>         since when a site has been behind
 //	<state>/memo/reaped                   since when deletions wait for a release
+//	<state>/memo/carried                  the same of those that the release under way carries out
 //	<state>/parts/<volume>/               the same for each volume that holds a part of the tree
 package afs
 
@@ -214,7 +215,6 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 		if err := b.note(v); err != nil {
 			return nil, err
 		}
-		began := b.Now()
 		failure, err := b.release(ctx, v, want, force)
 		if err != nil {
 			return nil, err
@@ -232,7 +232,7 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 		case failure != nil && len(wrong) == 0 && (len(behind) == 0 || !reachable):
 			return after, nil
 		case len(wrong) == 0 && (len(behind) == 0 || !reachable):
-			return after, b.purged(began)
+			return after, b.purged()
 		}
 		if again || failure != nil {
 			b.findFull(ctx, after, want.Number)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release/afs"
@@ -105,5 +106,43 @@ func TestPartOfAnOlderRelease(t *testing.T) {
 	}
 	if out[1].Kind != string(fault.Corrupt) || out[1].Serves != 0 {
 		t.Errorf("a damaged copy: %+v", out[1])
+	}
+}
+
+// TestDeletionsDuringARelease: what is deleted while a release is under way has
+// to wait for the next one, and is not forgotten.
+func TestDeletionsDuringARelease(t *testing.T) {
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, "")
+	p.holds("192.0.2.2", 2, src.next(t, 6, "six"), "six")
+	p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+	o := p.options()
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	o.Now, o.Purge = func() time.Time { return now }, time.Hour
+	purged := func() {
+		t.Helper()
+		if err := afs.New(o).Purged(); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Minute)
+	}
+	purged()
+	p.write("release.mirror.m", "cp -r held/192.0.2.1/1/. held/192.0.2.2/2\n")
+	o.Crash = func(at string) {
+		if now = now.Add(time.Minute); at == "release/ended" {
+			purged()
+		}
+	}
+	p.publish(o, src)
+	o.Crash = nil
+	p.publish(o, src)
+	if n := p.releases("mirror.m"); n != 1 {
+		t.Errorf("%d releases, want one", n)
+	}
+	now = now.Add(2 * time.Hour)
+	p.publish(o, src)
+	p.publish(o, src)
+	if n := p.releases("mirror.m"); n != 2 {
+		t.Errorf("%d releases, want another one for what was deleted during the first", n)
 	}
 }

@@ -235,6 +235,9 @@ func (b *Backend) prepare(ctx context.Context, v *view, want *tree.Generation) (
 	if err == nil {
 		err = b.intend(v, want.Number)
 	}
+	if err == nil {
+		err = b.carry()
+	}
 	if err != nil {
 		thaw()
 		return nil, err

@@ -225,7 +225,10 @@ func (b *Backend) Due(ctx context.Context) (func(n int64) (due bool, because str
 	return func(n int64) (bool, string) { return store.Due(n, now, p) }, nil
 }
 
-const reapedMemo = "memo/reaped"
+const (
+	reapedMemo  = "memo/reaped"
+	carriedMemo = "memo/carried"
+)
 
 // Purged notes that objects were deleted from the tree, which a release of
 // each of its volumes has to carry out.
@@ -248,7 +251,12 @@ func (b *Backend) Purged() error {
 
 func (b *Backend) partState(volume string) string { return filepath.Join(b.State, "parts", volume) }
 
-func (b *Backend) purgedAt() (time.Time, bool) { return noted(filepath.Join(b.State, reapedMemo)) }
+func (b *Backend) purgedAt() (time.Time, bool) {
+	if at, ok := noted(filepath.Join(b.State, carriedMemo)); ok {
+		return at, true
+	}
+	return noted(filepath.Join(b.State, reapedMemo))
+}
 
 // purgeDue reports whether deletions have waited for a release for long enough.
 func (b *Backend) purgeDue() bool {
@@ -256,13 +264,21 @@ func (b *Backend) purgeDue() bool {
 	return ok && b.Purge > 0 && b.Now().Sub(at) >= b.Purge
 }
 
-// purged forgets deletions that a release which began at the given time carried out.
-func (b *Backend) purged(began time.Time) error {
-	if at, ok := b.purgedAt(); !ok || at.After(began) {
-		return nil
+// carry sets apart the note of deletions that the release which begins now
+// carries out: those from now on are noted anew.
+func (b *Backend) carry() error {
+	from, to := filepath.Join(b.State, reapedMemo), filepath.Join(b.State, carriedMemo)
+	if _, ok := noted(to); ok { // a release that failed; this one carries out both
+		return remove(from)
 	}
-	return remove(filepath.Join(b.State, reapedMemo))
+	if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("afs: note deletions: %w", err)
+	}
+	return nil
 }
+
+// purged forgets deletions that a release carried out.
+func (b *Backend) purged() error { return remove(filepath.Join(b.State, carriedMemo)) }
 
 // removeLate takes sites out of the database that stayed behind for longer
 // than the spec allows: until then no dropped object may be deleted, and
