@@ -173,3 +173,35 @@ func TestLateSitesAreRemoved(t *testing.T) {
 		})
 	}
 }
+
+// TestNoSiteIsRemovedByAnUncheckedClock: one that is wrong by a year would take
+// out of the database whatever was behind for a minute.
+func TestNoSiteIsRemovedByAnUncheckedClock(t *testing.T) {
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	o := quiet(t, &now)
+	said := filepath.Join(t.TempDir(), "said")
+	o.Remove, o.Cell.Localauth, o.Cell.Enter = time.Hour, true, []string{"sh", "-c", `echo "$@" >> ` + said, "sh"}
+	remove := func(unchecked bool) string {
+		t.Helper()
+		o.Unchecked = unchecked
+		if err := afs.New(o).RemoveLate(t.Context(), 7, 6, 7); err != nil {
+			t.Fatal(err)
+		}
+		data, _ := os.ReadFile(said)
+		return string(data)
+	}
+	remove(false)
+	now = now.AddDate(1, 0, 0)
+	if text := remove(true); text != "" {
+		t.Errorf("by a clock that jumped ahead: vos was asked for %q", text)
+	}
+	now = now.AddDate(-11, 0, 1)
+	if err := os.RemoveAll(filepath.Join(o.State, "release")); err != nil {
+		t.Fatal(err)
+	}
+	remove(true) // begins to count
+	now = now.AddDate(10, 0, 0)
+	if text := remove(false); text != "" {
+		t.Errorf("since a clock that was behind: vos was asked for %q", text)
+	}
+}
