@@ -155,7 +155,7 @@ func (b *Backend) publishVolume(ctx context.Context, src backend.Source, want *t
 	if err != nil {
 		return nil, err
 	}
-	if err := v.acceptable(want.Number); err != nil {
+	if err := v.acceptable(want.Served); err != nil {
 		return nil, err
 	}
 	before := v.held()

@@ -1,6 +1,7 @@
 package afs_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,6 +107,18 @@ func TestPartOfAnOlderRelease(t *testing.T) {
 	}
 	if out[1].Kind != string(fault.Corrupt) || out[1].Serves != 0 {
 		t.Errorf("a damaged copy: %+v", out[1])
+	}
+}
+
+// TestSameNumberOtherContent: a tree that was restored while nobody could ask
+// the sites may come to the number of a generation that they have.
+func TestSameNumberOtherContent(t *testing.T) {
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, "")
+	p.holds("192.0.2.2", 2, src.next(t, 7, "lost"), "lost")
+	p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+	if out, err := afs.New(p.options()).Publish(t.Context(), src); !errors.Is(err, fault.WrongStorage) || p.releases("mirror.m") > 0 {
+		t.Errorf("another generation 7 counts as this one: %+v, %v", out, err)
 	}
 }
 

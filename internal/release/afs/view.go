@@ -156,18 +156,23 @@ func (v *view) silent(server netip.Addr) bool {
 }
 
 // acceptable refuses to release: another tree, an older generation than a
-// site has, or a read-write volume that does not hold what was verified.
-func (v *view) acceptable(want int64) error {
+// site has, or one whose number a site has with another content.
+func (v *view) acceptable(want tree.Served) error {
 	for _, s := range append(slices.Clone(v.sites), v.rw) {
 		if errors.Is(s.Err, fault.WrongStorage) {
 			return s.Err
 		}
 	}
 	for _, s := range v.sites {
-		if s.Held.Number > want {
+		if s.Held.Number > want.Number {
 			return &fault.Error{Kind: fault.Stale, Op: "afs: publish", Subject: s.name(),
-				Err:    fmt.Errorf("the site holds generation %d, the tree's newest verified one is %d", s.Held.Number, want),
+				Err:    fmt.Errorf("the site holds generation %d, the tree's newest verified one is %d", s.Held.Number, want.Number),
 				Advice: "restore the newer tree from a backup"}
+		}
+		if s.Held.Number == want.Number && s.Held.Manifest != want.Manifest {
+			return &fault.Error{Kind: fault.WrongStorage, Op: "afs: publish", Subject: s.name(),
+				Err:    fmt.Errorf("generation %d has manifest %s at the site and %s in the tree", want.Number, s.Held.Manifest, want.Manifest),
+				Advice: "two copies of the tree went on separately: keep one, and rebuild the region"}
 		}
 	}
 	return nil
