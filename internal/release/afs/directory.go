@@ -36,12 +36,7 @@ func Fit(now *manifest.Manifest, retained map[string]manifest.Entry, added iter.
 	if bound+longest*(int(now.Totals().Objects+now.Totals().Indexes)+len(retained)) < afsread.MaxSlots {
 		return nil
 	}
-	for p := range retained {
-		if dir, name := split(p); slots[dir] > 0 {
-			slots[dir] += afsread.Slots(name)
-		}
-	}
-	if err := present(now, slots); err != nil {
+	if err := present(now, slots, keep(retained, slots)); err != nil {
 		return err
 	}
 	for dir, need := range slots {
@@ -54,16 +49,38 @@ func Fit(now *manifest.Manifest, retained map[string]manifest.Entry, added iter.
 	return nil
 }
 
+// keep adds to the directories in slots what is retained there, and the
+// directories on the way to it, but for those that are in slots themselves. It
+// returns what it counted.
+func keep(retained map[string]manifest.Entry, slots map[string]int) map[string]bool {
+	kept := map[string]bool{}
+	for p := range retained {
+		for dir, name := split(p); !kept[p]; dir, name = split(p) {
+			_, touched := slots[dir]
+			if _, counted := slots[p]; touched && !counted {
+				slots[dir] += afsread.Slots(name)
+			}
+			kept[p] = true
+			if p = dir; dir == "" {
+				break
+			}
+		}
+	}
+	return kept
+}
+
 // few is up to how many directories are looked at one by one.
 const few = 64
 
 // present adds to the directories in slots what now has there. Names that are
-// themselves in slots were counted as parents of something added.
-func present(now *manifest.Manifest, slots map[string]int) error {
+// themselves in slots were counted as parents of something added, those in
+// kept as retained.
+func present(now *manifest.Manifest, slots map[string]int, kept map[string]bool) error {
 	more := map[string]int{}
 	count := func(dir, name string) {
 		if _, touched := slots[dir]; touched {
-			if _, counted := slots[path.Join(dir, name)]; !counted {
+			p := path.Join(dir, name)
+			if _, counted := slots[p]; !counted && !kept[p] {
 				more[dir] += afsread.Slots(name)
 			}
 		}

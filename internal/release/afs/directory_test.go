@@ -62,6 +62,10 @@ func TestFit(t *testing.T) {
 	for _, p := range numbered(2000, "simple/gone%d") {
 		retained[p] = manifest.Entry{Path: p}
 	}
+	below := map[string]manifest.Entry{}
+	for _, p := range slices.Concat(numbered(2000, "simple/gone%d/a.whl"), numbered(2000, "simple/gone%d/b.whl"), numbered(2000, "simple/p%d/a.whl")) {
+		below[p] = manifest.Entry{Path: p}
+	}
 	cases := []struct {
 		name     string
 		now      []string
@@ -76,6 +80,9 @@ func TestFit(t *testing.T) {
 		{"with what is there", numbered(62000, "simple/p%d/index.html"), nil, numbered(1500, "simple/q%d/index.html"), ""},
 		{"too many with what is there", numbered(62000, "simple/p%d/index.html"), nil, numbered(3000, "simple/q%d/index.html"), "/simple"},
 		{"and with what is retained", numbered(62000, "simple/p%d/index.html"), retained, numbered(1500, "simple/q%d/index.html"), "/simple"},
+		{"and with directories of what is retained", numbered(62000, "simple/p%d/index.html"), below, numbered(1500, "simple/q%d/index.html"), "/simple"},
+		{"which count once", numbered(60200, "simple/p%d/index.html"), below, numbered(2000, "simple/q%d/index.html"), ""},
+		{"and not beside what is added", numbered(62000, "simple/p%d/index.html"), below, numbered(2000, "simple/gone%d/index.html"), ""},
 		{"a file more in each directory", numbered(62000, "simple/p%d/index.html"), nil, numbered(62000, "simple/p%d/index.json"), ""},
 		{"spread over directories", nil, nil, slices.Concat(numbered(40000, "a/p%d"), numbered(40000, "b/p%d")), ""},
 		{"in the top directory", numbered(64000, "p%d"), nil, numbered(1000, "q%d"), "/"},
