@@ -15,6 +15,7 @@
 //	<state>/release/run.<n>               one run of vos release, from before its start
 //	<state>/release/log.<n>               what it printed
 //	<state>/release/behind/<site>         since when a site has been behind
+//	<state>/release/unproved/<site>       what a site had before releases that were not proved there
 //	<state>/memo/reaped                   since when deletions wait for a release
 //	<state>/memo/carried                  the same of those that the release under way carries out
 //	<state>/parts/<volume>/               the same for each volume that holds a part of the tree
@@ -163,6 +164,8 @@ func (b *Backend) publishVolume(ctx context.Context, src backend.Source, want *t
 		if v, err = b.bring(ctx, src, v, want, clone); err != nil {
 			return nil, err
 		}
+	} else { // a release whose worker died, or that brought damage
+		v.blame(b.proveIndexes(ctx, src, v, want), nil, want.Number)
 	}
 	if err := b.note(v); err != nil {
 		return nil, err
@@ -210,7 +213,6 @@ func (b *Backend) needed(v *view, want int64) (why string, force bool) {
 // hold what was released, once more with a new clone.
 func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *tree.Generation, force bool) (*view, error) {
 	due, _ := v.behind(want.Number)
-	first := v // a second release does not prove what came with this one
 	for again := false; ; again = true {
 		if err := b.note(v); err != nil {
 			return nil, err
@@ -223,7 +225,7 @@ func (b *Backend) bring(ctx context.Context, src backend.Source, v *view, want *
 		if err != nil {
 			return nil, errors.Join(failure, err)
 		}
-		wrong := b.proveIndexes(ctx, src, first, after, want)
+		wrong := b.proveIndexes(ctx, src, after, want)
 		behind, reachable := after.behind(want.Number)
 		switch {
 		case failure != nil && len(due) == 0 && len(behind) == 0:

@@ -1,14 +1,18 @@
 package afs_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/journal"
 	"mirrorcycle/internal/release/afs"
 )
 
@@ -26,6 +30,82 @@ func TestDamageThatStays(t *testing.T) {
 	}
 	if out[0].Kind != string(fault.Corrupt) || out[0].Serves != 0 || !strings.Contains(out[0].Error, "other bytes") {
 		t.Errorf("a damaged copy: %+v", out[0])
+	}
+}
+
+// TestProofOutlivesTheWorker: a release whose worker died before it looked is
+// proved by the next one, and a damaged copy is told of for as long as it is there.
+func TestProofOutlivesTheWorker(t *testing.T) {
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, "", "")
+	six := src.next(t, 6, "six")
+	p.holds("192.0.2.2", 2, six, "six")
+	p.holds("192.0.2.3", 2, six, "six")
+	p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+	p.write("release.mirror.m", "for s in 2 3; do cp -r held/192.0.2.1/1/. held/192.0.2.$s/2; done; echo damage > held/192.0.2.2/2/index\n")
+	o := p.options()
+	ctx, die := context.WithCancel(t.Context())
+	o.Crash = func(at string) {
+		if at == "release/ended" {
+			die()
+		}
+	}
+	if out, err := afs.New(o).Publish(ctx, src); err == nil {
+		t.Fatalf("it went on: %+v", out)
+	}
+	o.Crash = nil
+	for _, want := range []fault.Kind{fault.Corrupt, fault.Corrupt, ""} {
+		if want == "" {
+			p.write("held/192.0.2.2/2/index", "seven")
+		}
+		out := p.publish(o, src)
+		if out[0].Kind != string(want) || out[1].Kind != "" || out[1].Serves != 7 {
+			t.Errorf("want %q of the first site: %+v", want, out)
+		}
+	}
+	if n := p.releases("mirror.m"); n != 1 {
+		t.Errorf("%d releases, want one", n)
+	}
+	log, err := journal.Read(filepath.Join(o.State, "sites", "192.0.2.2-a"))
+	if err != nil || len(log) != 3 { // an intent before, and what was seen at the first and the last look
+		t.Errorf("the ledger of the first site: %q, %v", log, err)
+	}
+}
+
+// TestLaggingSitesCostWhatChanged: of a site that missed a release only those
+// indexes are read later that it lacked. One that did not is told by its bytes.
+func TestLaggingSitesCostWhatChanged(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		p, src := newPaper(t), &sealed{memory: memory{}}
+		p.entry("mirror.m", 1, "", "")
+		p.entry("old", 1, " -- New release", " -- Old release")
+		p.entry("done", 1, "", "")
+		six := src.next(t, 6, "same")
+		p.holds("192.0.2.2", 2, six, "same")
+		p.holds("192.0.2.3", 2, six, "not read")
+		o := p.options()
+		if silent {
+			p.publish(o, src) // sees the sites
+			p.write("held/192.0.2.3/off", "")
+		} else {
+			o.Regions = []afs.Region{{Name: "dfw", Server: "192.0.2.3", Partition: "a"}} // whose URL nobody has seen
+		}
+		p.holds("192.0.2.1", 1, src.next(t, 7, "same"), "same")
+		p.write("release.mirror.m", "cp -r held/192.0.2.1/1/. held/192.0.2.2/2; sed s/old/mirror.m/ entry.old > entry.mirror.m; echo VOLSER: release could not be completed; exit 1\n")
+		p.publish(o, src)
+		if err := os.RemoveAll(filepath.Join(p.dir, "held/192.0.2.3/off")); err != nil {
+			t.Fatal(err)
+		}
+		p.holds("192.0.2.1", 1, src.next(t, 8, "same"), "same")
+		if out, err := afs.New(o).Serving(t.Context()); err != nil || !slices.ContainsFunc(out, func(o backend.Outcome) bool { return o.Serves == 6 }) {
+			t.Errorf("silent %v: the site that lags: %+v, %v", silent, out, err)
+		}
+		p.write("release.mirror.m", "for s in 2 3; do cp -r held/192.0.2.1/1/.mirror held/192.0.2.$s/2; done; sed s/done/mirror.m/ entry.done > entry.mirror.m\n")
+		for _, s := range p.publish(o, src) {
+			if s.Kind != "" || s.Serves != 8 {
+				t.Errorf("silent %v: %+v", silent, s)
+			}
+		}
 	}
 }
 

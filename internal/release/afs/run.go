@@ -236,6 +236,9 @@ func (b *Backend) prepare(ctx context.Context, v *view, want *tree.Generation) (
 		err = b.intend(v, want.Number)
 	}
 	if err == nil {
+		err = b.owe(v, want.Number)
+	}
+	if err == nil {
 		err = b.carry()
 	}
 	if err != nil {

@@ -155,14 +155,16 @@ func (b *Backend) Confirm(ctx context.Context, region string, n int64) error {
 // confirm records that a site serves gen, if that tells anything new: while
 // objects wait to be deleted each look at the site counts. A site that the
 // database calls old may have a part of the release that broke off, and its
-// generation.json with it: it counts only as what it was seen to serve before.
+// generation.json with it: it counts only as what it was seen to serve before,
+// and so does one whose indexes were not proved yet.
 func (b *Backend) confirm(s *site, gen int64) error {
 	site := s.name()
 	log, err := readLog(b.sitePath(site))
 	if err != nil {
 		return err
 	}
-	if s.State == vos.OldRelease && !served(log, gen) {
+	had, owed := b.owed(s)
+	if doubtful := s.State == vos.OldRelease || (owed && had.Number != s.Held.Number); doubtful && !served(log, gen) {
 		return nil
 	}
 	if n := len(log); n > 0 && log[n-1].Event == ledger.Serves && log[n-1].Gen == gen && !b.waiting() {
@@ -176,8 +178,12 @@ func served(log []ledger.Record, gen int64) bool {
 	return slices.ContainsFunc(log, func(r ledger.Record) bool { return r.Event == ledger.Serves && r.Gen >= gen })
 }
 
-// seen reports whether a site is known to have served gen whole.
+// seen reports whether a site is known to have served gen whole: by its ledger,
+// or because that is what it had before the release that it missed.
 func (b *Backend) seen(s *site, gen int64) bool {
+	if had, owed := b.owed(s); owed && had.Number == gen {
+		return true
+	}
 	log, err := readLog(b.sitePath(s.name()))
 	return err == nil && served(log, gen)
 }

@@ -127,8 +127,8 @@ func (b *Backend) look(ctx context.Context, earlier *view) (*view, error) {
 
 // distrust marks sites that have a part of a release which broke off: the
 // database calls them old, but their generation.json is new. Such a site serves
-// neither generation whole. When the tree has moved on since, only the ledger
-// tells that part from an older generation.
+// neither generation whole. When the tree has moved on since, only what was
+// noted tells that part from an older generation.
 func (v *view) distrust() {
 	top := v.rw.Held.Number
 	for _, s := range v.sites {
@@ -252,7 +252,7 @@ func addresses(host string) ([]netip.Addr, error) {
 
 // proveIndexes reads through every site's server the indexes that it should
 // have got, and names for each site the first that is not what was verified.
-func (b *Backend) proveIndexes(ctx context.Context, src backend.Source, before, after *view, want *tree.Generation) map[string]error {
+func (b *Backend) proveIndexes(ctx context.Context, src backend.Source, v *view, want *tree.Generation) map[string]error {
 	if b.part {
 		return nil
 	}
@@ -264,16 +264,13 @@ func (b *Backend) proveIndexes(ctx context.Context, src backend.Source, before, 
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	wrong := map[string]error{}
-	for i, s := range after.sites {
-		if !s.holds(want.Number) {
-			continue
-		}
-		had := heldBefore(before, after.sites[i])
-		if had.Number == want.Number {
+	for _, s := range v.sites {
+		had, owed := b.owed(s)
+		if !owed || !s.holds(want.Number) {
 			continue
 		}
 		wg.Go(func() {
-			volume := client.Volume(s.Server, after.entry.RO)
+			volume := client.Volume(s.Server, v.entry.RO)
 			err := changedIndexes(ctx, src, had, want, func(e manifest.Entry) error {
 				h := sha256.New()
 				if err := volume.Copy(ctx, e.Path, h); err != nil {
@@ -284,6 +281,9 @@ func (b *Backend) proveIndexes(ctx context.Context, src backend.Source, before, 
 				}
 				return nil
 			})
+			if err == nil {
+				err = b.paid(s)
+			}
 			if err != nil {
 				mu.Lock()
 				wrong[s.name()] = fmt.Errorf("afs: prove generation %d at %s: %w", want.Number, s.name(), err)
@@ -293,15 +293,6 @@ func (b *Backend) proveIndexes(ctx context.Context, src backend.Source, before, 
 	}
 	wg.Wait()
 	return wrong
-}
-
-func heldBefore(before *view, s *site) tree.Served {
-	for _, old := range before.sites {
-		if old.name() == s.name() && old.Err == nil {
-			return old.Held
-		}
-	}
-	return tree.Served{}
 }
 
 // changedIndexes calls f for every index of want that had lacks or has
