@@ -25,7 +25,7 @@ import (
 
 // paper is a cell made of files, for states that a real one is hard to bring
 // to: entry.<volume> is what vos listvldb prints, release.<volume> a script
-// that vos release runs, and held/<address>/<volume ID>/ what a file server has
+// that vos release runs, status.<address> one that vos status does, and held/<address>/<volume ID>/ what a file server has
 // of a volume; a directory that is not there is a volume that is not there.
 type paper struct {
 	t   *testing.T
@@ -42,7 +42,9 @@ echo "$*" >> said
 case $1 in
 listvldb) cat "entry.$3" ;;
 release) [ ! -e "release.$2" ] || . "./release.$2" ;;
-status) echo "No active transactions" ;;
+status) [ ! -e "status.$3" ] || . "./status.$3" ;;
+unlock) sed -i /LOCKED/d "entry.$2" ;;
+endtrans) ;;
 *) echo "Possible communication failure" >&2; exit 1 ;;
 esac
 `)
@@ -61,6 +63,12 @@ func (p *paper) write(name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// asked tells whether vos was run with a command.
+func (p *paper) asked(command string) bool {
+	data, _ := os.ReadFile(filepath.Join(p.dir, "said"))
+	return strings.Contains("\n"+string(data), "\n"+command+" ")
 }
 
 // releases counts how often a volume was released.

@@ -3,6 +3,7 @@ package afs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -237,5 +238,61 @@ func TestDeletionsDuringARelease(t *testing.T) {
 	p.publish(o, src)
 	if n := p.releases("mirror.m"); n != 2 {
 		t.Errorf("%d releases, want another one for what was deleted during the first", n)
+	}
+}
+
+// TestReleaseOfAnotherHost: a vos that works on, past its time, is left alone,
+// also while it goes from one site to the next; a dead one is cleared up after,
+// whatever numbers its transactions have at several servers.
+func TestReleaseOfAnotherHost(t *testing.T) {
+	defer func(d time.Duration) { *afs.Stillness = d }(*afs.Stillness)
+	*afs.Stillness = 0
+	transaction := func(id, packets int) string {
+		return fmt.Sprintf("cat <<E\ntransaction: %d  created: Thu Jan  1 12:00:00 2026\nlastActiveTime: Thu Jan  1 12:00:00 2026\n"+
+			"volume: 2  partition: /vicepa  procedure: Restore\npacketRead: %d  lastReceiveTime: Thu Jan  1 12:00:00 2026\nE\n", id, packets)
+	}
+	once := func(first, later string) string {
+		return "if [ -e \"asked.$3\" ]; then\n" + later + "\nelse\n:> \"asked.$3\"\n" + first + "\nfi\n"
+	}
+	for _, tc := range []struct {
+		name   string
+		status [2]string // what vos status runs at the two sites' servers
+		moves  bool
+	}{
+		{"it sends", [2]string{once(transaction(5, 10), transaction(5, 11)), ""}, true},
+		{"it goes on to the next site", [2]string{once(transaction(5, 10), ":"), once(":", transaction(9, 1))}, true},
+		{"it is between two sites", [2]string{":", once(":", transaction(9, 1))}, true},
+		{"it is dead", [2]string{transaction(5, 10), transaction(5, 99)}, false},
+		{"it is dead and nothing is left", [2]string{":", ":"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			p, src := newPaper(t), &sealed{memory: memory{}}
+			p.entry("done", 1, "", "")
+			p.entry("mirror.m", 1, " -- New release", " -- Old release\n    Volume is currently LOCKED")
+			six := src.next(t, 6, "six")
+			p.holds("192.0.2.2", 2, six, "six")
+			p.holds("192.0.2.3", 2, six, "six")
+			p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+			p.write("release.mirror.m", "for s in 2 3; do cp -r held/192.0.2.1/1/. held/192.0.2.$s/2; done; sed s/done/mirror.m/ entry.done > entry.mirror.m\n")
+			for i, s := range tc.status {
+				p.write(fmt.Sprintf("status.192.0.2.%d", i+2), s)
+			}
+			o := p.options()
+			now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+			o.Now = func() time.Time { return now }
+			if err := os.MkdirAll(filepath.Join(o.State, "release"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			run := `{"id":"X","volume":"mirror.m","generation":7,"host":"elsewhere","boot":"b","started":"2026-01-01T11:59:00Z","deadline":"2026-01-01T13:00:00Z"}`
+			for name, text := range map[string]string{"run.1": run, "log.1": "Starting\n"} {
+				if err := os.WriteFile(filepath.Join(o.State, "release", name), []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := afs.New(o).Publish(t.Context(), src)
+			if touched := p.asked("unlock") || p.asked("endtrans"); touched == tc.moves || errors.Is(err, fault.Unavailable) != tc.moves || (err == nil) == tc.moves {
+				t.Errorf("lock or transactions taken away: %v; %v", touched, err)
+			}
+		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -219,21 +220,30 @@ func (b *Backend) transactions(ctx context.Context, server netip.Addr, e vos.Ent
 	}), err
 }
 
-const stillness = 10 * time.Second
+// stillness is for how long nothing may happen.
+var stillness = 10 * time.Second
 
-// motionless makes sure, from another host, that no transaction of the volume moves.
+// motionless makes sure, from another host, that no transaction of the volume
+// moves, begins or ends. A vos that is between two sites has none, but the lock.
 func (b *Backend) motionless(ctx context.Context, v *view) error {
-	look := func() (out []vos.Transaction) {
+	type key struct {
+		server netip.Addr // each counts for itself
+		id     uint32
+	}
+	look := func() map[key]vos.Transaction {
+		out := map[key]vos.Transaction{}
 		for _, s := range servers(v.entry) {
 			if !v.silent(s) {
 				all, _ := b.transactions(ctx, s, v.entry)
-				out = append(out, all...)
+				for _, t := range all {
+					out[key{s, t.ID}] = t
+				}
 			}
 		}
 		return out
 	}
 	first := look()
-	if len(first) == 0 {
+	if len(first) == 0 && !v.entry.Locked {
 		return nil
 	}
 	select {
@@ -241,13 +251,9 @@ func (b *Backend) motionless(ctx context.Context, v *view) error {
 		return context.Cause(ctx)
 	case <-time.After(stillness):
 	}
-	for _, now := range look() {
-		for _, then := range first {
-			if now.ID == then.ID && now != then {
-				return &fault.Error{Kind: fault.Unavailable, Op: "afs: publish", Subject: b.Volume,
-					Err: fmt.Errorf("transaction %d of a release that began elsewhere still moves", now.ID), Advice: "wait for its end"}
-			}
-		}
+	if !maps.Equal(first, look()) {
+		return &fault.Error{Kind: fault.Unavailable, Op: "afs: publish", Subject: b.Volume,
+			Err: errors.New("a transaction of a release that began elsewhere still moves"), Advice: "wait for its end"}
 	}
 	return nil
 }
