@@ -109,7 +109,7 @@ func (r *Regions) PublishGroup(ctx context.Context, in GroupInput) ([]Outcome, e
 }
 
 // preceded refuses to release a volume of pages before every site of the index
-// mirror's volume has the files that they name. What its tree holds of them stays
+// mirror's volume that answers has the files that they name. What its tree holds of them stays
 // while a generation of the pages refers to it, so a later generation has them too.
 func (r *Regions) preceded(ctx context.Context, in GroupInput, src backend.Source) error {
 	if in.Target.Index == nil {
@@ -134,12 +134,10 @@ func (r *Regions) preceded(ctx context.Context, in GroupInput, src backend.Sourc
 	if err != nil {
 		return err
 	}
-	for _, s := range sites {
-		if s.Serves < need {
-			return &fault.Error{Kind: fault.Early, Op: "activities: release", Subject: in.Target.Mirror.Name,
-				Err:    fmt.Errorf("its pages name files of generation %d of %s, of which %s serves %d", need, index.Mirror.Name, s.Region, s.Serves),
-				Advice: "nothing to do: it is released when the sites have that generation"}
-		}
+	if s := release.Lacking(sites, need); s != nil {
+		return &fault.Error{Kind: fault.Early, Op: "activities: release", Subject: in.Target.Mirror.Name,
+			Err:    fmt.Errorf("its pages name files of generation %d of %s, of which %s serves %d", need, index.Mirror.Name, s.Region, s.Serves),
+			Advice: "nothing to do: it is released when the sites have that generation"}
 	}
 	return nil
 }

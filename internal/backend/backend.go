@@ -42,6 +42,7 @@ type Outcome struct {
 	Serves  int64  `json:"serves"`            // generation it serves afterwards, 0 if unknown
 	Changed bool   `json:"changed,omitempty"` // false if it served the generation before
 	Behind  int64  `json:"behind,omitempty"`  // KB that a site which lags may still have to get, at most
+	Silent  bool   `json:"-"`                 // its server does not answer; for who asks from the same process
 	Kind    string `json:"kind,omitempty"`    // the fault's kind, if it failed
 	Error   string `json:"error,omitempty"`
 }

@@ -67,6 +67,28 @@ func NewestAtSites(ctx context.Context, b backend.Backend) (int64, error) {
 	return top, err
 }
 
+// Lacking returns a site of a volume that has not generation need, nil if there
+// is none. One that does not answer keeps nothing from the others: either it was
+// there at the release of that generation, or the database leads clients away from it.
+func Lacking(sites []backend.Outcome, need int64) *backend.Outcome {
+	var silent *backend.Outcome
+	has := false
+	for i, s := range sites {
+		switch {
+		case s.Serves >= need:
+			has = true
+		case s.Silent:
+			silent = &sites[i]
+		default:
+			return &sites[i]
+		}
+	}
+	if has {
+		return nil
+	}
+	return silent
+}
+
 // HasSites tells whether one of the regions is an AFS site.
 func HasSites(regions []mirrorspec.Region) bool {
 	return slices.ContainsFunc(regions, func(r mirrorspec.Region) bool { return r.AFS != nil })

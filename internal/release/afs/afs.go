@@ -275,7 +275,7 @@ func (b *Backend) outcomes(ctx context.Context, v *view, want int64, before map[
 }
 
 func (s *site) outcome(region string, want, dump int64, before map[string]int64) backend.Outcome {
-	o := backend.Outcome{Region: region, Serves: s.Held.Number}
+	o := backend.Outcome{Region: region, Serves: s.Held.Number, Silent: errors.Is(s.Err, afsread.ErrSilent)}
 	if want > 0 && !s.holds(want) {
 		o.Behind = dump
 	}

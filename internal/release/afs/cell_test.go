@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +27,8 @@ import (
 // paper is a cell made of files, for states that a real one is hard to bring
 // to: entry.<volume> is what vos listvldb prints, release.<volume> a script
 // that vos release runs, status.<address> one that vos status does, and held/<address>/<volume ID>/ what a file server has
-// of a volume; a directory that is not there is a volume that is not there.
+// of a volume; a directory that is not there is a volume that is not there, and
+// a server with the file off does not answer.
 type paper struct {
 	t   *testing.T
 	dir string
@@ -176,6 +178,9 @@ func (l *line) SetWriteDeadline(time.Time) error { return nil }
 
 func (l *line) WriteTo(b []byte, to net.Addr) (int, error) {
 	const dataPacket, abort, last = 1, 4, 4
+	if _, err := os.Stat(filepath.Join(l.dir, to.(*net.UDPAddr).IP.String(), "off")); err == nil {
+		return 0, syscall.EHOSTUNREACH
+	}
 	if b[20] != dataPacket {
 		return len(b), nil
 	}

@@ -241,6 +241,19 @@ func TestDeletionsDuringARelease(t *testing.T) {
 	}
 }
 
+// TestSilentSites are told from those that answer and are behind.
+func TestSilentSites(t *testing.T) {
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, "", "")
+	p.holds("192.0.2.2", 2, src.next(t, 6, "six"), "six")
+	p.write("held/192.0.2.3/off", "")
+	p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+	out, err := afs.New(p.options()).Serving(t.Context())
+	if err != nil || len(out) != 2 || out[0].Silent || !out[1].Silent {
+		t.Errorf("%+v, %v", out, err)
+	}
+}
+
 // TestReleaseOfAnotherHost: a vos that works on, past its time, is left alone,
 // also while it goes from one site to the next; a dead one is cleared up after,
 // whatever numbers its transactions have at several servers.
