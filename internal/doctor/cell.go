@@ -264,7 +264,7 @@ func readers(ctx context.Context, client *afsread.Client, name string, id uint32
 	switch {
 	case errors.Is(err, fault.Gone) && s.State == vos.NotReleased:
 		return finding(cell, subject, nil, "nothing was released to it yet")
-	case errors.Is(err, fault.Gone) && strings.Contains(err.Error(), "not on this server"):
+	case errors.Is(err, afsread.ErrNoVolume):
 		return finding(cell, subject, &fault.Error{Kind: fault.Config, Op: "doctor: read", Subject: name, Err: err, Advice: "starter region rebuild"}, "")
 	case errors.Is(err, fault.Gone):
 		return finding(cell, subject, nil, "it answers, and has no generation yet")
