@@ -84,15 +84,18 @@ func (b *Backend) note(v *view) error {
 		return nil
 	}
 	named := map[string]bool{}
+	unknown := false // whether a site is a region's
 	for _, r := range b.Regions {
-		if s, err := v.siteOf(r); err == nil {
+		s, err := v.siteOf(r)
+		if err == nil {
 			named[s.name()] = true
 		}
+		unknown = unknown || errors.Is(err, fault.Unavailable)
 	}
 	known := map[string]bool{}
 	for _, s := range v.sites {
 		known[s.name()] = true
-		if named[s.name()] || s.Err != nil || s.Held.Number == 0 {
+		if unknown || named[s.name()] || s.Err != nil || s.Held.Number == 0 {
 			continue
 		}
 		if err := b.confirm(s, s.Held.Number); err != nil {

@@ -1,11 +1,14 @@
 package afs_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -203,5 +206,29 @@ func TestNoSiteIsRemovedByAnUncheckedClock(t *testing.T) {
 	now = now.AddDate(10, 0, 0)
 	if text := remove(false); text != "" {
 		t.Errorf("since a clock that was behind: vos was asked for %q", text)
+	}
+}
+
+// TestNoResolver: while this host cannot ask for names, nobody knows which site
+// is a region's, whose URL has to be seen as well; that passes.
+func TestNoResolver(t *testing.T) {
+	resolver := net.DefaultResolver
+	defer func() { net.DefaultResolver = resolver }()
+	net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "udp", Err: syscall.ENETUNREACH}
+	}}
+	p, src := newPaper(t), &sealed{memory: memory{}}
+	p.entry("mirror.m", 1, "")
+	seven := src.next(t, 7, "seven")
+	p.holds("192.0.2.1", 1, seven, "seven")
+	p.holds("192.0.2.2", 2, seven, "seven")
+	o := p.options()
+	o.Regions = []afs.Region{{Name: "dfw", Server: "afs01.example.org", Partition: "a"}}
+	out := p.publish(o, src)
+	if out[0].Region != "dfw" || out[0].Kind != string(fault.Unavailable) {
+		t.Errorf("what passes by itself: %+v", out[0])
+	}
+	if log, err := journal.Read(filepath.Join(o.State, "sites", "192.0.2.2-a")); err != nil || len(log) > 0 {
+		t.Errorf("the site of a region counts though nobody saw its URL: %q, %v", log, err)
 	}
 }

@@ -220,6 +220,10 @@ func (v *view) held() map[string]int64 {
 // siteOf finds the site of a region.
 func (v *view) siteOf(r Region) (*site, error) {
 	addrs, err := addresses(r.Server)
+	var lookup *net.DNSError
+	if errors.As(err, &lookup) && !lookup.IsNotFound {
+		return nil, &fault.Error{Kind: fault.Unavailable, Op: "afs: find region", Subject: r.Name, Err: err, Advice: "check this host's name servers"}
+	}
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "afs: find region", Subject: r.Name, Err: err, Advice: "write a server that this host can resolve, or its address"}
 	}
