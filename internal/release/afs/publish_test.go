@@ -309,3 +309,37 @@ func TestReleaseOfAnotherHost(t *testing.T) {
 		})
 	}
 }
+
+// TestOperatorAfterADeath: when a host is back long after a run of it died, who
+// works on the volume by then is somebody else.
+func TestOperatorAfterADeath(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for created, ours := range map[string]bool{"Thu Jan  1 12:10:00 2026": true, "Fri Jan  2 11:50:00 2026": false} {
+		p, src := newPaper(t), &sealed{memory: memory{}}
+		p.entry("done", 1, "")
+		p.entry("mirror.m", 1, " -- Old release\n    Volume is currently LOCKED")
+		p.holds("192.0.2.2", 2, src.next(t, 6, "six"), "six")
+		p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+		p.write("release.mirror.m", "cp -r held/192.0.2.1/1/. held/192.0.2.2/2; sed s/done/mirror.m/ entry.done > entry.mirror.m\n")
+		p.write("status.192.0.2.2", fmt.Sprintf("cat <<E\ntransaction: 5  created: %s\nlastActiveTime: %s\nvolume: 2  partition: /vicepa  procedure: Restore\nE\n", created, created))
+		o := p.options()
+		now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+		o.Now = func() time.Time { return now }
+		if err := os.MkdirAll(filepath.Join(o.State, "release"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		run := `{"id":"X","volume":"mirror.m","generation":7,"host":"` + host + `","boot":"before","started":"2026-01-01T11:59:00Z","deadline":"2026-01-01T13:00:00Z"}`
+		for name, text := range map[string]string{"run.1": run, "log.1": "Starting\n"} {
+			if err := os.WriteFile(filepath.Join(o.State, "release", name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err := afs.New(o).Publish(t.Context(), src)
+		if p.asked("unlock") != ours || p.asked("endtrans") != ours || errors.Is(err, fault.Conflict) == ours {
+			t.Errorf("a transaction of %s: unlocked %v, ended %v, %v", created, p.asked("unlock"), p.asked("endtrans"), err)
+		}
+	}
+}

@@ -192,7 +192,10 @@ func (j *attempt) mayHave(t vos.Transaction) bool {
 	if end.IsZero() {
 		end = j.Ended // killed, some time before
 	}
-	return !t.Created.Before(j.Started.Add(-skew)) && (end.IsZero() || !t.Created.After(end.Add(skew)))
+	if end.IsZero() || j.Deadline.Before(end) {
+		end = j.Deadline // one that hangs is killed then, or by whoever comes next
+	}
+	return !t.Created.Before(j.Started.Add(-skew)) && !t.Created.After(end.Add(skew))
 }
 
 // skew is how far the clocks of this host and of a file server may differ.
