@@ -68,6 +68,8 @@ func run(ctx context.Context, list []string) ([]byte, error) {
 		return out.Bytes(), nil
 	case errors.As(err, &exit):
 		return out.Bytes(), vos.Classify(exit.ExitCode(), out.Bytes(), errs.Bytes())
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, &fault.Error{Kind: fault.Config, Op: "afs: run", Subject: list[0], Err: err, Advice: "install openafs-client and kstart"}
 	}
 	return nil, fmt.Errorf("afs: run %s: %w", list[0], err)
 }

@@ -232,3 +232,14 @@ func TestNoResolver(t *testing.T) {
 		t.Errorf("the site of a region counts though nobody saw its URL: %q, %v", log, err)
 	}
 }
+
+// TestNoVos: programs that are not installed are not waited for.
+func TestNoVos(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	now := time.Now()
+	o := quiet(t, &now)
+	o.Cell.Enter = nil
+	if _, err := afs.New(o).Serving(t.Context()); !errors.Is(err, fault.Config) || !strings.Contains(err.Error(), "install") {
+		t.Errorf("%v", err)
+	}
+}
