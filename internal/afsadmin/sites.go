@@ -15,9 +15,12 @@ import (
 // is over. The last site of a volume is refused with fault.Config.
 func (c Cell) Retire(ctx context.Context, region string, want []Volume) (done []string, err error) {
 	return c.each(ctx, region, want, func(v Volume, s vos.Site, e vos.Entry) error {
-		if others(e) < 2 {
+		if left, served := others(e, s); left == 0 {
 			return &fault.Error{Kind: fault.Config, Op: "afsadmin: retire site", Subject: v.Name, Err: errors.New("it is the volume's only read-only site"),
 				Advice: "give the volume another site first, or stop mirroring"}
+		} else if served == 0 && s.State != vos.NotReleased {
+			return &fault.Error{Kind: fault.Config, Op: "afsadmin: retire site", Subject: v.Name, Err: errors.New("nothing was released to its other sites yet"),
+				Advice: "run a cycle first"}
 		}
 		_, said := c.Change(ctx, "remsite", "-server", s.Server.String(), "-partition", s.Partition, "-id", v.Name)
 		return c.gone(ctx, v, s, said)
@@ -101,11 +104,16 @@ func has(e vos.Entry, want vos.Site) bool {
 	return false
 }
 
-func others(e vos.Entry) (n int) {
+// others counts the read-only sites but one, and those of them that clients read.
+func others(e vos.Entry, but vos.Site) (all, served int) {
 	for _, s := range e.Sites {
-		if s.ReadOnly {
-			n++
+		if !s.ReadOnly || s == but {
+			continue
+		}
+		all++
+		if s.State != vos.NotReleased {
+			served++
 		}
 	}
-	return n
+	return all, served
 }
