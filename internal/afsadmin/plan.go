@@ -133,9 +133,9 @@ func (p *planner) rights() {
 // sites adds what regions lack, and makes the first release of a volume that
 // nothing was committed into yet: later ones are the cycle's, which knows what was verified.
 func (p *planner) sites(f Found) {
-	fresh := true
+	fresh, some := true, false
 	for _, s := range f.Entry.Sites {
-		fresh = fresh && (!s.ReadOnly || s.State == vos.NotReleased)
+		fresh, some = fresh && (!s.ReadOnly || s.State == vos.NotReleased), some || s.ReadOnly
 	}
 	for _, s := range p.Sites {
 		addrs := p.have.Addresses[s.Server]
@@ -146,6 +146,7 @@ func (p *planner) sites(f Found) {
 		at := slices.IndexFunc(f.Entry.Sites, func(h vos.Site) bool { return h.ReadOnly && slices.Contains(addrs, h.Server) })
 		switch {
 		case at < 0:
+			some = true
 			p.add(Vos, "region "+s.Region+" has no site", "vos", "addsite", "-server", s.Server, "-partition", s.Partition, "-id", p.Name)
 		case f.Entry.Sites[at].Partition != s.Partition: // a server has at most one read-only copy of a volume
 			p.hand(fmt.Sprintf("region %s: its site is on partition %s of %s, not on %s: change the spec, or move it",
@@ -156,7 +157,7 @@ func (p *planner) sites(f Found) {
 	switch {
 	case f.Entry.Locked:
 		p.hand("its entry is locked: find out who works on it (vos status)", "vos", "unlock", "-id", p.Name)
-	case fresh && !f.Written && (len(f.Entry.Sites) > 1 || len(p.Sites) > 0):
+	case fresh && !f.Written && some:
 		p.add(Vos, "it was never released", "vos", "release", "-id", p.Name)
 	}
 }

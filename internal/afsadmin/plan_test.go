@@ -111,6 +111,10 @@ func TestPlan(t *testing.T) {
 			[]string{"by hand: vos remove -server 192.0.2.2 -partition b -id mirror.debian.readonly"}},
 		{"a region's server without an address", func(sp *mirrorspec.Spec, _ afsadmin.State) { sp.Regions[1].AFS.Server = "afs9.example.org" },
 			[]string{"by hand: region iad: this host knows no address of server afs9.example.org"}},
+		{"no region's server has an address: there is nothing to release to", func(sp *mirrorspec.Spec, s afsadmin.State) {
+			sp.Regions[0].AFS.Server, sp.Regions[1].AFS.Server = "afs8.example.org", "afs9.example.org"
+			change(s, func(f *afsadmin.Found) { f.Written, f.Entry.Sites = false, f.Entry.Sites[:1] })
+		}, []string{"by hand: region dfw: this host knows no address of server afs8.example.org", "by hand: region iad: this host knows no address of server afs9.example.org"}},
 		{"state with a read-only site", func(_ *mirrorspec.Spec, s afsadmin.State) {
 			v := s.Volumes["mirror.state"]
 			v.Entry.Sites = append(v.Entry.Sites, site("192.0.2.1", "a", true, ""))
