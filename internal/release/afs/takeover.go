@@ -86,13 +86,15 @@ func (b *Backend) takeOver(ctx context.Context, j *attempt, v *view) error {
 	return b.end(j, clearedUp+b.Holder)
 }
 
-// harmless tells whether vos was never started in run j, or said last that
-// somebody else had the lock: then it left nothing behind, and a lock that is
-// there now is not ours.
+// harmless tells whether vos was never started in run j, or did not get the
+// lock: then it left nothing behind, and a lock that is there now is not ours.
 func (b *Backend) harmless(j *attempt) bool {
 	text, err := os.ReadFile(b.logPath(j.n))
-	return errors.Is(err, os.ErrNotExist) || bytes.Contains(text, []byte("already locked")) || bytes.Contains(text, []byte("currently LOCKED"))
+	return errors.Is(err, os.ErrNotExist) || slices.ContainsFunc(unlocked, func(s string) bool { return bytes.Contains(text, []byte(s)) })
 }
+
+// unlocked are parts of what k5start and vos print when it has not come to the lock.
+var unlocked = []string{"already locked", "currently LOCKED", "Could not lock the VLDB entry", "k5start: error getting credentials"}
 
 // clearUp removes what the dead run j left in the cell: transactions on the
 // volume that began while a run of this journal was under way, and the lock.
