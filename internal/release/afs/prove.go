@@ -54,5 +54,11 @@ func (b *Backend) owed(s *site) (had tree.Served, owed bool) {
 	return had, true
 }
 
+// torn reports whether a release that was not proved changed what a site has.
+func (b *Backend) torn(s *site) bool {
+	had, owed := b.owed(s)
+	return owed && had.Number != s.Held.Number
+}
+
 // paid forgets what a site had before a release that was proved there.
 func (b *Backend) paid(s *site) error { return remove(b.path("unproved", s.name())) }

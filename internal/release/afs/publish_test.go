@@ -159,32 +159,30 @@ func TestSiteAddedAgain(t *testing.T) {
 // whole either when the tree has moved on: its indexes are all doubtful.
 func TestPartOfAnOlderRelease(t *testing.T) {
 	p, src := newPaper(t), &sealed{memory: memory{}}
-	p.entry("mirror.m", 1, " -- New release", " -- Old release")
+	p.entry("mirror.m", 1, "", "", "")
 	o := p.options()
-	seven := src.next(t, 7, "seven")
-	for _, s := range []struct {
-		site string
-		gen  int64
-	}{{"192.0.2.2-a", 7}, {"192.0.2.3-a", 6}} {
-		if err := os.MkdirAll(filepath.Join(o.State, "sites"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := afs.New(o).Seen(s.site, s.gen); err != nil {
-			t.Fatal(err)
-		}
+	six := src.next(t, 6, "six")
+	for _, site := range []string{"192.0.2.2", "192.0.2.3", "192.0.2.4"} {
+		p.holds(site, 2, six, "six")
 	}
-	p.holds("192.0.2.2", 2, seven, "seven")
-	p.holds("192.0.2.3", 2, seven, "damage")
+	p.holds("192.0.2.1", 1, src.next(t, 7, "seven"), "seven")
+	p.entry("broken", 1, " -- New release", " -- Old release", " -- Old release")
+	p.write("release.mirror.m", "cp -r held/192.0.2.1/1/. held/192.0.2.2/2; cp -r held/192.0.2.1/1/.mirror held/192.0.2.3/2; "+
+		"sed s/broken/mirror.m/ entry.broken > entry.mirror.m; exit 1\n")
+	p.publish(o, src)
 	p.holds("192.0.2.1", 1, src.next(t, 8, "seven"), "seven")
-	p.entry("done", 1, "", "")
-	p.write("release.mirror.m", "for s in 2 3; do cp -r held/192.0.2.1/1/.mirror held/192.0.2.$s/2; done; sed s/done/mirror.m/ entry.done > entry.mirror.m\n")
 	before, err := afs.New(o).Serving(t.Context())
-	if err != nil || before[1].Serves != 0 {
-		t.Errorf("a part of generation 7 counts as all of it: %+v, %v", before, err)
+	if err != nil || before[0].Serves != 7 || before[1].Serves != 0 || before[2].Serves != 6 {
+		t.Errorf("a part of generation 7 counts as all of it, or what is whole as a part: %+v, %v", before, err)
 	}
+	p.entry("done", 1, "", "", "")
+	p.write("release.mirror.m", "for s in 2 3; do cp -r held/192.0.2.1/1/.mirror held/192.0.2.$s/2; done; cp -r held/192.0.2.1/1/. held/192.0.2.4/2; "+
+		"sed s/done/mirror.m/ entry.done > entry.mirror.m\n")
 	out := p.publish(o, src)
-	if out[0].Kind != "" || out[0].Serves != 8 {
-		t.Errorf("the whole site: %+v", out[0])
+	for _, whole := range []int{0, 2} {
+		if out[whole].Kind != "" || out[whole].Serves != 8 {
+			t.Errorf("a whole site: %+v", out[whole])
+		}
 	}
 	if out[1].Kind != string(fault.Corrupt) || out[1].Serves != 0 {
 		t.Errorf("a damaged copy: %+v", out[1])

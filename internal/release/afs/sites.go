@@ -166,8 +166,7 @@ func (b *Backend) confirm(s *site, gen int64) error {
 	if err != nil {
 		return err
 	}
-	had, owed := b.owed(s)
-	if doubtful := s.State == vos.OldRelease || (owed && had.Number != s.Held.Number); doubtful && !served(log, gen) {
+	if doubtful := s.State == vos.OldRelease || b.torn(s); doubtful && !served(log, gen) {
 		return nil
 	}
 	if n := len(log); n > 0 && log[n-1].Event == ledger.Serves && log[n-1].Gen == gen && !b.waiting() {
@@ -181,12 +180,8 @@ func served(log []ledger.Record, gen int64) bool {
 	return slices.ContainsFunc(log, func(r ledger.Record) bool { return r.Event == ledger.Serves && r.Gen >= gen })
 }
 
-// seen reports whether a site is known to have served gen whole: by its ledger,
-// or because that is what it had before the release that it missed.
+// seen reports whether a site is known to have served gen whole.
 func (b *Backend) seen(s *site, gen int64) bool {
-	if had, owed := b.owed(s); owed && had.Number == gen {
-		return true
-	}
 	log, err := readLog(b.sitePath(s.name()))
 	return err == nil && served(log, gen)
 }

@@ -127,8 +127,8 @@ func (b *Backend) look(ctx context.Context, earlier *view) (*view, error) {
 
 // distrust marks sites that have a part of a release which broke off: the
 // database calls them old, but their generation.json is new. Such a site serves
-// neither generation whole. When the tree has moved on since, only what was
-// noted tells that part from an older generation.
+// neither generation whole. When the tree has moved on since, the note of what
+// the site had before tells that part from an older generation.
 func (v *view) distrust() {
 	top := v.rw.Held.Number
 	for _, s := range v.sites {
@@ -141,7 +141,7 @@ func (v *view) distrust() {
 		case has == 0 || has > top:
 		case s.State == vos.NotReleased: // what an earlier life left there: clients are led away from it
 			s.Held = tree.Served{}
-		case s.State == vos.OldRelease && (has == top || !v.b.seen(s, has)):
+		case s.State == vos.OldRelease && (has == top || v.b.torn(s)):
 			s.Err = &fault.Error{Kind: fault.Unavailable, Op: "afs: look at site", Subject: s.name(),
 				Err:    fmt.Errorf("it has a part of generation %d: a release to it broke off", has),
 				Advice: "the next cycle tries again; see whether its partition is full (vos partinfo)"}
