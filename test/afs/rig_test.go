@@ -43,6 +43,7 @@ type rig struct {
 	cfg    tree.Config
 	tree   string // its ID
 	next   int64  // number of the next generation
+	ro     uint64 // ID of the read-only volume, once it was held: a test may take the database away
 
 	mu     sync.Mutex
 	offset time.Duration // by which the clock of this mirror is ahead
@@ -174,7 +175,13 @@ func (r *rig) held(t *testing.T, n int64) {
 			t.Fatalf("after the release of %d: %+v", n, o)
 		}
 	}
-	if e := r.entry(t); strings.Contains(e, "--") || strings.Contains(e, "LOCKED") || strings.Contains(e, "RClone") {
+	e := r.entry(t)
+	for _, l := range strings.Split(e, "\n") {
+		if f := strings.Fields(l); len(f) > 3 && f[2] == "ROnly:" {
+			r.ro, _ = strconv.ParseUint(f[3], 10, 32)
+		}
+	}
+	if strings.Contains(e, "--") || strings.Contains(e, "LOCKED") || strings.Contains(e, "RClone") {
 		t.Fatalf("the database is not clean:\n%s", e)
 	}
 }
@@ -213,12 +220,6 @@ func (r *rig) servedAt(t *testing.T, web string, n int64) {
 // ask reads a file of the region's site from its file server, past the client.
 func (r *rig) ask(t *testing.T, web, name string) ([]byte, error) {
 	t.Helper()
-	id := uint64(0)
-	for _, l := range strings.Split(r.entry(t), "\n") {
-		if f := strings.Fields(l); len(f) > 3 && f[2] == "ROnly:" {
-			id, _ = strconv.ParseUint(f[3], 10, 32)
-		}
-	}
 	conn, err := r.cell.ListenPacket(t.Context(), web, "0.0.0.0:0")
 	if err != nil {
 		return nil, err
@@ -229,7 +230,7 @@ func (r *rig) ask(t *testing.T, web, name string) ([]byte, error) {
 	}
 	defer c.Close()
 	server := netip.MustParseAddr(r.cell.Addr(sites[slices.Index(webs, web)]))
-	return c.Volume(server, uint32(id)).ReadFile(t.Context(), name, 1<<20)
+	return c.Volume(server, uint32(r.ro)).ReadFile(t.Context(), name, 1<<20)
 }
 
 // vos runs a command with the cell's own key on the database server, as somebody else would.

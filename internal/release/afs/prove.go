@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"mirrorcycle/internal/afsread"
 	"mirrorcycle/internal/tree"
 )
 
@@ -23,7 +24,10 @@ func (b *Backend) owe(v *view, gen int64) error {
 		if s.holds(gen) {
 			continue
 		}
-		if before, owed := b.owed(s); owed && before.Number != had.Number && !b.seen(s, had.Number) {
+		if _, owed := b.owed(s); owed && errors.Is(s.Err, afsread.ErrSilent) {
+			continue // it had that when it was heard last
+		}
+		if b.torn(s) {
 			had = tree.Served{}
 		}
 		data, err := json.Marshal(had)
@@ -55,9 +59,10 @@ func (b *Backend) owed(s *site) (had tree.Served, owed bool) {
 }
 
 // torn reports whether a release that was not proved changed what a site has.
+// Of a site that was silent then only the ledger may know what it had.
 func (b *Backend) torn(s *site) bool {
 	had, owed := b.owed(s)
-	return owed && had.Number != s.Held.Number
+	return owed && had.Number != s.Held.Number && !b.seen(s, s.Held.Number)
 }
 
 // paid forgets what a site had before a release that was proved there.
