@@ -176,11 +176,7 @@ func (r *rig) held(t *testing.T, n int64) {
 		}
 	}
 	e := r.entry(t)
-	for _, l := range strings.Split(e, "\n") {
-		if f := strings.Fields(l); len(f) > 3 && f[2] == "ROnly:" {
-			r.ro, _ = strconv.ParseUint(f[3], 10, 32)
-		}
-	}
+	r.readOnly(e)
 	if strings.Contains(e, "--") || strings.Contains(e, "LOCKED") || strings.Contains(e, "RClone") {
 		t.Fatalf("the database is not clean:\n%s", e)
 	}
@@ -220,6 +216,9 @@ func (r *rig) servedAt(t *testing.T, web string, n int64) {
 // ask reads a file of the region's site from its file server, past the client.
 func (r *rig) ask(t *testing.T, web, name string) ([]byte, error) {
 	t.Helper()
+	if r.ro == 0 {
+		r.readOnly(r.entry(t))
+	}
 	conn, err := r.cell.ListenPacket(t.Context(), web, "0.0.0.0:0")
 	if err != nil {
 		return nil, err
@@ -231,6 +230,15 @@ func (r *rig) ask(t *testing.T, web, name string) ([]byte, error) {
 	defer c.Close()
 	server := netip.MustParseAddr(r.cell.Addr(sites[slices.Index(webs, web)]))
 	return c.Volume(server, uint32(r.ro)).ReadFile(t.Context(), name, 1<<20)
+}
+
+// readOnly takes the ID of the read-only volume from the database's entry.
+func (r *rig) readOnly(entry string) {
+	for _, l := range strings.Split(entry, "\n") {
+		if f := strings.Fields(l); len(f) > 3 && f[2] == "ROnly:" {
+			r.ro, _ = strconv.ParseUint(f[3], 10, 32)
+		}
+	}
 }
 
 // vos runs a command with the cell's own key on the database server, as somebody else would.
