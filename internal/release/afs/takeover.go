@@ -90,11 +90,13 @@ func (b *Backend) takeOver(ctx context.Context, j *attempt, v *view) error {
 // lock: then it left nothing behind, and a lock that is there now is not ours.
 func (b *Backend) harmless(j *attempt) bool {
 	text, err := os.ReadFile(b.logPath(j.n))
-	return errors.Is(err, os.ErrNotExist) || slices.ContainsFunc(unlocked, func(s string) bool { return bytes.Contains(text, []byte(s)) })
+	// Later k5start says so when it renews the ticket of a vos that is at work.
+	return errors.Is(err, os.ErrNotExist) || bytes.HasPrefix(text, []byte("k5start: error getting credentials")) ||
+		slices.ContainsFunc(unlocked, func(s string) bool { return bytes.Contains(text, []byte(s)) })
 }
 
-// unlocked are parts of what k5start and vos print when it has not come to the lock.
-var unlocked = []string{"already locked", "currently LOCKED", "Could not lock the VLDB entry", "k5start: error getting credentials"}
+// unlocked are parts of what vos prints when it does not get the lock.
+var unlocked = []string{"already locked", "currently LOCKED", "Could not lock the VLDB entry"}
 
 // clearUp removes what the dead run j left in the cell: transactions on the
 // volume that began while a run of this journal was under way, and the lock.
