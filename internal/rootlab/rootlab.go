@@ -45,7 +45,7 @@ func Sandbox(tb testing.TB) *sandbox.Sandbox {
 	tb.Helper()
 	NeedSandbox(tb)
 	const users, calls = 40, 50
-	first := 2_100_000_000 + (os.Getpid()%50_000*calls+int(sandboxes.Add(1)-1)%calls)*users
+	first := 2_010_000_000 + (os.Getpid()%50_000*calls+int(sandboxes.Add(1)-1)%calls)*users
 	s, err := sandbox.Open(sandbox.Config{FirstUID: first, UIDs: users, Run: filepath.Join(tb.TempDir(), "locks")})
 	if err != nil {
 		tb.Fatal(err)

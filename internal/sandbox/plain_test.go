@@ -131,6 +131,9 @@ func TestWhatIsMissingIsNamed(t *testing.T) {
 	if _, err := sandbox.Open(sandbox.Config{Mode: "jail"}); !errors.Is(err, fault.Config) {
 		t.Error(err)
 	}
+	if _, err := sandbox.Open(sandbox.Config{FirstUID: 1<<31 - 10, UIDs: 11}); !errors.Is(err, fault.Config) || !strings.Contains(err.Error(), "2147483648") {
+		t.Error(err)
+	}
 	s, err := sandbox.Open(sandbox.Config{Mode: sandbox.None})
 	if err != nil {
 		t.Fatal(err)

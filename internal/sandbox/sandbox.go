@@ -14,7 +14,9 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"time"
@@ -33,7 +35,7 @@ type Config struct {
 	Mode string
 	// FirstUID is the first of UIDs users that commands run as, one each. They
 	// must belong to nobody. Defaults: 2000000000, above all ranges that systemd
-	// and container engines give out, and 256.
+	// and container engines give out, and 256. bubblewrap takes none from 2^31 on.
 	FirstUID, UIDs int
 	// Run holds a lock file per user in use; default /run/mirrorcycle/sandbox.
 	// All workers of a machine must agree on it.
@@ -126,6 +128,9 @@ func Open(cfg Config) (*Sandbox, error) {
 	case "", Bubblewrap:
 	default:
 		return nil, missing("mode "+cfg.Mode, nil, `sandbox is "bwrap" or "none"`)
+	}
+	if last := cfg.FirstUID + cfg.UIDs - 1; last > math.MaxInt32 { // bubblewrap writes it with a sign
+		return nil, missing(fmt.Sprintf("user %d", last), nil, "choose users below 2147483648")
 	}
 	if os.Geteuid() != 0 {
 		return nil, missing("root", nil, "run the build worker as root: it gives each build a user and a cgroup of its own")
