@@ -40,24 +40,30 @@ func newPlant(t *testing.T, lacking string) *plant {
 		up.Handler().ServeHTTP(w, r)
 	}))
 	t.Cleanup(srv.Close)
+	p := openPlant(t, srv.URL+"/pypi")
+	var planned activities.Planned
+	p.do(p.sync.Plan, activities.PlanInput{Target: p.target, Epoch: p.opened.Epoch}, &planned)
+	p.plan = planned.Digest
+	for shard := range planned.Info.Shards {
+		p.do(p.sync.Fetch, activities.FetchInput{Target: p.target, Epoch: p.opened.Epoch, Plan: p.plan, Shard: shard}, nil)
+	}
+	return p
+}
+
+// openPlant has a new tree, and its lease.
+func openPlant(t *testing.T, upstream string) *plant {
+	t.Helper()
 	dir := t.TempDir()
 	var s testsuite.WorkflowTestSuite
 	p := &plant{t: t, sync: &activities.Sync{}, env: s.NewTestActivityEnvironment(), target: activities.Target{
 		Storage: mirrorspec.Storage{Name: "main", Root: filepath.Join(dir, "trees"), State: filepath.Join(dir, "state")},
 		Limits:  mirrorspec.Limits{Downloads: 4, PerHost: 4},
-		Mirror:  mirrorspec.Mirror{Name: "pypi", Kind: mirrorspec.PyPI, Upstream: []string{srv.URL + "/pypi"}, Projects: []string{"*"}}}}
+		Mirror:  mirrorspec.Mirror{Name: "pypi", Kind: mirrorspec.PyPI, Upstream: []string{upstream}, Projects: []string{"*"}}}}
 	if _, err := tree.Setup(tree.Config{Dir: filepath.Join(dir, "trees/pypi"), State: filepath.Join(dir, "state/pypi")}, "pypi"); err != nil {
 		t.Fatal(err)
 	}
-	all := p.sync
-	p.env.RegisterActivity(all)
-	p.do(all.Open, activities.OpenInput{Target: p.target}, &p.opened)
-	var planned activities.Planned
-	p.do(all.Plan, activities.PlanInput{Target: p.target, Epoch: p.opened.Epoch}, &planned)
-	p.plan = planned.Digest
-	for shard := range planned.Info.Shards {
-		p.do(all.Fetch, activities.FetchInput{Target: p.target, Epoch: p.opened.Epoch, Plan: p.plan, Shard: shard}, nil)
-	}
+	p.env.RegisterActivity(p.sync)
+	p.do(p.sync.Open, activities.OpenInput{Target: p.target}, &p.opened)
 	return p
 }
 

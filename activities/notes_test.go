@@ -5,15 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"go.temporal.io/sdk/testsuite"
-
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/tree"
-	"mirrorcycle/mirrorspec"
 )
 
 // TestNotesOfAPlanWithoutChangesAreFew: where a root page is to be had and none
@@ -32,21 +28,9 @@ func TestNotesOfAPlanWithoutChangesAreFew(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"meta": map[string]any{"api-version": "1.1", "_last-serial": 3000}, "projects": projects})
 	}))
 	t.Cleanup(srv.Close)
-	dir := t.TempDir()
-	target := activities.Target{
-		Storage: mirrorspec.Storage{Name: "main", Root: filepath.Join(dir, "trees"), State: filepath.Join(dir, "state")},
-		Limits:  mirrorspec.Limits{Downloads: 16, PerHost: 16},
-		Mirror:  mirrorspec.Mirror{Name: "pypi", Kind: mirrorspec.PyPI, Upstream: []string{srv.URL}, Projects: []string{"*"}}}
-	if _, err := tree.Setup(tree.Config{Dir: filepath.Join(dir, "trees/pypi"), State: filepath.Join(dir, "state/pypi")}, "pypi"); err != nil {
-		t.Fatal(err)
-	}
-	var s testsuite.WorkflowTestSuite
-	all := &activities.Sync{}
-	p := &plant{t: t, sync: all, env: s.NewTestActivityEnvironment(), target: target}
-	p.env.RegisterActivity(all)
-	p.do(all.Open, activities.OpenInput{Target: target}, &p.opened)
+	p := openPlant(t, srv.URL)
 	var planned activities.Planned
-	p.do(all.Plan, activities.PlanInput{Target: target, Epoch: p.opened.Epoch}, &planned)
+	p.do(p.sync.Plan, activities.PlanInput{Target: p.target, Epoch: p.opened.Epoch}, &planned)
 	data, err := json.Marshal(planned)
 	if err != nil {
 		t.Fatal(err)

@@ -17,14 +17,7 @@ func TestSizeOfWhatIsHeld(t *testing.T) {
 		s.mustCycle(t)
 		s.publishTwo([]debrepotest.Package{deb("a", "1"), deb("b", "1")}, []debrepotest.Package{deb("a", "1"), deb("b", "1")})
 		s.forge(forged{plain: stanza(deb("a", "1"), func(p *debrepo.Package) { p.Size++ })})
-		want := string(s.u.files["dists/testing/InRelease"])
-		r := s.cycle()
-		if r.Number != 2 || s.b.Read("dists/testing/InRelease") != want {
-			t.Fatalf("testing must move on: %+v", r)
-		}
-		if len(r.Notes) != 1 || r.Notes[0].Unit != "stable" || r.Notes[0].Kind != string(fault.Unproved) {
-			t.Errorf("%+v", r.Notes)
-		}
+		s.testingAlone(t, fault.Unproved)
 	}
 }
 
@@ -52,14 +45,7 @@ func TestFirstSuiteContradictsUpstream(t *testing.T) {
 				})})
 			}
 			s.edit(func(files map[string][]byte) { files[d] = right })
-			want := string(s.u.files["dists/testing/InRelease"])
-			r := s.cycle()
-			if r.Number != 2 || s.b.Read("dists/testing/InRelease") != want {
-				t.Fatalf("testing must move on: %+v", r)
-			}
-			if len(r.Notes) != 1 || r.Notes[0].Unit != "stable" || r.Notes[0].Kind != string(fault.Unproved) {
-				t.Errorf("%+v", r.Notes)
-			}
+			s.testingAlone(t, fault.Unproved)
 		})
 	}
 }
@@ -72,12 +58,18 @@ func TestFirstSuiteContradictsTheTree(t *testing.T) {
 	s.mustCycle(t)
 	s.publishTwo([]debrepotest.Package{deb("a", "1")}, []debrepotest.Package{deb("a", "1")})
 	s.forge(forged{plain: stanza(deb("a", "1"), func(p *debrepo.Package) { p.Hashes = debrepotest.Digests([]byte("other")) })})
+	s.testingAlone(t, fault.Conflict)
+}
+
+// testingAlone checks that of two suites testing moves on and stable stays, for a reason of this kind.
+func (s *stage) testingAlone(t *testing.T, kind fault.Kind) {
+	t.Helper()
 	want := string(s.u.files["dists/testing/InRelease"])
 	r := s.cycle()
 	if r.Number != 2 || s.b.Read("dists/testing/InRelease") != want {
 		t.Fatalf("testing must move on: %+v", r)
 	}
-	if len(r.Notes) != 1 || r.Notes[0].Unit != "stable" || r.Notes[0].Kind != string(fault.Conflict) {
+	if len(r.Notes) != 1 || r.Notes[0].Unit != "stable" || r.Notes[0].Kind != string(kind) {
 		t.Errorf("%+v", r.Notes)
 	}
 }
