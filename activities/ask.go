@@ -122,7 +122,9 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 			out.Status.look(ctx, t, q)
 		}
 	case VerbHold:
-		err = hold(t, q.Reason)
+		if err = hold(t, q.Reason); err == nil {
+			out.Status, err = status(t)
+		}
 	case VerbResume:
 		err = tree.WriteHold(t.State(), "")
 	case VerbWhy:

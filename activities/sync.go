@@ -51,20 +51,19 @@ func stateDir(t Target) string {
 	return mirrorspec.Spec{Storage: t.Storage}.StateDir(t.Mirror.Name)
 }
 
-// Identify reads the identities of several mirrors' trees; one that has none does not hinder the others.
-func (s *Sync) Identify(ctx context.Context, targets []Target) ([]Identified, error) {
-	out := make([]Identified, len(targets))
-	for i, target := range targets {
-		out[i].Mirror = target.Mirror.Name
-		t, err := tree.Read(s.config(ctx, target))
-		if err != nil {
-			out[i].Kind, out[i].Error = string(fault.KindOf(err)), err.Error()
-			continue
-		}
-		out[i].Tree = t.ID().Tree
-		t.Close()
+// Identify reads the identity of a mirror's tree, and what of it is sealed.
+func (s *Sync) Identify(ctx context.Context, target Target) (Identified, error) {
+	t, err := tree.Read(s.config(ctx, target))
+	if err != nil {
+		return Identified{}, translate(err)
 	}
-	return out, nil
+	defer t.Close()
+	out := Identified{Tree: t.ID().Tree}
+	g, err := t.Sealed()
+	if g != nil {
+		out.Sealed = g.Number
+	}
+	return out, translate(err)
 }
 
 // Open takes the lease, rolls an open intent forward and reads where the tree stands.

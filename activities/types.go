@@ -29,12 +29,10 @@ type Target struct {
 	Platforms []mirrorspec.Platform `json:"platforms,omitempty"`
 }
 
-// Identified says which tree a mirror has, or why none can be used.
+// Identified says which tree a mirror has.
 type Identified struct {
-	Mirror string `json:"mirror"`
-	Tree   string `json:"tree,omitempty"`
-	Kind   string `json:"kind,omitempty"` // of the fault
-	Error  string `json:"error,omitempty"`
+	Tree   string `json:"tree"`
+	Sealed int64  `json:"sealed"` // newest verified generation, 0 for none
 }
 
 // OpenInput opens a tree for one run of its mirror.

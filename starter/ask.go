@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
 	"mirrorcycle/activities"
@@ -233,7 +235,11 @@ func resumeCmd(g *globals) *cobra.Command {
 
 func command(c *cobra.Command, g *globals, file, mirror string, q activities.Question, done string) error {
 	return withSpec(c, file, func(ctx context.Context, t client.Client, spec *mirrorspec.Spec) error {
-		if _, err := ask(ctx, t, spec, mirror, q); err != nil {
+		a, err := ask(ctx, t, spec, mirror, q)
+		if err == nil && q.Verb == activities.VerbHold {
+			err = holdRefresh(ctx, t, a.Status.Tree, q.Reason)
+		}
+		if err != nil {
 			return err
 		}
 		if g.json {
@@ -242,4 +248,14 @@ func command(c *cobra.Command, g *globals, file, mirror string, q activities.Que
 		fmt.Fprintln(c.OutOrStdout(), mirror, done)
 		return nil
 	})
+}
+
+// holdRefresh stops the refresh of a tree that runs now, if it can still be stopped.
+func holdRefresh(ctx context.Context, t client.Client, tree, reason string) error {
+	err := t.SignalWorkflow(ctx, workflows.RefreshID(tree), "", workflows.SignalHold, reason)
+	var none *serviceerror.NotFound
+	if errors.As(err, &none) {
+		return nil
+	}
+	return err
 }

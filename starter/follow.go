@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -88,16 +87,21 @@ func look(ctx context.Context, t client.Client, run client.WorkflowRun) []consol
 	return rows(result, running)
 }
 
-// lookMirror adds the heartbeats of running shards to what the workflow knows.
+// lookMirror asks what a mirror of the cycle does, and, while its tree is
+// refreshed, how far that is with what its running shards say.
 func lookMirror(ctx context.Context, t client.Client, id string) (workflows.Progress, bool) {
 	var p workflows.Progress
-	if !strings.HasPrefix(id, "mirror/") {
-		return p, false
-	}
 	if v, err := t.QueryWorkflow(ctx, id, "", "progress"); err != nil || v.Get(&p) != nil {
 		return p, false
 	}
-	d, err := t.DescribeWorkflowExecution(ctx, id, "")
+	if p.Stage != "refresh" || p.Tree == "" {
+		return p, true
+	}
+	refresh := workflows.RefreshID(p.Tree)
+	if v, err := t.QueryWorkflow(ctx, refresh, "", "progress"); err != nil || v.Get(&p) != nil {
+		return p, true
+	}
+	d, err := t.DescribeWorkflowExecution(ctx, refresh, "")
 	if err != nil {
 		return p, true
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -218,7 +217,7 @@ func approveCmd(g *globals) *cobra.Command {
 				q := activities.Question{Verb: activities.VerbHold, Reason: "plan " + args[1] + " was rejected"}
 				return command(c, g, file, args[0], q, "is on hold: "+q.Reason)
 			}
-			return mirrorRun(c, g, file, args[0], func(in *workflows.MirrorInput) { in.Approved = args[1] })
+			return mirrorRun(c, g, file, args[0], workflows.Order{Approved: args[1]})
 		},
 	}
 	specFlag(c, &file)
@@ -237,32 +236,27 @@ func rollbackCmd(g *globals) *cobra.Command {
 			if err != nil || to <= 0 {
 				return fmt.Errorf("%q is no generation number; starter releases %s lists them: %w", args[1], args[0], errUsage)
 			}
-			return mirrorRun(c, g, file, args[0], func(in *workflows.MirrorInput) { in.Rollback = to })
+			return mirrorRun(c, g, file, args[0], workflows.Order{Rollback: to})
 		},
 	}
 	specFlag(c, &file)
 	return c
 }
 
-// mirrorRun runs one mirror by itself, for what a cycle never does on its own.
-func mirrorRun(c *cobra.Command, g *globals, file, mirror string, change func(*workflows.MirrorInput)) error {
+// mirrorRun gives the mirror's refresh an order that no cycle gives. One that
+// runs already breaks off what it does, and begins anew with the order.
+func mirrorRun(c *cobra.Command, g *globals, file, mirror string, order workflows.Order) error {
 	return withSpec(c, file, func(ctx context.Context, t client.Client, spec *mirrorspec.Spec) error {
 		a, err := ask(ctx, t, spec, mirror, activities.Question{Verb: activities.VerbStatus})
 		if err != nil {
 			return err
 		}
-		in := workflows.MirrorInput{Target: workflows.Targets(*spec, []string{mirror})[0], Tree: a.Status.Tree,
-			Regions: spec.RegionsOf(mirror), ReleaseWait: spec.Cycle.ReleaseWait}
-		change(&in)
-		run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: workflows.MirrorID(in.Tree), TaskQueue: workflows.Queue,
-			WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-			WorkflowExecutionErrorWhenAlreadyStarted: true,
-			StaticSummary:                            string(in.Target.Mirror.Kind) + " mirror " + mirror,
-			StaticDetails:                            workflows.AboutMirror(in.Target.Mirror, in.Regions)}, "Mirror", in)
-		var running *serviceerror.WorkflowExecutionAlreadyStarted
-		if errors.As(err, &running) {
-			return fmt.Errorf("mirror %s is running (%s): try again when it has ended", mirror, workflows.MirrorID(in.Tree))
-		}
+		order.ReleaseWait = spec.Cycle.ReleaseWait
+		in := workflows.RefreshInput{Target: workflows.Targets(*spec, []string{mirror})[0], Tree: a.Status.Tree,
+			Regions: spec.RegionsOf(mirror), Order: order}
+		run, err := t.SignalWithStartWorkflow(ctx, workflows.RefreshID(in.Tree), workflows.SignalOrder, order,
+			client.StartWorkflowOptions{TaskQueue: workflows.Queue, StaticSummary: "refresh " + mirror,
+				StaticDetails: workflows.AboutMirror(in.Target.Mirror, in.Regions)}, "Refresh", in)
 		if err != nil {
 			return err
 		}

@@ -273,7 +273,7 @@ func scheduleOptions(spec *mirrorspec.Spec, a applied) client.ScheduleOptions {
 	c := spec.Cycle
 	o := client.ScheduleOptions{ID: scheduleID(spec), Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: time.Duration(c.CatchUp),
 		Action: &client.ScheduleWorkflowAction{ID: workflows.CycleID(c.Name), Workflow: "MirrorCycle", TaskQueue: workflows.Queue,
-			Args: []any{workflows.CycleInput{Spec: *spec}}, StaticSummary: "cycle of " + c.Name, StaticDetails: workflows.AboutCycle(*spec), Memo: map[string]any{memoKey: a}}}
+			Args: []any{workflows.CycleInput{Spec: *spec, Due: mirrorspec.Duration(c.Period() - time.Duration(c.Jitter))}}, StaticSummary: "cycle of " + c.Name, StaticDetails: workflows.AboutCycle(*spec), Memo: map[string]any{memoKey: a}}}
 	o.Spec = client.ScheduleSpec{Jitter: time.Duration(c.Jitter)}
 	if c.Cron != "" {
 		o.Spec.CronExpressions, o.Spec.TimeZoneName = []string{c.Cron}, c.TimeZone

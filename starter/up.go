@@ -137,7 +137,7 @@ func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.
 	}()
 	first := true
 	for {
-		run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec})
+		run, err := startCycle(ctx, t, workflows.CycleInput{Spec: *spec, Due: due(spec, first && u.options.once)})
 		var result workflows.CycleResult
 		if err == nil && first {
 			result, err = follow(ctx, t, run, progressTo(w, u.options.json))
@@ -187,6 +187,15 @@ func ending(ctx context.Context, interrupted <-chan struct{}, u upState) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// due is how long a cycle may take: one slow mirror must not keep the others
+// waiting, but who makes just one cycle wants to see its end.
+func due(spec *mirrorspec.Spec, only bool) mirrorspec.Duration {
+	if only {
+		return 0
+	}
+	return mirrorspec.Duration(max(every(spec), 2*time.Minute))
 }
 
 // every is the pause between two cycles. A spec with a cron schedule has no

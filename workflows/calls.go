@@ -24,8 +24,8 @@ func call[Out any](ctx workflow.Context, activity, input any) (Out, error) {
 	return out, err
 }
 
-func identify(ctx workflow.Context, queue string, in []activities.Target) ([]activities.Identified, error) {
-	return call[[]activities.Identified](options(ctx, "Identify", queue, "read the trees' identities"), syncs.Identify, in)
+func identify(ctx workflow.Context, queue string, in activities.Target) (activities.Identified, error) {
+	return call[activities.Identified](options(ctx, "Identify", queue, "read which tree it is"), syncs.Identify, in)
 }
 
 func open(ctx workflow.Context, queue string, in activities.OpenInput) (activities.Opened, error) {
@@ -36,8 +36,8 @@ func plan(ctx workflow.Context, queue string, in activities.PlanInput) (activiti
 	return call[activities.Planned](options(ctx, "Plan", queue, "ask upstream what changed"), syncs.Plan, in)
 }
 
-func fetchShard(ctx workflow.Context, queue, summary string, in activities.FetchInput) workflow.Future {
-	return workflow.ExecuteActivity(options(ctx, "Fetch", queue, summary), syncs.Fetch, in)
+func fetchShard(ctx workflow.Context, queue, summary string, in activities.FetchInput) (activities.Fetched, error) {
+	return call[activities.Fetched](options(ctx, "Fetch", queue, summary), syncs.Fetch, in)
 }
 
 func commit(ctx workflow.Context, queue string, in activities.CommitInput) (activities.Committed, error) {
@@ -49,7 +49,7 @@ func rollback(ctx workflow.Context, queue string, in activities.RollbackInput) (
 }
 
 func verify(ctx workflow.Context, queue string, in activities.VerifyInput) (activities.Verified, error) {
-	return call[activities.Verified](options(ctx, "Verify", queue, "doubt the tree as a stranger"), syncs.Verify, in)
+	return call[activities.Verified](options(ctx, "Verify", queue, "check the tree independently"), syncs.Verify, in)
 }
 
 func tend(ctx workflow.Context, queue string, in activities.TendInput) (activities.Tended, error) {

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -11,10 +12,11 @@ import (
 	"mirrorcycle/mirrorspec"
 )
 
-// MirrorCycle makes one pass over a spec: every mirror in parallel, none
-// waiting for another, a person, or a late region.
+// MirrorCycle makes one pass over a spec: a child Mirror for each mirror, none
+// waiting for another. It ends in time, whatever a mirror, a region, a tree or
+// a person does: what is not there by then is late, and goes on.
 func MirrorCycle(ctx workflow.Context, in CycleInput) (CycleResult, error) {
-	c := cycle{in: in, result: CycleResult{Cycle: in.Spec.Cycle.Name}, begun: map[string]bool{}}
+	c := cycle{in: in, ends: limitsOf(workflow.GetInfo(ctx).WorkflowStartTime, in), result: CycleResult{Cycle: in.Spec.Cycle.Name}}
 	if err := workflow.SetQueryHandler(ctx, "progress", func() (CycleResult, error) { return c.result, nil }); err != nil {
 		return c.result, err
 	}
@@ -28,10 +30,30 @@ const maxDeferred = 1000
 
 type cycle struct {
 	in      CycleInput
+	ends    limits
 	result  CycleResult
 	pending int
-	begun   map[string]bool // mirrors that were started, or what has to precede them
 	weave   weave
+}
+
+// limits are the moments by which the parts of a cycle have to be over.
+type limits struct {
+	mirrors time.Time     // what a mirror has not done by then is late
+	report  time.Duration // each of the last steps' own limit; 0 is what their budgets say
+}
+
+// leastDue is the shortest time that a cycle takes for itself, and margin how
+// long after their end the results of its mirrors may arrive, where nothing is due.
+const leastDue, margin = 10 * time.Second, 5 * time.Second
+
+// limitsOf leaves three quarters of the time until the next cycle to the mirrors.
+func limitsOf(start time.Time, in CycleInput) limits {
+	wait, due := time.Duration(in.Spec.Cycle.MirrorWait), time.Duration(in.Due)
+	if due <= 0 {
+		return limits{mirrors: start.Add(wait)}
+	}
+	due = max(due, leastDue)
+	return limits{mirrors: start.Add(min(wait, due*3/4)), report: due / 20}
 }
 
 func (c *cycle) run(ctx workflow.Context) {
@@ -39,75 +61,57 @@ func (c *cycle) run(ctx workflow.Context) {
 	for _, t := range targets {
 		c.result.Mirrors = append(c.result.Mirrors, MirrorResult{Mirror: t.Mirror.Name, Kind: t.Mirror.Kind, Outcome: Late})
 	}
-	c.show(ctx)
-	c.weaves(ctx, targets)
-	ids, err := identify(ctx, SyncQueue(c.in.Spec.Storage.Name), targets)
+	c.weave = newWeave(targets)
 	for i, t := range targets {
-		switch {
-		case err != nil:
-			c.fail(i, err)
-		case ids[i].Error != "":
-			r := &c.result.Mirrors[i]
-			r.Outcome, r.FaultKind, r.Error = Failed, ids[i].Kind, ids[i].Error
-		default:
-			c.begin(ctx, i, t, ids[i].Tree)
-			continue
-		}
-		c.over(t.Mirror.Name)
+		c.start(ctx, i, t)
 	}
 	c.show(ctx)
-	await(ctx, time.Duration(c.in.Spec.Cycle.MirrorWait), "wait for the mirrors", func() bool { return c.pending == 0 })
-	c.result.Outcome = Unchanged
-	for _, m := range c.result.Mirrors {
-		c.result.Outcome = worse(c.result.Outcome, m.Outcome)
-		c.result.Outcome = worse(c.result.Outcome, worst(m.Regions))
-		for _, w := range m.Wheels {
-			c.result.Outcome = worse(c.result.Outcome, w.Outcome)
-		}
-	}
+	c.listen(ctx)
+	wait := c.ends.mirrors.Sub(workflow.Now(ctx)) + cmp.Or(c.ends.report, margin)
+	await(ctx, wait, "wait for the mirrors", func() bool { return c.pending == 0 })
+	c.result.Outcome = overall(c.result)
 	c.writeSites(ctx)
 	c.report(ctx)
 	c.show(ctx)
 	mark(ctx, attrOutcome.ValueSet(string(c.result.Outcome)))
 }
 
-func (c *cycle) start(ctx workflow.Context, i int, t activities.Target, tree string) {
-	c.startThen(ctx, i, t, tree, func() {})
-}
-
-// over notes that nobody needs to wait for a mirror any more.
-func (c *cycle) over(mirror string) {
-	if c.weave.on {
-		c.weave.required[mirror], c.weave.ended[mirror] = true, true
+// overall is the gravest outcome of a cycle's parts.
+func overall(r CycleResult) Outcome {
+	out := Unchanged
+	for _, m := range r.Mirrors {
+		out = worse(worse(out, m.Outcome), worst(m.Regions))
+		for _, w := range m.Wheels {
+			out = worse(out, w.Outcome)
+		}
 	}
+	return out
 }
 
-// startThen calls then when the mirror has ended and its result is noted.
-func (c *cycle) startThen(ctx workflow.Context, i int, t activities.Target, tree string, then func()) {
+// start starts the child of one mirror. It outlives a cycle only by moments:
+// it knows when the cycle stops waiting.
+func (c *cycle) start(ctx workflow.Context, i int, t activities.Target) {
 	c.pending++
-	c.begun[t.Mirror.Name] = true
-	c.show(ctx)
+	name := t.Mirror.Name
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: MirrorID(tree), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
-		StaticSummary: string(t.Mirror.Kind) + " mirror " + t.Mirror.Name, StaticDetails: AboutMirror(t.Mirror, c.in.Spec.RegionsOf(t.Mirror.Name)),
+		WorkflowID: PassID(workflow.GetInfo(ctx).WorkflowExecution.ID, name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		StaticSummary: string(t.Mirror.Kind) + " mirror " + name, StaticDetails: AboutMirror(t.Mirror, c.in.Spec.RegionsOf(name)),
 	})
-	f := workflow.ExecuteChildWorkflow(child, Mirror, MirrorInput{Target: t, Tree: tree, Regions: c.in.Spec.RegionsOf(t.Mirror.Name),
-		ReleaseWait: c.in.Spec.Cycle.ReleaseWait, DryRun: c.in.DryRun})
+	f := workflow.ExecuteChildWorkflow(child, Mirror, MirrorInput{Target: t, Regions: c.in.Spec.RegionsOf(name), Ends: c.ends.mirrors,
+		ReleaseWait: c.in.Spec.Cycle.ReleaseWait, WheelWindow: c.in.Spec.Cycle.WheelWindow, DryRun: c.in.DryRun, After: c.weave.waits(name), Tell: c.weave.tells(name)})
+	c.weave.child[name] = f
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		defer func() { c.pending-- }()
 		var got MirrorResult
-		switch err := f.Get(ctx, &got); {
-		case alreadyRunning(err):
-			c.result.Mirrors[i].Outcome = Busy
-		case err != nil:
+		if err := f.Get(ctx, &got); err != nil {
 			c.fail(i, err)
-		default:
+		} else {
 			// All mirrors' notes have to fit into one result.
 			got.Deferred = got.Deferred[:min(len(got.Deferred), max(maxDeferred/len(c.result.Mirrors), 1))]
 			c.result.Mirrors[i] = got
 		}
-		then()
-		c.over(t.Mirror.Name)
+		c.weave.note(ctx, Told{Mirror: name, What: toldRequired})
+		c.weave.note(ctx, Told{Mirror: name, What: toldRefreshed})
 		c.show(ctx)
 	})
 }
@@ -119,7 +123,7 @@ func (c *cycle) fail(i int, err error) {
 }
 
 func (c *cycle) show(ctx workflow.Context) {
-	workflow.SetCurrentDetails(ctx, cycleDetails(c.result, c.begun))
+	workflow.SetCurrentDetails(ctx, cycleDetails(c.result))
 }
 
 // Targets lists what a cycle over spec works on.

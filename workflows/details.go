@@ -61,23 +61,16 @@ func size(n int64) string {
 	return fmt.Sprintf("%.0f %s", v, units[0])
 }
 
-// cycleDetails shows a cycle; begun names the mirrors that were started. A
-// cycle without an outcome still runs, and so do the mirrors that would be late.
-func cycleDetails(r CycleResult, begun map[string]bool) string {
+// cycleDetails shows a cycle. One without an outcome still runs, and so do the
+// mirrors that would be late.
+func cycleDetails(r CycleResult) string {
 	var b strings.Builder
 	running := 0
 	for _, m := range r.Mirrors {
 		now := string(m.Outcome)
 		if m.Outcome == Late && r.Outcome == "" {
 			running++
-			switch {
-			case begun[m.Mirror]:
-				now = "running"
-			case len(m.Wheels) > 0:
-				now = "building"
-			default:
-				now = "waiting"
-			}
+			now = "running"
 		}
 		fmt.Fprintf(&b, "\n**%s** (%s): %s\n\n", plainly(m.Mirror), m.Kind, also(now, generation(m.Generation)))
 		for _, text := range []string{note(m), changes(m.Changes)} {
@@ -215,6 +208,22 @@ func mirrorDetails(r MirrorResult, p Progress, committed int64) string {
 		say("brought back", p+" was damaged: look at the disk")
 	}
 	return headline(now) + b.String()
+}
+
+// passes says what a mirror waits for in each stage of a cycle.
+var passes = map[string]string{
+	"identify": "reading which tree it is", "wait": "waiting for a mirror that precedes this one", "build": "building wheels",
+	"refresh": "refreshing the tree", "release": "waiting for the regions",
+}
+
+// passDetails shows what a mirror does in a cycle.
+func passDetails(r MirrorResult, stage string) string {
+	text := mirrorDetails(r, Progress{Stage: stage}, r.Generation)
+	if now := passes[stage]; now != "" {
+		_, rest, _ := strings.Cut(text, "\n\n")
+		return headline(now) + rest
+	}
+	return text
 }
 
 // regionDetails shows a release; a region without an outcome is still at work.

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/mock"
 	sdkpb "go.temporal.io/api/sdk/v1"
-	"go.temporal.io/sdk/temporal"
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/fault"
@@ -60,9 +59,9 @@ func TestDetails(t *testing.T) {
 	opened := activities.Opened{Tree: "m-1", Epoch: 7, Committed: 4, Sealed: 4}
 	plan := activities.Planned{Digest: "d1", Info: tree.PlanInfo{Objects: 18, Bytes: 18e8, Shards: 9, Adds: 18, Drops: 1, BaseObjects: 10, IndexChanges: 3}}
 	regions := func(w *world, n int64) {
-		w.env.OnWorkflow("Release", mock.Anything, mock.MatchedBy(func(in workflows.ReleaseInput) bool { return in.Regions[0].Name == "dfw" })).
+		w.env.OnWorkflow("Serve", mock.Anything, mock.MatchedBy(func(in workflows.ServeInput) bool { return in.Regions[0].Name == "dfw" })).
 			After(time.Hour).Return([]workflows.RegionResult{{Region: "dfw", Outcome: workflows.Done, Serves: n}}, nil)
-		w.env.OnWorkflow("Release", mock.Anything, mock.Anything).After(2*time.Hour).
+		w.env.OnWorkflow("Serve", mock.Anything, mock.Anything).After(2*time.Hour).
 			Return([]workflows.RegionResult{{Region: "ord", Outcome: workflows.Failed, Serves: 3, Error: "release: publish a|b: <no>"}}, nil)
 		step(w, "Tend", activities.Tended{}, nil)
 	}
@@ -98,9 +97,9 @@ func TestDetails(t *testing.T) {
 			w := newWorld(t)
 			setup(w)
 			in := input()
-			in.ReleaseWait = mirrorspec.Duration(24 * time.Hour)
+			in.Order.ReleaseWait = mirrorspec.Duration(24 * time.Hour)
 			seen := w.watch(t, 12)
-			w.mirror(t, in)
+			w.refresh(t, in)
 			golden(t, "details-"+strings.ReplaceAll(name, " ", "-"), seen.String()+"\n"+w.details(t))
 		})
 	}
@@ -120,16 +119,14 @@ func TestAbout(t *testing.T) {
 func TestDetailsOfACycle(t *testing.T) {
 	w := newWorld(t)
 	spec := mirrorspec.Spec{Cycle: mirrorspec.Cycle{Name: "c", MirrorWait: mirrorspec.Duration(5 * time.Hour)}, Storage: mirrorspec.Storage{Name: "main"}}
-	for _, name := range []string{"lost", "busy", "slow", "fine"} {
+	for _, name := range []string{"lost", "slow", "fine"} {
 		spec.Mirrors = append(spec.Mirrors, mirrorspec.Mirror{Name: name, Kind: mirrorspec.Apt})
 	}
-	w.env.OnActivity("Identify", mock.Anything, mock.Anything).Return([]activities.Identified{{Mirror: "lost", Kind: "wrong-storage", Error: "tree: identify"},
-		{Mirror: "busy", Tree: "busy-1"}, {Mirror: "slow", Tree: "slow-1"}, {Mirror: "fine", Tree: "fine-1"}}, nil).After(time.Hour)
 	w.env.OnActivity("Report", mock.Anything, mock.Anything).Return(activities.Reported{}, nil).After(time.Minute)
 	in := func(name string) any {
 		return mock.MatchedBy(func(in workflows.MirrorInput) bool { return in.Target.Mirror.Name == name })
 	}
-	w.env.OnWorkflow("Mirror", mock.Anything, in("busy")).Return(workflows.MirrorResult{}, &temporal.ChildWorkflowExecutionAlreadyStartedError{})
+	w.env.OnWorkflow("Mirror", mock.Anything, in("lost")).After(time.Hour).Return(workflows.MirrorResult{}, refused(fault.WrongStorage))
 	w.env.OnWorkflow("Mirror", mock.Anything, in("slow")).After(20*time.Hour).Return(workflows.MirrorResult{}, nil)
 	w.env.OnWorkflow("Mirror", mock.Anything, in("fine")).After(time.Hour).Return(workflows.MirrorResult{Mirror: "fine", Kind: mirrorspec.Apt, Outcome: workflows.Done, Generation: 5,
 		Changes: &tree.Changes{Added: 1}, Regions: []workflows.RegionResult{{Region: "dfw", Outcome: workflows.Done, Serves: 5}, {Region: "ord", Outcome: workflows.Late}}}, nil)

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // are only ever added, or running workflows would read their own past wrongly.
 func TestTypesThatCrossTemporal(t *testing.T) {
 	for _, v := range []any{
-		workflows.CycleInput{}, workflows.CycleResult{}, workflows.MirrorInput{}, workflows.MirrorResult{}, workflows.ReleaseInput{},
+		workflows.CycleInput{}, workflows.CycleResult{}, workflows.MirrorInput{}, workflows.MirrorResult{}, workflows.RefreshInput{}, workflows.ServeInput{}, workflows.Told{},
 		workflows.RegionResult{}, workflows.Progress{}, workflows.WheelsInput{}, workflows.WheelsResult{},
 		activities.Facts{}, activities.PlatformInput{}, activities.RequireInput{}, activities.Required{}, activities.WheelPlanInput{}, activities.WheelPlanned{},
 		activities.BuildInput{}, activities.Delivered{}, activities.IngestInput{}, activities.Ingested{},

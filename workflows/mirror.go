@@ -1,303 +1,262 @@
 package workflows
 
 import (
-	"fmt"
 	"slices"
+	"time"
 
-	"go.temporal.io/sdk/temporal"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/workflow"
 
 	"mirrorcycle/activities"
-	"mirrorcycle/internal/fault"
+	"mirrorcycle/mirrorspec"
 )
 
-// Mirror brings one mirror up to date and releases it to its regions.
+// Mirror is the part of one mirror in a cycle: it starts what brings the tree
+// up to date and what serves it, and says by the end of the cycle how far both
+// are. It holds nothing, so whoever ends it stops neither.
 func Mirror(ctx workflow.Context, in MirrorInput) (MirrorResult, error) {
-	m := mirror{in: in, queue: SyncQueue(in.Target.Storage.Name)}
-	m.result = MirrorResult{Mirror: in.Target.Mirror.Name, Kind: in.Target.Mirror.Kind, Outcome: Unchanged}
-	m.progress.Mirror = in.Target.Mirror.Name
-	if err := m.listen(ctx); err != nil {
-		return m.result, err
+	p := pass{in: in, queue: SyncQueue(in.Target.Storage.Name)}
+	p.result = MirrorResult{Mirror: in.Target.Mirror.Name, Kind: in.Target.Mirror.Kind, Outcome: Late}
+	p.progress = Progress{Mirror: p.result.Mirror, Stage: "identify"}
+	mark(ctx, attrMirror.ValueSet(p.result.Mirror), attrKind.ValueSet(string(p.result.Kind)))
+	if err := workflow.SetQueryHandler(ctx, "progress", func() (Progress, error) { return p.progress, nil }); err != nil {
+		return p.result, err
 	}
-	m.run(ctx)
-	return m.result, nil
+	p.run(ctx)
+	p.stage(ctx, "end")
+	mark(ctx, attrGeneration.ValueSet(p.result.Generation), attrOutcome.ValueSet(string(p.result.Outcome)))
+	return p.result, nil
 }
 
-// mirror is one run. Whatever goes wrong on the way to a new generation ends
-// up in the result; releasing and deleting what is due goes on regardless.
-type mirror struct {
-	in       MirrorInput
-	queue    string
-	opened   activities.Opened
-	result   MirrorResult
-	progress Progress
-	stop     string // why an operator asked this run not to commit
+// pass is one run.
+type pass struct {
+	in        MirrorInput
+	queue     string
+	tree      activities.Identified
+	result    MirrorResult
+	progress  Progress
+	refreshed bool // nothing more is to be expected of the tree in this cycle
+	regions   [][]RegionResult
+	serving   int // groups of regions that are not over
 }
 
-func (m *mirror) run(ctx workflow.Context) {
-	m.stage(ctx, "open")
-	if !m.open(ctx) {
-		m.end(ctx)
+// headStart is how long the regions wait at most for the news of a cycle: one
+// release then serves both. A quarter of the time that is left bounds it, too.
+const headStart = time.Minute
+
+func (p *pass) run(ctx workflow.Context) {
+	if !p.identify(ctx) {
 		return
 	}
-	m.advance(ctx)
-	if m.in.DryRun || m.fenced() {
-		m.end(ctx)
-		return
+	p.serve(ctx)
+	p.refresh(ctx)
+	p.tell(ctx, toldRefreshed)
+	p.refreshed = true
+	p.show(ctx)
+	if !p.in.DryRun && p.serving > 0 {
+		p.stage(ctx, "release")
+		await(ctx, p.left(ctx), "wait for the regions", func() bool { return p.serving == 0 })
 	}
-	if m.sealed(ctx) {
-		m.release(ctx)
-	}
-	m.stage(ctx, "tend")
-	m.tend(ctx)
-	m.end(ctx)
+	p.result.Regions = slices.Concat(p.regions...)
+	p.result.Mended = append(p.result.Mended, mendedIn(p.result.Regions)...)
 }
 
-func (m *mirror) fenced() bool { return m.result.FaultKind == string(fault.Fenced) }
+// left is how long the cycle still waits.
+func (p *pass) left(ctx workflow.Context) time.Duration {
+	return max(p.in.Ends.Sub(workflow.Now(ctx)), 0)
+}
 
-func (m *mirror) open(ctx workflow.Context) bool {
+// share is a part of the time that the cycle still waits.
+func (p *pass) share(ctx workflow.Context, part int64) time.Duration {
+	return max(p.left(ctx)/time.Duration(part), time.Second)
+}
+
+// identify reads which tree it is. One on a disk that does not answer is given
+// up in time for the cycle to say so.
+func (p *pass) identify(ctx workflow.Context) bool {
 	var err error
-	m.opened, err = open(ctx, m.queue, activities.OpenInput{Target: m.in.Target, Regions: m.in.Regions})
-	m.result.Generation = m.opened.Sealed
-	return !m.failed(err)
+	p.tree, err = identify(within(ctx, p.share(ctx, 1)), p.queue, p.in.Target)
+	p.result.Generation = p.tree.Sealed
+	if err != nil {
+		p.result.Outcome = Failed
+		p.result.FaultKind, p.result.Error = activities.FaultOf(err)
+	}
+	return err == nil
 }
 
-// advance makes the next generation, if there is one to make.
-func (m *mirror) advance(ctx workflow.Context) {
-	if m.in.Rollback > 0 {
-		m.stage(ctx, "roll back")
-		c, err := rollback(ctx, m.queue, activities.RollbackInput{Target: m.in.Target, Epoch: m.opened.Epoch, To: m.in.Rollback,
-			From: m.opened.Committed, Above: m.opened.Above})
-		m.committed(c, err)
-		return
+// refresh starts the refresh of the tree, after what has to precede it, and
+// waits for its end as long as the cycle does.
+func (p *pass) refresh(ctx workflow.Context) {
+	var required activities.Required
+	var unread error
+	wheels := p.in.Target.Mirror.Kind == mirrorspec.Wheels
+	if wheels {
+		required, unread = require(within(ctx, p.share(ctx, 2)), p.queue, activities.RequireInput{Target: p.in.Target})
+		p.tell(ctx, toldRequired)
 	}
-	if m.opened.Hold != "" && m.in.Approved == "" {
-		m.result.Outcome, m.result.Reasons = OnHold, []string{m.opened.Hold}
-		return
+	p.await(ctx, wheels)
+	var built []WheelsResult
+	if wheels && !p.in.DryRun && unread == nil {
+		built = p.build(ctx)
 	}
-	p, ok := m.plan(ctx)
-	if !ok || !m.fetch(ctx, p) || m.stopped() {
-		return
+	p.stage(ctx, "refresh")
+	p.child(ctx)
+	p.result.Wheels, p.result.Stale = built, required.Stale
+	if unread != nil && p.result.Error == "" {
+		p.result.Outcome = Failed
+		p.result.FaultKind, p.result.Error = activities.FaultOf(unread)
 	}
-	m.stage(ctx, "commit")
-	c, err := commit(ctx, m.queue, activities.CommitInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Above: m.opened.Above,
-		Hold: m.opened.Hold})
-	m.committed(c, err)
 }
 
-// plan asks upstream and guards the answer; ok means there is something to fetch and commit.
-func (m *mirror) plan(ctx workflow.Context) (p activities.Planned, ok bool) {
-	m.stage(ctx, "plan")
-	p, err := plan(ctx, m.queue, activities.PlanInput{Target: m.in.Target, Epoch: m.opened.Epoch, Approved: m.in.Approved})
-	if m.failed(err) {
-		return p, false
+// await waits for the mirrors that precede this one, but not for ever: what was
+// known before is better than nothing.
+func (p *pass) await(ctx workflow.Context, wheels bool) {
+	if !p.in.After {
+		return
 	}
-	m.result.Deferred = p.Info.Deferred
-	if news(p.Info.Deferred) {
-		m.result.Outcome = Partial
+	p.stage(ctx, "wait")
+	part := int64(4)
+	if wheels { // whose index waits a quarter for it
+		part = 2
 	}
-	if p.Digest == "" {
-		return p, false
-	}
-	info := p.Info
-	info.Deferred = nil // the result has them already
-	m.result.Plan, m.result.Info = p.Digest, &info
-	if reasons := Guard(m.in.Target.Mirror.Guard, p.Info); len(reasons) > 0 && !p.Approved {
-		m.result.Outcome, m.result.Reasons = Held, reasons
-		return p, false
-	}
-	if m.in.DryRun {
-		m.result.Outcome = Planned
-		return p, false
-	}
-	m.progress.Objects, m.progress.Bytes, m.progress.Shards = p.Info.Objects, p.Info.Bytes, p.Info.Shards
-	return p, true
+	free := false
+	signal := workflow.GetSignalChannel(ctx, signalGo)
+	workflow.GoNamed(ctx, "hear the cycle", func(ctx workflow.Context) { free = signal.Receive(ctx, nil) || free })
+	await(ctx, p.share(ctx, part), "wait for the mirrors that precede this one", func() bool { return free })
 }
 
-// window is how many shards are under way at once: enough for every worker of
-// a storage, few enough that history stays small.
-const window = 8
+// tell tells the cycle what another mirror waits for.
+func (p *pass) tell(ctx workflow.Context, what string) {
+	if parent := workflow.GetInfo(ctx).ParentWorkflowExecution; p.in.Tell && parent != nil {
+		// A cycle that has ended does not want to know.
+		_ = workflow.SignalExternalWorkflow(ctx, parent.ID, parent.RunID, signalTold, Told{p.result.Mirror, what}).Get(ctx, nil)
+	}
+}
 
-// fetch brings every shard in, several at a time over all workers.
-func (m *mirror) fetch(ctx workflow.Context, p activities.Planned) bool {
-	m.stage(ctx, "fetch")
-	var failure error
-	next, running := 0, 0
-	selector := workflow.NewSelector(ctx)
-	start := func() {
-		shard := next
-		next++
-		running++
-		summary := fmt.Sprintf("shard %d of %d", shard+1, p.Info.Shards)
-		f := fetchShard(ctx, FetchQueue(m.in.Target.Storage.Name), summary, activities.FetchInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Shard: shard})
-		selector.AddFuture(f, func(f workflow.Future) {
-			running--
-			var out activities.Fetched
-			if err := f.Get(ctx, &out); err != nil {
-				failure = err
+// child runs the refresh. One that runs already is another cycle's, and goes on.
+func (p *pass) child(ctx workflow.Context) {
+	t := p.in.Target
+	options := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: RefreshID(p.tree.Tree), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		StaticSummary: "refresh " + t.Mirror.Name, StaticDetails: AboutMirror(t.Mirror, p.in.Regions),
+	})
+	f := workflow.ExecuteChildWorkflow(options, Refresh, RefreshInput{Target: t, Tree: p.tree.Tree, Regions: p.in.Regions, Ends: p.in.Ends, DryRun: p.in.DryRun})
+	var got MirrorResult
+	var err error
+	over := false
+	workflow.GoNamed(ctx, "refresh", func(ctx workflow.Context) {
+		err = f.Get(ctx, &got)
+		over = true
+	})
+	await(ctx, p.left(ctx), "wait for the refresh", func() bool { return over })
+	switch {
+	case !over:
+	case alreadyRunning(err):
+		p.result.Outcome = Busy
+	case err != nil:
+		p.result.Outcome = Failed
+		p.result.FaultKind, p.result.Error = activities.FaultOf(err)
+	default:
+		p.result = got
+	}
+}
+
+// serve releases to each group of regions as soon as the tree is as new as it
+// will be in this cycle, or the head start is over, and then once more for
+// what came later.
+func (p *pass) serve(ctx workflow.Context) {
+	all := groups(p.in.Target, p.in.Regions)
+	p.regions = make([][]RegionResult, len(all))
+	if p.in.DryRun {
+		return
+	}
+	p.serving = len(all)
+	patience := min(headStart, p.share(ctx, 4))
+	for i, g := range all {
+		workflow.GoNamed(ctx, "serve "+group(p.in.Target, g), func(ctx workflow.Context) {
+			defer func() { p.serving-- }()
+			over := func() bool { return p.refreshed }
+			await(ctx, patience, "the head start of the refresh", over)
+			served := p.result.Generation
+			if served > 0 {
+				p.release(ctx, i, g)
 			}
-			m.fetched(out)
-			m.show(ctx)
+			_ = workflow.Await(ctx, over)
+			if p.result.Generation > served {
+				p.release(ctx, i, g)
+			}
 		})
 	}
-	for next < p.Info.Shards && failure == nil || running > 0 {
-		if next < p.Info.Shards && running < window && failure == nil {
-			start()
-			continue
-		}
-		selector.Select(ctx)
-	}
-	return !m.failed(failure)
 }
 
-func (m *mirror) fetched(out activities.Fetched) {
-	m.progress.DoneShards++
-	m.progress.DoneObjects += out.Objects
-	m.progress.DoneBytes += out.Bytes
-	m.result.Downloaded += out.Downloaded
-}
-
-func (m *mirror) stopped() bool {
-	if m.stop == "" {
-		return false
-	}
-	m.result.Outcome, m.result.Reasons = OnHold, []string{m.stop}
-	return true
-}
-
-func (m *mirror) committed(c activities.Committed, err error) {
-	m.result.Deferred = activities.Told(append(m.result.Deferred, c.Deferred...))
-	if m.failed(err) {
-		return
-	}
-	m.opened.Epoch = c.Epoch
-	if c.Hold != "" {
-		m.result.Outcome, m.result.Reasons = OnHold, []string{c.Hold}
-		return
-	}
-	if c.Number > 0 {
-		m.result.Outcome, m.result.Changes = Done, &c.Changes
-		m.opened.Committed = c.Number
-	}
-	if news(m.result.Deferred) {
-		m.result.Outcome = Partial
-	}
-}
-
-// sealed verifies the committed generation unless that was done; regions only
-// ever get a sealed one, so an unsealed tree leaves them with the one before.
-func (m *mirror) sealed(ctx workflow.Context) bool {
-	if m.opened.Committed > m.opened.Sealed || m.in.Scrub {
-		m.stage(ctx, "verify")
-		v, err := verify(ctx, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Full: m.in.Scrub,
-			Regions: m.in.Regions})
-		m.result.Mended = append(m.result.Mended, v.Mended...)
-		if err == nil && !v.Sealed {
-			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("verify: generation %d: %d problems, first: %s", v.Number, len(v.Problems), first(v.Problems)),
-				string(fault.Corrupt), nil)
-		}
-		if !m.failed(err) {
-			m.result.Generation = v.Number
-		}
-	}
-	return m.result.Generation > 0 && !m.fenced()
-}
-
-// release shows every region's outcome as soon as it is known.
-func (m *mirror) release(ctx workflow.Context) {
-	m.stage(ctx, "release")
-	m.result.Regions = releaseAll(ctx, m.in, m.opened.Tree, m.result.Generation, func(soFar []RegionResult) {
-		if m.progress.Stage == "release" { // who is late changes nothing any more
-			m.result.Regions = soFar
-			m.show(ctx)
-		}
-	})
-	for _, r := range m.result.Regions {
-		if r.Reaped == nil {
-			continue
-		}
-		for _, p := range r.Reaped.Mended {
-			m.result.Mended = append(m.result.Mended, p+" in region "+r.Region)
-		}
-	}
-}
-
-func first(s []string) string {
-	if len(s) == 0 {
-		return ""
-	}
-	return s[0]
-}
-
-func (m *mirror) tend(ctx workflow.Context) {
-	in := activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Regions: m.in.Regions}
-	t, err := tend(ctx, m.queue, in)
-	if err == nil {
-		m.result.Tended = &t
-		m.result.Mended = append(m.result.Mended, t.Mended...)
-		if len(t.Problems) == 0 {
-			return
-		}
-		err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("verify: scrub found %d damaged files, first: %s", len(t.Problems), t.Problems[0]),
-			string(fault.Corrupt), nil)
-	}
-	if m.result.Error == "" { // what went wrong before matters more
-		m.failed(err)
-	}
-}
-
-// keepPlan is the plan that a person may still approve.
-func (m *mirror) keepPlan() string {
-	if m.result.Outcome == Held {
-		return m.result.Plan
-	}
-	return ""
-}
-
-// failed notes the first error of the run and reports whether there was one.
-func (m *mirror) failed(err error) bool {
-	if err == nil {
-		return false
-	}
-	m.result.FaultKind, m.result.Error = activities.FaultOf(err)
-	m.result.Outcome = Failed
-	return true
-}
-
-// listen answers questions and requests from outside while the mirror runs.
-func (m *mirror) listen(ctx workflow.Context) error {
-	mark(ctx, attrMirror.ValueSet(m.result.Mirror), attrKind.ValueSet(string(m.result.Kind)))
-	if err := workflow.SetQueryHandler(ctx, "progress", func() (Progress, error) { return m.progress, nil }); err != nil {
-		return err
-	}
-	return workflow.SetUpdateHandlerWithOptions(ctx, "hold", func(_ workflow.Context, reason string) (string, error) {
-		m.stop = reason
-		return "this run will not commit; the next cycle plans anew", nil
-	}, workflow.UpdateHandlerOptions{
-		Description: "stop this run before it commits; the argument is the reason",
-		Validator: func(reason string) error {
-			if reason == "" {
-				return fmt.Errorf("a reason is needed")
-			}
-			if !slices.Contains([]string{"", "open", "plan", "fetch"}, m.progress.Stage) {
-				return fmt.Errorf("this run is past the point where it can be stopped; starter hold stops the next one")
-			}
-			return nil
-		},
+// release serves one group once, for as long as the spec waits for a region.
+func (p *pass) release(ctx workflow.Context, i int, g []mirrorspec.Region) {
+	serveGroup(ctx, ServeInput{Target: p.in.Target, Tree: p.tree.Tree, Regions: g}, min(time.Duration(p.in.ReleaseWait), p.left(ctx)), func(rs []RegionResult) {
+		p.regions[i] = rs
+		p.show(ctx)
 	})
 }
 
-func (m *mirror) stage(ctx workflow.Context, name string) {
-	m.progress.Stage, m.progress.Generation = name, m.result.Generation
-	m.show(ctx)
+// build starts the builds of every platform that lacks something, and waits
+// for them until the window ends. They go on after that.
+func (p *pass) build(ctx workflow.Context) []WheelsResult {
+	p.stage(ctx, "build")
+	t := p.in.Target
+	pending := len(t.Mirror.Platforms)
+	out := make([]WheelsResult, pending)
+	p.result.Wheels = out
+	for n, platform := range t.Mirror.Platforms {
+		out[n] = WheelsResult{Platform: platform.Name, Outcome: Late}
+		workflow.GoNamed(ctx, "platform "+platform.Name, func(ctx workflow.Context) {
+			defer func() { pending-- }()
+			out[n] = p.platform(ctx, platform)
+			p.show(ctx)
+		})
+	}
+	p.show(ctx)
+	await(ctx, min(time.Duration(p.in.WheelWindow), p.share(ctx, 2)), "the wheel window of "+t.Mirror.Name, func() bool { return pending == 0 })
+	return slices.Clone(out) // who is late changes nothing any more
 }
 
-func (m *mirror) show(ctx workflow.Context) {
-	workflow.SetCurrentDetails(ctx, mirrorDetails(m.result, m.progress, m.opened.Committed))
+// platform builds what a platform lacks, in a child that outlives the cycle.
+func (p *pass) platform(ctx workflow.Context, platform mirrorspec.Platform) WheelsResult {
+	t := p.in.Target
+	res := WheelsResult{Platform: platform.Name, Outcome: Unchanged}
+	failed := func(err error) WheelsResult {
+		res.Outcome = Failed
+		res.FaultKind, res.Error = activities.FaultOf(err)
+		return res
+	}
+	plan, err := wheelPlan(ctx, p.queue, activities.WheelPlanInput{Target: t, Platform: platform.Name})
+	if err != nil {
+		return failed(err)
+	}
+	res.States, res.Builds, res.Waiting = plan.States, plan.Builds, plan.Waiting
+	if plan.Builds+plan.Waiting == 0 && !plan.Unknown {
+		return res
+	}
+	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: WheelsID(p.tree.Tree, platform.Name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		StaticSummary: "wheels of " + t.Mirror.Name + " for " + platform.Name,
+	})
+	var got WheelsResult
+	switch err := workflow.ExecuteChildWorkflow(child, Wheels, WheelsInput{Target: t, Tree: p.tree.Tree, Platform: platform}).Get(ctx, &got); {
+	case alreadyRunning(err):
+		res.Outcome = Busy
+		return res
+	case err != nil:
+		return failed(err)
+	}
+	return got
 }
 
-func (m *mirror) end(ctx workflow.Context) {
-	m.stage(ctx, "end")
-	mark(ctx, attrGeneration.ValueSet(m.result.Generation), attrOutcome.ValueSet(string(m.result.Outcome)))
-	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+func (p *pass) stage(ctx workflow.Context, name string) {
+	p.progress.Stage, p.progress.Tree, p.progress.Generation = name, p.tree.Tree, p.result.Generation
+	p.show(ctx)
+}
+
+func (p *pass) show(ctx workflow.Context) {
+	shown := p.result
+	shown.Regions = slices.Concat(p.regions...)
+	workflow.SetCurrentDetails(ctx, passDetails(shown, p.progress.Stage))
 }

@@ -19,12 +19,9 @@ import (
 func TestNotesOfAllMirrorsFitIntoOneResult(t *testing.T) {
 	w := newWorld(t)
 	spec := mirrorspec.Spec{Cycle: mirrorspec.Cycle{Name: "c", MirrorWait: mirrorspec.Duration(5 * time.Hour)}, Storage: mirrorspec.Storage{Name: "main"}}
-	var ids []activities.Identified
 	for _, name := range strings.Split("abcdefghijklmnopqrst", "") {
 		spec.Mirrors = append(spec.Mirrors, mirrorspec.Mirror{Name: name, Kind: mirrorspec.PyPI})
-		ids = append(ids, activities.Identified{Mirror: name, Tree: name + "-1"})
 	}
-	w.env.OnActivity("Identify", mock.Anything, mock.Anything).Return(ids, nil)
 	w.env.OnActivity("Report", mock.Anything, mock.Anything).Return(activities.Reported{}, nil)
 	notes := activities.Told(slices.Repeat([]tree.Note{{Unit: "project", Kind: "malformed", Error: strings.Repeat("x", 10000)}}, 1000))
 	w.env.OnWorkflow("Mirror", mock.Anything, mock.Anything).Return(workflows.MirrorResult{Outcome: workflows.Partial, Deferred: notes}, nil)

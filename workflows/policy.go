@@ -46,8 +46,10 @@ var budgets = map[string]budget{
 // options are the activity options of a step on a queue.
 func options(ctx workflow.Context, step, queue, summary string) workflow.Context {
 	b := budgets[step]
+	limit, _ := ctx.Value(withinKey{}).(time.Duration)
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              queue,
+		ScheduleToCloseTimeout: limit,
 		StartToCloseTimeout:    b.attempt,
 		ScheduleToStartTimeout: b.queue,
 		HeartbeatTimeout:       b.beat,
@@ -55,6 +57,14 @@ func options(ctx workflow.Context, step, queue, summary string) workflow.Context
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2,
 			MaximumInterval: time.Minute, MaximumAttempts: b.attempts},
 	})
+}
+
+type withinKey struct{}
+
+// within gives the activities of ctx no more time than limit, all attempts and
+// the wait for a worker together; 0 is what their budgets say.
+func within(ctx workflow.Context, limit time.Duration) workflow.Context {
+	return workflow.WithValue(ctx, withinKey{}, limit)
 }
 
 // buildOptions leave a build its own limit, and then some to notice it.

@@ -42,11 +42,14 @@ func WheelsID(tree, platform string) string { return "wheels/" + tree + "/" + pl
 // CycleID is the workflow ID of an on-demand cycle.
 func CycleID(cycle string) string { return "cycle/" + cycle }
 
-// MirrorID is the workflow ID of the mirror that keeps tree.
-func MirrorID(tree string) string { return "mirror/" + tree }
+// PassID is the workflow ID of what a mirror does in one cycle, which has an ID of its own.
+func PassID(cycle, mirror string) string { return cycle + "/" + mirror }
 
-// ReleaseID is the workflow ID of the release of tree to a group of regions.
-func ReleaseID(tree, group string) string { return "release/" + tree + "/" + group }
+// RefreshID is the workflow ID of what brings a tree up to date.
+func RefreshID(tree string) string { return "refresh/" + tree }
+
+// ServeID is the workflow ID of what serves a tree in a group of regions.
+func ServeID(tree, group string) string { return "serve/" + tree + "/" + group }
 
 // NotifyID is the workflow ID of what tells a webhook about a cycle.
 func NotifyID(cycle string) string { return "notify/" + cycle }
@@ -56,5 +59,5 @@ func AskID(mirror, unique string) string { return "ask/" + mirror + "/" + unique
 
 // All lists the workflows with the names under which they are registered.
 func All() map[string]any {
-	return map[string]any{"MirrorCycle": MirrorCycle, "Mirror": Mirror, "Release": Release, "Wheels": Wheels, "Notify": Notify, "Ask": Ask}
+	return map[string]any{"MirrorCycle": MirrorCycle, "Mirror": Mirror, "Refresh": Refresh, "Serve": Serve, "Wheels": Wheels, "Notify": Notify, "Ask": Ask}
 }

@@ -20,7 +20,7 @@ type ReportResult struct {
 // report has the storage's workers write down how things stand. What is due to
 // be told is told by a child that nobody waits for.
 func (c *cycle) report(ctx workflow.Context) {
-	if c.in.DryRun || !reports(ctx) {
+	if c.in.DryRun {
 		return
 	}
 	in := activities.ReportInput{Targets: Targets(c.in.Spec, nil), Status: siteStatus(c.in.Spec, c.result), Notify: c.in.Spec.Notify}
@@ -30,7 +30,7 @@ func (c *cycle) report(ctx workflow.Context) {
 		in.Details = append(in.Details, detailOf(m))
 	}
 	queue := SyncQueue(c.in.Spec.Storage.Name)
-	got, err := report(ctx, queue, in)
+	got, err := report(within(ctx, c.ends.report), queue, in)
 	c.result.Report = &ReportResult{Due: got.Due}
 	if err != nil {
 		c.result.Report.FaultKind, c.result.Report.Error = activities.FaultOf(err)

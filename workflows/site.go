@@ -28,12 +28,13 @@ func (c *cycle) writeSites(ctx workflow.Context) {
 			regions = append(regions, r)
 		}
 	}
-	if c.in.DryRun || len(regions) == 0 || !writesSites(ctx) {
+	if c.in.DryRun || len(regions) == 0 {
 		return
 	}
 	status := siteStatus(c.in.Spec, c.result)
 	started := workflow.GetInfo(ctx).WorkflowStartTime
 	status.Cycles = []site.Cycle{{Started: started.UTC(), Seconds: workflow.Now(ctx).Sub(started).Round(time.Millisecond).Seconds(), Outcome: string(c.result.Outcome)}}
+	ctx = within(ctx, c.ends.report)
 	seen, err := survey(ctx, SyncQueue(c.in.Spec.Storage.Name), activities.SurveyInput{Targets: Targets(c.in.Spec, nil), Status: status, Remote: remoteKeyrings(c.in.Spec)})
 	all := workflow.NewWaitGroup(ctx)
 	c.result.Sites = make([]SiteResult, len(regions))

@@ -33,7 +33,6 @@ func siteSpec() mirrorspec.Spec {
 // region that has one, and a page that cannot be written stops nothing.
 func TestCycleWritesTheStatusPages(t *testing.T) {
 	w := newWorld(t)
-	w.env.OnActivity("Identify", mock.Anything, mock.Anything).Return([]activities.Identified{{Mirror: "a", Tree: "a-1"}}, nil)
 	w.env.OnWorkflow("Mirror", mock.Anything, mock.Anything).Return(workflows.MirrorResult{Mirror: "a", Kind: mirrorspec.Apt, Outcome: workflows.Held,
 		Plan: "9f", Reasons: []string{"too much"}, Deferred: []tree.Note{{Unit: "u", Kind: "gone", Error: "no"}},
 		Regions: []workflows.RegionResult{{Region: "dfw", Outcome: workflows.Done, Serves: 7}, {Region: "iad", Outcome: workflows.Failed, FaultKind: "no-space", Error: "full"}}}, nil)
@@ -83,7 +82,6 @@ func TestCycleWritesTheStatusPages(t *testing.T) {
 
 func TestDryRunsWriteNoPage(t *testing.T) {
 	w := newWorld(t)
-	w.env.OnActivity("Identify", mock.Anything, mock.Anything).Return([]activities.Identified{{Mirror: "a", Tree: "a-1"}, {Mirror: "b", Tree: "b-1"}}, nil)
 	w.env.OnWorkflow("Mirror", mock.Anything, mock.Anything).Return(workflows.MirrorResult{Outcome: workflows.Planned}, nil)
 	w.env.ExecuteWorkflow("MirrorCycle", workflows.CycleInput{Spec: siteSpec(), DryRun: true})
 	var out workflows.CycleResult

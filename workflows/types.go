@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"time"
+
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
@@ -27,6 +29,9 @@ type CycleInput struct {
 	Spec   mirrorspec.Spec `json:"spec"`
 	Only   []string        `json:"only,omitempty"` // mirrors; default all
 	DryRun bool            `json:"dry_run,omitempty"`
+	// Due is the time until the next cycle, by which this one has ended. 0 is
+	// for one that nothing follows: it waits as long as the spec says.
+	Due mirrorspec.Duration `json:"due,omitempty"`
 }
 
 // CycleResult names every mirror × region outcome.
@@ -38,16 +43,46 @@ type CycleResult struct {
 	Report  *ReportResult  `json:"report,omitempty"`
 }
 
-// MirrorInput runs one mirror.
+// MirrorInput is what one mirror has to do in a cycle.
 type MirrorInput struct {
 	Target      activities.Target   `json:"target"`
-	Tree        string              `json:"tree"`
 	Regions     []mirrorspec.Region `json:"regions"`
+	Ends        time.Time           `json:"ends"` // when the cycle stops waiting
 	ReleaseWait mirrorspec.Duration `json:"release_wait"`
+	WheelWindow mirrorspec.Duration `json:"wheel_window,omitempty"`
 	DryRun      bool                `json:"dry_run,omitempty"`
-	Approved    string              `json:"approved,omitempty"` // digest of a held plan
-	Rollback    int64               `json:"rollback,omitempty"` // instead of asking upstream
-	Scrub       bool                `json:"scrub,omitempty"`    // verify every entry
+	After       bool                `json:"after,omitempty"` // wait for the signal "go" before the refresh
+	Tell        bool                `json:"tell,omitempty"`  // the cycle what others wait for
+}
+
+// RefreshInput brings one mirror's tree up to date.
+type RefreshInput struct {
+	Target  activities.Target   `json:"target"`
+	Tree    string              `json:"tree"`
+	Regions []mirrorspec.Region `json:"regions"`
+	Ends    time.Time           `json:"ends,omitzero"` // until then its cycle serves what it seals, afterwards it does so itself
+	DryRun  bool                `json:"dry_run,omitempty"`
+	Order   Order               `json:"order,omitzero"`
+	Going   *Going              `json:"going,omitempty"` // what an earlier run of it left unfinished
+}
+
+// Order is what a person wants of a refresh, and no cycle does by itself.
+type Order struct {
+	Approved string `json:"approved,omitempty"` // digest of a held plan
+	Rollback int64  `json:"rollback,omitempty"` // instead of asking upstream
+	// ReleaseWait is how long it waits for the regions, whose outcomes are in its result.
+	ReleaseWait mirrorspec.Duration `json:"release_wait,omitempty"`
+}
+
+// Going is a fetch that goes on in the next run of its workflow.
+type Going struct {
+	Opened   activities.Opened  `json:"opened"`
+	Planned  activities.Planned `json:"planned"`
+	Again    []int              `json:"again,omitempty"` // shards that were under way
+	Next     int                `json:"next"`            // the first shard that was not begun
+	Progress Progress           `json:"progress"`
+	Result   MirrorResult       `json:"result"`
+	Tended   time.Time          `json:"tended,omitzero"`
 }
 
 // MirrorResult is how the run of one mirror ended.
@@ -94,12 +129,11 @@ type WheelsResult struct {
 	Error     string         `json:"error,omitempty"`
 }
 
-// ReleaseInput releases a tree's newest sealed generation to one group of regions.
-type ReleaseInput struct {
+// ServeInput serves a tree's newest sealed generation in one group of regions.
+type ServeInput struct {
 	Target  activities.Target   `json:"target"`
 	Tree    string              `json:"tree"`
 	Regions []mirrorspec.Region `json:"regions"` // of the group
-	Number  int64               `json:"number"`  // at least this one
 }
 
 // RegionResult is what a region serves after a release.
@@ -115,6 +149,7 @@ type RegionResult struct {
 // Progress is what the query "progress" answers while a mirror runs.
 type Progress struct {
 	Mirror      string `json:"mirror"`
+	Tree        string `json:"tree,omitempty"`
 	Stage       string `json:"stage"`
 	Objects     int64  `json:"objects"`      // of the plan
 	Bytes       int64  `json:"bytes"`        // of the plan

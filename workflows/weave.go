@@ -1,129 +1,111 @@
 package workflows
 
 import (
-	"fmt"
 	"slices"
-	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/workflow"
 
 	"mirrorcycle/activities"
 	"mirrorcycle/mirrorspec"
 )
 
+// Told is what a mirror tells its cycle while it goes on: others wait for it.
+type Told struct {
+	Mirror string `json:"mirror"`
+	What   string `json:"what"`
+}
+
+// A wheels mirror tells when it is known what it wants, an index mirror when
+// its pages are as new as they will be in this cycle.
+const (
+	toldRequired  = "required"
+	toldRefreshed = "refreshed"
+)
+
+// The signals between a cycle and its mirrors.
+const (
+	signalTold = "told" // a Told, to the cycle
+	signalGo   = "go"   // to a mirror that waits for others
+)
+
 // weave is the order that wheels mirrors bring into a cycle: what they want is
-// known before their index mirrors plan, those have ended before wheels are
-// planned, and what is built when the window ends is merged and released.
+// known before their index mirrors plan, and those are refreshed before wheels
+// are planned. Nobody waits for what is not part of the cycle.
 type weave struct {
-	on       bool
-	required map[string]bool // wheels mirrors whose wants are known, as far as they can be
-	ended    map[string]bool // mirrors that have ended
+	waiting []waiting
+	child   map[string]workflow.ChildWorkflowFuture
 }
 
-func (c *cycle) weaves(ctx workflow.Context, targets []activities.Target) {
-	if slices.ContainsFunc(targets, func(t activities.Target) bool { return t.Mirror.Kind == mirrorspec.Wheels }) {
-		c.weave = weave{on: weavesWheels(ctx), required: map[string]bool{}, ended: map[string]bool{}}
+// waiting is a mirror that is refreshed after another one has told something.
+type waiting struct {
+	mirror string
+	told   Told
+}
+
+func newWeave(targets []activities.Target) weave {
+	w := weave{child: map[string]workflow.ChildWorkflowFuture{}}
+	has := func(name string, kind mirrorspec.Kind) bool {
+		return slices.ContainsFunc(targets, func(t activities.Target) bool { return t.Mirror.Name == name && t.Mirror.Kind == kind })
 	}
-}
-
-// begin starts a mirror, or what has to precede it.
-func (c *cycle) begin(ctx workflow.Context, i int, t activities.Target, tree string) {
-	switch {
-	case c.weave.on && t.Mirror.Kind == mirrorspec.Wheels:
-		c.pending++
-		workflow.GoNamed(ctx, "wheels "+t.Mirror.Name, func(ctx workflow.Context) {
-			defer func() { c.pending-- }()
-			c.wheels(ctx, i, t, tree)
-		})
-	case c.weave.on && slices.ContainsFunc(t.Mirror.Requirements, c.isWheels):
-		c.pending++
-		workflow.GoNamed(ctx, "index "+t.Mirror.Name, func(ctx workflow.Context) {
-			defer func() { c.pending-- }()
-			_ = workflow.Await(ctx, func() bool {
-				return !slices.ContainsFunc(t.Mirror.Requirements, func(name string) bool { return c.isWheels(name) && !c.weave.required[name] })
-			})
-			c.start(ctx, i, t, tree)
-		})
-	default:
-		c.start(ctx, i, t, tree)
-	}
-}
-
-// isWheels reports whether a wheels mirror of that name is part of the cycle.
-func (c *cycle) isWheels(name string) bool {
-	return slices.ContainsFunc(c.result.Mirrors, func(m MirrorResult) bool { return m.Mirror == name && m.Kind == mirrorspec.Wheels })
-}
-
-// wheels brings one wheels mirror up to date.
-func (c *cycle) wheels(ctx workflow.Context, i int, t activities.Target, tree string) {
-	r, err := require(ctx, SyncQueue(t.Storage.Name), activities.RequireInput{Target: t})
-	c.weave.required[t.Mirror.Name] = true
-	_ = workflow.Await(ctx, func() bool {
-		return c.weave.ended[t.Mirror.Index] || !slices.ContainsFunc(c.result.Mirrors, func(m MirrorResult) bool { return m.Mirror == t.Mirror.Index })
-	})
-	if !c.in.DryRun && err == nil {
-		c.build(ctx, i, t, tree)
-	}
-	built := c.result.Mirrors[i].Wheels
-	done := false
-	c.startThen(ctx, i, t, tree, func() {
-		m := &c.result.Mirrors[i]
-		m.Wheels, m.Stale = built, r.Stale
-		if err != nil && m.Error == "" {
-			c.fail(i, err)
+	for _, t := range targets {
+		m := t.Mirror
+		if m.Kind == mirrorspec.Wheels {
+			if has(m.Index, mirrorspec.PyPI) {
+				w.waiting = append(w.waiting, waiting{m.Name, Told{m.Index, toldRefreshed}})
+			}
+			continue
 		}
-		done = true
-	})
-	_ = workflow.Await(ctx, func() bool { return done })
+		for _, name := range m.Requirements {
+			if has(name, mirrorspec.Wheels) {
+				w.waiting = append(w.waiting, waiting{m.Name, Told{name, toldRequired}})
+			}
+		}
+	}
+	return w
 }
 
-// build starts the builds of every platform that lacks something, and waits
-// for them until the window ends. They go on after that.
-func (c *cycle) build(ctx workflow.Context, i int, t activities.Target, tree string) {
-	pending := len(t.Mirror.Platforms)
-	out := make([]WheelsResult, pending)
-	c.result.Mirrors[i].Wheels = out
-	for n, p := range t.Mirror.Platforms {
-		out[n] = WheelsResult{Platform: p.Name, Outcome: Late}
-		workflow.GoNamed(ctx, "platform "+p.Name, func(ctx workflow.Context) {
-			defer func() { pending-- }()
-			out[n] = c.platform(ctx, t, p, tree)
-			c.show(ctx)
-		})
-	}
-	c.show(ctx)
-	await(ctx, time.Duration(c.in.Spec.Cycle.WheelWindow), fmt.Sprintf("the wheel window of %s", t.Mirror.Name), func() bool { return pending == 0 })
-	c.result.Mirrors[i].Wheels = slices.Clone(out) // who is late changes nothing any more
+// waits reports whether a mirror has to wait for others before it is refreshed.
+func (w *weave) waits(mirror string) bool {
+	return slices.ContainsFunc(w.waiting, func(x waiting) bool { return x.mirror == mirror })
 }
 
-// platform builds what a platform lacks, in a child that outlives the cycle.
-func (c *cycle) platform(ctx workflow.Context, t activities.Target, p mirrorspec.Platform, tree string) WheelsResult {
-	res := WheelsResult{Platform: p.Name, Outcome: Unchanged}
-	failed := func(err error) WheelsResult {
-		res.Outcome = Failed
-		res.FaultKind, res.Error = activities.FaultOf(err)
-		return res
+// tells reports whether another mirror waits for what this one tells.
+func (w *weave) tells(mirror string) bool {
+	return slices.ContainsFunc(w.waiting, func(x waiting) bool { return x.told.Mirror == mirror })
+}
+
+// note lets those mirrors go that waited for nothing but this.
+func (w *weave) note(ctx workflow.Context, told Told) {
+	var freed []string
+	var left []waiting
+	for _, x := range w.waiting {
+		if x.told == told {
+			freed = append(freed, x.mirror)
+		} else {
+			left = append(left, x)
+		}
 	}
-	plan, err := wheelPlan(ctx, SyncQueue(t.Storage.Name), activities.WheelPlanInput{Target: t, Platform: p.Name})
-	if err != nil {
-		return failed(err)
+	w.waiting = left
+	for _, name := range freed {
+		if !w.waits(name) { // one that has ended meanwhile needs no word
+			_ = w.child[name].SignalChildWorkflow(ctx, signalGo, nil).Get(ctx, nil)
+		}
 	}
-	res.States, res.Builds, res.Waiting = plan.States, plan.Builds, plan.Waiting
-	if plan.Builds+plan.Waiting == 0 && !plan.Unknown {
-		return res
+}
+
+// listen hears what the mirrors tell, as long as somebody waits for it.
+func (c *cycle) listen(ctx workflow.Context) {
+	if len(c.weave.waiting) == 0 {
+		return
 	}
-	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID: WheelsID(tree, p.Name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
-		StaticSummary: "wheels of " + t.Mirror.Name + " for " + p.Name,
+	heard := workflow.GetSignalChannel(ctx, signalTold)
+	workflow.GoNamed(ctx, "hear the mirrors", func(ctx workflow.Context) {
+		for {
+			var told Told
+			if !heard.Receive(ctx, &told) {
+				return
+			}
+			c.weave.note(ctx, told)
+		}
 	})
-	var got WheelsResult
-	switch err := workflow.ExecuteChildWorkflow(child, Wheels, WheelsInput{Target: t, Tree: tree, Platform: p}).Get(ctx, &got); {
-	case alreadyRunning(err):
-		res.Outcome = Busy
-		return res
-	case err != nil:
-		return failed(err)
-	}
-	return got
 }

@@ -43,8 +43,8 @@ func target() activities.Target {
 		Guard: mirrorspec.Guard{Share: 2000, Count: 100}}}
 }
 
-func input() workflows.MirrorInput {
-	return workflows.MirrorInput{Target: target(), Tree: "m-1", ReleaseWait: mirrorspec.Duration(time.Minute),
+func input() workflows.RefreshInput {
+	return workflows.RefreshInput{Target: target(), Tree: "m-1", Order: workflows.Order{ReleaseWait: mirrorspec.Duration(time.Minute)},
 		Regions: []mirrorspec.Region{{Name: "dfw"}, {Name: "ord"}}}
 }
 
@@ -61,9 +61,9 @@ func (w *world) opened(committed, sealed int64, hold string) {
 	w.env.OnActivity("Open", mock.Anything, mock.Anything).Return(activities.Opened{Tree: "m-1", Epoch: 7, Committed: committed, Sealed: sealed, Hold: hold}, nil)
 }
 
-func (w *world) mirror(t *testing.T, in workflows.MirrorInput) workflows.MirrorResult {
+func (w *world) refresh(t *testing.T, in workflows.RefreshInput) workflows.MirrorResult {
 	t.Helper()
-	w.env.ExecuteWorkflow("Mirror", in)
+	w.env.ExecuteWorkflow("Refresh", in)
 	var out workflows.MirrorResult
 	if err := w.env.GetWorkflowResult(&out); err != nil {
 		t.Fatal(err)
@@ -83,10 +83,10 @@ func summary(r workflows.MirrorResult) []any {
 	return out
 }
 
-func TestMirror(t *testing.T) {
+func TestRefresh(t *testing.T) {
 	planned := func(info tree.PlanInfo) activities.Planned { return activities.Planned{Digest: "d1", Info: info} }
 	cases := map[string]struct {
-		in    func(*workflows.MirrorInput)
+		in    func(*workflows.RefreshInput)
 		setup func(*world)
 		want  []any
 	}{
@@ -118,7 +118,7 @@ func TestMirror(t *testing.T) {
 			want: []any{workflows.Held, int64(4), "", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
 		},
 		"an approved plan goes on": {
-			in: func(in *workflows.MirrorInput) { in.Approved = "d1" },
+			in: func(in *workflows.RefreshInput) { in.Order.Approved = "d1" },
 			setup: func(w *world) {
 				w.opened(4, 4, "on hold, but a person approved")
 				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{Digest: "d1", Approved: true, Info: tree.PlanInfo{Drops: 6, BaseObjects: 10}}, nil)
@@ -206,7 +206,7 @@ func TestMirror(t *testing.T) {
 			want: []any{workflows.Partial, int64(4), "", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
 		},
 		"a dry run ends at the plan": {
-			in: func(in *workflows.MirrorInput) { in.DryRun = true },
+			in: func(in *workflows.RefreshInput) { in.DryRun = true },
 			setup: func(w *world) {
 				w.opened(4, 4, "")
 				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(planned(tree.PlanInfo{Objects: 1}), nil)
@@ -214,7 +214,7 @@ func TestMirror(t *testing.T) {
 			want: []any{workflows.Planned, int64(4), ""},
 		},
 		"a dry run with nothing new touches no region": {
-			in: func(in *workflows.MirrorInput) { in.DryRun = true },
+			in: func(in *workflows.RefreshInput) { in.DryRun = true },
 			setup: func(w *world) {
 				w.opened(5, 4, "")
 				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{}, nil)
@@ -246,7 +246,7 @@ func TestMirror(t *testing.T) {
 			if c.in != nil {
 				c.in(&in)
 			}
-			if diff := cmp.Diff(c.want, summary(w.mirror(t, in))); diff != "" {
+			if diff := cmp.Diff(c.want, summary(w.refresh(t, in))); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -259,12 +259,12 @@ func TestLateRelease(t *testing.T) {
 	w := newWorld(t)
 	w.opened(4, 4, "")
 	w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{}, nil)
-	w.env.OnWorkflow("Release", mock.Anything, mock.MatchedBy(func(in workflows.ReleaseInput) bool { return in.Regions[0].Name == "dfw" })).
+	w.env.OnWorkflow("Serve", mock.Anything, mock.MatchedBy(func(in workflows.ServeInput) bool { return in.Regions[0].Name == "dfw" })).
 		After(10*time.Hour).Return([]workflows.RegionResult{{Region: "dfw", Outcome: workflows.Done, Serves: 4}}, nil)
-	w.env.OnWorkflow("Release", mock.Anything, mock.Anything).Return([]workflows.RegionResult{{Region: "ord", Outcome: workflows.Done, Serves: 4}}, nil)
+	w.env.OnWorkflow("Serve", mock.Anything, mock.Anything).Return([]workflows.RegionResult{{Region: "ord", Outcome: workflows.Done, Serves: 4}}, nil)
 	w.env.OnActivity("Tend", mock.Anything, mock.Anything).Return(activities.Tended{}, nil)
 	want := []any{workflows.Unchanged, int64(4), "", workflows.Late, int64(0), workflows.Done, int64(4)}
-	if diff := cmp.Diff(want, summary(w.mirror(t, input()))); diff != "" {
+	if diff := cmp.Diff(want, summary(w.refresh(t, input()))); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -284,9 +284,9 @@ func TestReleaseOfAVolume(t *testing.T) {
 	w.env.OnActivity("Confirm", mock.Anything, of("ord")).Return(nil).Once()
 	w.env.OnActivity("Confirm", mock.Anything, of("iad")).Return(nil).Once()
 	site := func(name string) mirrorspec.Region { return mirrorspec.Region{Name: name, AFS: &mirrorspec.Site{}} }
-	in := workflows.ReleaseInput{Target: target(), Tree: "m-1", Regions: []mirrorspec.Region{site("dfw"), site("ord"), site("iad")}}
+	in := workflows.ServeInput{Target: target(), Tree: "m-1", Regions: []mirrorspec.Region{site("dfw"), site("ord"), site("iad")}}
 	in.Target.AFS = &mirrorspec.AFS{Cell: "example.org"}
-	w.env.ExecuteWorkflow("Release", in)
+	w.env.ExecuteWorkflow("Serve", in)
 	var got []workflows.RegionResult
 	if err := w.env.GetWorkflowResult(&got); err != nil {
 		t.Fatal(err)
@@ -304,13 +304,11 @@ func TestReleaseOfAVolume(t *testing.T) {
 func TestCycleIsolatesMirrors(t *testing.T) {
 	w := newWorld(t)
 	spec := mirrorspec.Spec{Cycle: mirrorspec.Cycle{Name: "c", MirrorWait: mirrorspec.Duration(time.Hour)}, Storage: mirrorspec.Storage{Name: "main"},
-		Mirrors: []mirrorspec.Mirror{{Name: "lost"}, {Name: "busy"}, {Name: "slow"}, {Name: "fine"}}}
-	w.env.OnActivity("Identify", mock.Anything, mock.Anything).Return([]activities.Identified{
-		{Mirror: "lost", Kind: "wrong-storage", Error: "tree: identify"}, {Mirror: "busy", Tree: "busy-1"}, {Mirror: "slow", Tree: "slow-1"}, {Mirror: "fine", Tree: "fine-1"}}, nil)
+		Mirrors: []mirrorspec.Mirror{{Name: "lost"}, {Name: "slow"}, {Name: "fine"}}}
 	in := func(name string) any {
 		return mock.MatchedBy(func(in workflows.MirrorInput) bool { return in.Target.Mirror.Name == name })
 	}
-	w.env.OnWorkflow("Mirror", mock.Anything, in("busy")).Return(workflows.MirrorResult{}, &temporal.ChildWorkflowExecutionAlreadyStartedError{})
+	w.env.OnWorkflow("Mirror", mock.Anything, in("lost")).Return(workflows.MirrorResult{}, refused(fault.WrongStorage))
 	w.env.OnWorkflow("Mirror", mock.Anything, in("slow")).After(20*time.Hour).Return(workflows.MirrorResult{}, nil)
 	w.env.OnWorkflow("Mirror", mock.Anything, in("fine")).Return(workflows.MirrorResult{Mirror: "fine", Outcome: workflows.Done}, nil)
 	w.env.ExecuteWorkflow("MirrorCycle", workflows.CycleInput{Spec: spec})
@@ -322,7 +320,7 @@ func TestCycleIsolatesMirrors(t *testing.T) {
 	for _, m := range out.Mirrors {
 		got = append(got, m.Outcome)
 	}
-	want := []workflows.Outcome{workflows.Failed, workflows.Busy, workflows.Late, workflows.Done}
+	want := []workflows.Outcome{workflows.Failed, workflows.Late, workflows.Done}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -378,7 +376,7 @@ func TestHoldingARunIsNotPromisedTooLate(t *testing.T) {
 				w.env.UpdateWorkflow("hold", "1", &testsuite.TestUpdateCallback{OnAccept: func() { accepted = true }, OnReject: func(error) {},
 					OnComplete: func(any, error) {}}, "by hand")
 			}, 30*time.Minute)
-			if got := w.mirror(t, input()); got.Outcome != want || accepted != (want == workflows.OnHold) {
+			if got := w.refresh(t, input()); got.Outcome != want || accepted != (want == workflows.OnHold) {
 				t.Errorf("%s, accepted: %v", got.Outcome, accepted)
 			}
 		})

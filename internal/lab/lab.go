@@ -298,18 +298,18 @@ func (h *House) Start(only ...string) client.WorkflowRun {
 	return h.StartAs(h.name, only...)
 }
 
-// Mirror runs one mirror by itself, as starter approve and rollback do.
-func (h *House) Mirror(name string, change func(*workflows.MirrorInput)) workflows.MirrorResult {
+// Mirror gives a mirror's refresh an order, as starter approve and rollback do.
+func (h *House) Mirror(name string, order workflows.Order) workflows.MirrorResult {
 	h.tb.Helper()
 	t, err := tree.Read(tree.Config{Dir: h.Spec.TreeDir(name), State: h.Spec.StateDir(name)})
 	if err != nil {
 		h.tb.Fatal(err)
 	}
 	defer t.Close()
-	in := workflows.MirrorInput{Target: workflows.Targets(*h.Spec, []string{name})[0], Tree: t.ID().Tree, Regions: h.Spec.RegionsOf(name),
-		ReleaseWait: h.Spec.Cycle.ReleaseWait}
-	change(&in)
-	run, err := h.Client.ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{ID: workflows.MirrorID(in.Tree), TaskQueue: workflows.Queue}, "Mirror", in)
+	order.ReleaseWait = h.Spec.Cycle.ReleaseWait
+	in := workflows.RefreshInput{Target: workflows.Targets(*h.Spec, []string{name})[0], Tree: t.ID().Tree, Regions: h.Spec.RegionsOf(name), Order: order}
+	run, err := h.Client.SignalWithStartWorkflow(context.Background(), workflows.RefreshID(in.Tree), workflows.SignalOrder, order,
+		client.StartWorkflowOptions{TaskQueue: workflows.Queue}, "Refresh", in)
 	var out workflows.MirrorResult
 	if err == nil {
 		err = run.Get(context.Background(), &out)

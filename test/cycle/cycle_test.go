@@ -156,7 +156,7 @@ func TestOneBadThingStaysOneBadThing(t *testing.T) {
 // approve runs a held mirror as starter approve does.
 func approve(t *testing.T, h *lab.House, u *lab.Upstream, held workflows.MirrorResult) {
 	t.Helper()
-	m := h.Mirror("debian", func(in *workflows.MirrorInput) { in.Approved = held.Plan })
+	m := h.Mirror("debian", workflows.Order{Approved: held.Plan})
 	if m.Outcome != workflows.Done || m.Changes.Dropped < 2 {
 		t.Fatalf("approved: %+v", m)
 	}
@@ -166,7 +166,7 @@ func approve(t *testing.T, h *lab.House, u *lab.Upstream, held workflows.MirrorR
 	if got := h.Status("here", "/debian"+lab.DebPath("alpha", "1")); got != http.StatusOK {
 		t.Errorf("approval must drop, not delete at once: %d", got)
 	}
-	back := h.Mirror("debian", func(in *workflows.MirrorInput) { in.Rollback = 1 })
+	back := h.Mirror("debian", workflows.Order{Rollback: 1})
 	if back.Outcome != workflows.Done || back.Generation <= m.Generation || back.Changes.Added < 2 {
 		t.Fatalf("rollback: %+v", back)
 	}

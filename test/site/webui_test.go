@@ -240,7 +240,7 @@ func mirrorOf(t *testing.T, h *lab.House, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return workflows.MirrorID(served.Tree)
+	return workflows.RefreshID(served.Tree)
 }
 
 // TestUpOnATerminal is the picture of starter up.

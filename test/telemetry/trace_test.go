@@ -104,7 +104,7 @@ func TestTrace(t *testing.T) {
 		t.Errorf("the root is %s of %s", root.Name, root.Service)
 	}
 	got := names(spans)
-	for _, want := range []string{"StartWorkflow:MirrorCycle", "RunWorkflow:MirrorCycle", "RunWorkflow:Mirror", "RunWorkflow:Release",
+	for _, want := range []string{"StartWorkflow:MirrorCycle", "RunWorkflow:MirrorCycle", "RunWorkflow:Mirror", "RunWorkflow:Refresh", "RunWorkflow:Serve",
 		"RunActivity:Plan", "plan", "RunActivity:Fetch", "fetch", "RunActivity:Commit", "settle", "commit", "RunActivity:Verify", "verify",
 		"RunActivity:Publish", "publish", "RunActivity:Probe", "probe", "reap", "GET"} {
 		if got[want] == 0 {

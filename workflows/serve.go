@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -15,9 +14,10 @@ import (
 	"mirrorcycle/mirrorspec"
 )
 
-// Release brings one group of regions to a tree's newest sealed generation,
-// reads it back through their URLs and deletes what is due there.
-func Release(ctx workflow.Context, in ReleaseInput) ([]RegionResult, error) {
+// Serve brings one group of regions to a tree's newest sealed generation, reads
+// it back through their URLs and deletes what is due there. It does not ask
+// what the tree's refresh does. Signalled "again", it does all of it once more.
+func Serve(ctx workflow.Context, in ServeInput) ([]RegionResult, error) {
 	mark(ctx, attrMirror.ValueSet(in.Target.Mirror.Name), attrRegion.ValueSet(group(in.Target, in.Regions)))
 	out := make([]RegionResult, len(in.Regions))
 	for i, r := range in.Regions {
@@ -26,20 +26,42 @@ func Release(ctx workflow.Context, in ReleaseInput) ([]RegionResult, error) {
 	if err := workflow.SetQueryHandler(ctx, "progress", func() ([]RegionResult, error) { return out, nil }); err != nil {
 		return nil, err
 	}
-	workflow.SetCurrentDetails(ctx, regionDetails(out))
-	if len(in.Regions) > 0 && in.Regions[0].AFS != nil {
-		out = releaseVolume(ctx, in)
-	} else {
-		for i, r := range in.Regions {
-			out[i] = releaseOne(ctx, in, r)
+	again := workflow.GetSignalChannel(ctx, signalAgain)
+	for more := true; more; more = received(again) {
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			return out, workflow.NewContinueAsNewError(ctx, Serve, in)
 		}
+		workflow.SetCurrentDetails(ctx, regionDetails(out))
+		out = serveOnce(ctx, in)
+		workflow.SetCurrentDetails(ctx, regionDetails(out))
+		mark(ctx, attrGeneration.ValueSet(lowest(out)), attrOutcome.ValueSet(string(worst(out))))
 	}
-	workflow.SetCurrentDetails(ctx, regionDetails(out))
-	mark(ctx, attrGeneration.ValueSet(lowest(out)), attrOutcome.ValueSet(string(worst(out))))
 	return out, nil
 }
 
-func releaseOne(ctx workflow.Context, in ReleaseInput, r mirrorspec.Region) RegionResult {
+// signalAgain asks a Serve that runs to look for a newer generation before it ends.
+const signalAgain = "again"
+
+// received takes all that waits in a channel, and reports whether there was any.
+func received(c workflow.ReceiveChannel) (any bool) {
+	for c.ReceiveAsync(nil) {
+		any = true
+	}
+	return any
+}
+
+func serveOnce(ctx workflow.Context, in ServeInput) []RegionResult {
+	if len(in.Regions) > 0 && in.Regions[0].AFS != nil {
+		return releaseVolume(ctx, in)
+	}
+	out := make([]RegionResult, len(in.Regions))
+	for i, r := range in.Regions {
+		out[i] = releaseOne(ctx, in, r)
+	}
+	return out
+}
+
+func releaseOne(ctx workflow.Context, in ServeInput, r mirrorspec.Region) RegionResult {
 	queue := RegionQueue(in.Target, r)
 	step := activities.RegionInput{Target: in.Target, Region: r, Tree: in.Tree}
 	published, err := publish(ctx, queue, step)
@@ -61,7 +83,7 @@ func releaseOne(ctx workflow.Context, in ReleaseInput, r mirrorspec.Region) Regi
 
 // releaseVolume releases the volume that is the tree: all sites at once, those
 // that no region names too. What is due is deleted in the tree, not here.
-func releaseVolume(ctx workflow.Context, in ReleaseInput) []RegionResult {
+func releaseVolume(ctx workflow.Context, in ServeInput) []RegionResult {
 	queue := RegionQueue(in.Target, in.Regions[0])
 	published, err := publishGroup(ctx, queue, activities.GroupInput{Target: in.Target, Regions: in.Regions, Tree: in.Tree})
 	out := make([]RegionResult, max(len(in.Regions), len(published)))
@@ -168,44 +190,64 @@ func groups(t activities.Target, regions []mirrorspec.Region) [][]mirrorspec.Reg
 	return out
 }
 
-// releaseAll starts a child per group and waits for all of them for a time;
-// show hears of what is known so far.
-func releaseAll(ctx workflow.Context, in MirrorInput, tree string, number int64, show func([]RegionResult)) []RegionResult {
-	all := groups(in.Target, in.Regions)
-	out := make([][]RegionResult, len(all))
-	pending := len(all)
-	for i, g := range all {
-		set := func(o Outcome, err error) {
-			out[i] = make([]RegionResult, len(g))
-			for j, r := range g {
-				out[i][j] = RegionResult{Region: r.Name, Outcome: o}
-				out[i][j].failed(err)
+// startServe starts the child that serves a group of regions, which outlives its parent.
+func startServe(ctx workflow.Context, in ServeInput) workflow.ChildWorkflowFuture {
+	name := group(in.Target, in.Regions)
+	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID: ServeID(in.Tree, name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		StaticSummary: "serve " + in.Target.Mirror.Name + " in " + name,
+	})
+	return workflow.ExecuteChildWorkflow(child, Serve, in)
+}
+
+// serveGroup serves a group of regions and waits for it for a time; show hears
+// how it stands whenever that changes.
+func serveGroup(ctx workflow.Context, in ServeInput, wait time.Duration, show func([]RegionResult)) {
+	over, late := false, false
+	set := func(o Outcome, err error) {
+		out := make([]RegionResult, len(in.Regions))
+		for i, r := range in.Regions {
+			out[i] = RegionResult{Region: r.Name, Outcome: o}
+			out[i].failed(err)
+		}
+		show(out)
+	}
+	set(Late, nil)
+	f := startServe(ctx, in)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		var got []RegionResult
+		err := f.Get(ctx, &got)
+		over = true
+		switch {
+		case late: // changes nothing any more
+		case alreadyRunning(err):
+			set(Busy, nil)
+			// It may be past the release: what is newer comes with its next round.
+			_ = workflow.SignalExternalWorkflow(ctx, ServeID(in.Tree, group(in.Target, in.Regions)), "", signalAgain, nil).Get(ctx, nil)
+		case err != nil:
+			set(Failed, err)
+		default:
+			show(got)
+		}
+	})
+	await(ctx, wait, "wait for "+group(in.Target, in.Regions), func() bool { return over })
+	late = !over
+}
+
+// handOver lets all groups of regions have what was sealed, without waiting for
+// them: one that is being served looks once more before it ends.
+func handOver(ctx workflow.Context, t activities.Target, tree string, regions []mirrorspec.Region) {
+	for _, g := range groups(t, regions) {
+		in := ServeInput{Target: t, Tree: tree, Regions: g}
+		for range 3 { // it may end between the two questions
+			if !alreadyRunning(startServe(ctx, in).GetChildWorkflowExecution().Get(ctx, nil)) {
+				break
+			}
+			if workflow.SignalExternalWorkflow(ctx, ServeID(tree, group(t, g)), "", signalAgain, nil).Get(ctx, nil) == nil {
+				break
 			}
 		}
-		set(Late, nil)
-		name := group(in.Target, g)
-		child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID: ReleaseID(tree, name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
-			StaticSummary: "release " + in.Target.Mirror.Name + " to " + name,
-		})
-		f := workflow.ExecuteChildWorkflow(child, Release, ReleaseInput{Target: in.Target, Tree: tree, Regions: g, Number: number})
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			defer func() { pending-- }()
-			var got []RegionResult
-			switch err := f.Get(ctx, &got); {
-			case alreadyRunning(err):
-				set(Busy, nil)
-			case err != nil:
-				set(Failed, err)
-			default:
-				out[i] = got
-			}
-			show(slices.Concat(out...))
-		})
 	}
-	show(slices.Concat(out...))
-	await(ctx, time.Duration(in.ReleaseWait), "wait for the regions", func() bool { return pending == 0 })
-	return slices.Concat(out...)
 }
 
 // await waits for a condition for a time; what is not there by then is late.
@@ -227,6 +269,20 @@ func group(t activities.Target, rs []mirrorspec.Region) string {
 		return t.AFS.Cell
 	}
 	return rs[0].Name
+}
+
+// mendedIn names what was damaged in a region and is whole again.
+func mendedIn(rs []RegionResult) []string {
+	var out []string
+	for _, r := range rs {
+		if r.Reaped == nil {
+			continue
+		}
+		for _, p := range r.Reaped.Mended {
+			out = append(out, p+" in region "+r.Region)
+		}
+	}
+	return out
 }
 
 func lowest(rs []RegionResult) int64 {
