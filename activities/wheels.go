@@ -197,7 +197,7 @@ type BuildRequest struct {
 	Platform mirrorspec.Platform
 	Facts    wheel.Platform
 	Dir      string       // where wheel and log go; it is there
-	Index    http.Handler // of the storage's trees, for build dependencies
+	Index    http.Handler // of the index mirror, for build dependencies
 	Simple   string       // path of the simple index below it
 	// IndexState names what Index has now: other packages, another name.
 	IndexState string
@@ -217,8 +217,9 @@ type Builder interface {
 // Wheels holds the activities of the role wheels:<platform>.
 type Wheels struct {
 	Builder Builder
-	// Index serves the trees below a directory, as a region is served.
-	Index func(root string) (http.Handler, error)
+	// Index serves the tree of one mirror below a storage's root, as a region
+	// does, and nothing else of the storage: what a build reads may end in its log.
+	Index func(root, mirror string) (http.Handler, error)
 }
 
 // Describe says what the platform's root is.
@@ -248,7 +249,7 @@ func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Deli
 	if err != nil {
 		return Delivered{}, err
 	}
-	index, err := w.Index(in.Target.Storage.Root)
+	index, err := w.Index(in.Target.Storage.Root, in.Target.Index.Name)
 	if err != nil {
 		return Delivered{}, err
 	}
