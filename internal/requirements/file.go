@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -44,14 +45,13 @@ func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
 			continue
 		}
 		if strings.HasPrefix(text, "-") {
-			option, _, _ := strings.Cut(text, " ")
-			notes = append(notes, Note{name, line, fmt.Errorf("option %.40q is not followed; write the file itself into the spec", option)})
+			notes = append(notes, Note{name, line, fmt.Errorf("option %s is not followed; write the file itself into the spec", optionName(text))})
 			continue
 		}
-		r, err := Parse(stripOptions(text))
+		r, err := parse(stripOptions(text))
 		if err != nil {
 			unread++
-			notes = append(notes, Note{name, line, err})
+			notes = append(notes, Note{name, line, errors.New(quoted.ReplaceAllString(err.Error(), "…"))})
 			continue
 		}
 		all = append(all, r)
@@ -60,6 +60,22 @@ func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
 		return nil, notes, malformed(fmt.Errorf("%d of %d lines are no requirements, the first: %w", unread, unread+len(all), firstRefusal(notes)))
 	}
 	return all, notes, nil
+}
+
+// quoted is what an error quotes of a line. A note names the line and leaves that
+// out: a line may hold the login of a URL.
+var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+
+// optionName is the name of an option without its value, which may hold a login.
+func optionName(text string) string {
+	n := strings.IndexFunc(text, func(c rune) bool { return c != '-' && (c < 'a' || c > 'z') })
+	if n < 0 {
+		n = len(text)
+	}
+	if !strings.HasPrefix(text, "--") {
+		n = min(n, 2) // its value may follow at once
+	}
+	return text[:n]
 }
 
 func firstRefusal(notes []Note) error { return errors.New(notes[0].String()) }

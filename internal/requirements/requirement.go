@@ -3,6 +3,7 @@ package requirements
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -17,7 +18,7 @@ type Requirement struct {
 	Name     string   // normalised
 	Extras   []string // normalised and sorted
 	Versions Specifiers
-	URL      string // of a direct reference, then Versions is empty
+	URL      string // of a direct reference, without login; then Versions is empty
 	Marker   Marker
 }
 
@@ -30,6 +31,9 @@ func Parse(text string) (Requirement, error) {
 	}
 	return r, nil
 }
+
+// login is the user information of a URL, which nobody who reads a requirement needs.
+var login = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@`)
 
 func parse(text string) (r Requirement, err error) {
 	if len(text) > maxLine {
@@ -56,7 +60,7 @@ func parse(text string) (r Requirement, err error) {
 		if i < 0 {
 			i = len(url)
 		}
-		if r.URL, rest = url[:i], trim(url[i:]); r.URL == "" {
+		if r.URL, rest = login.ReplaceAllString(url[:i], "$1"), trim(url[i:]); r.URL == "" {
 			return r, errors.New("no URL behind '@'")
 		}
 		if rest != "" && rest[0] != ';' {
