@@ -228,3 +228,7 @@ func hasWord(p, word string) bool {
 		}
 	}
 }
+
+// MissingTable is the name of the table in a generation that lists what the
+// indexes of a suite name and upstream does not have.
+func MissingTable(suite string) string { return "missing " + suite }
