@@ -240,7 +240,24 @@ func readBuilds(s *section, m *Mirror) {
 		s.fault("build-memory", fmt.Sprintf("%v is too little for any build", m.BuildMemory), fmt.Sprintf("write at least %q", leastBuildMemory))
 	}
 	m.Builds = s.count("builds", 1, defaultBuilds)
+	m.BuildProcesses = s.count("build-processes", leastBuildProcesses, 0)
+	m.BuildDisk, m.BuildLog = readRoom(s, "build-disk"), readRoom(s, "build-log")
+	m.BuildConstraints = s.list("build-constraints", "setuptools<81", matches(constraintPattern, "a project and its versions", "setuptools<81"))
 }
+
+func readRoom(s *section, key string) Size {
+	room := s.size(key, 0)
+	if s.has(key) && room < leastBuildRoom {
+		s.fault(key, fmt.Sprintf("%v is too little for any build", room), fmt.Sprintf("write at least %q, or leave it out", leastBuildRoom))
+	}
+	return room
+}
+
+// What a build needs at least, whatever it builds.
+const (
+	leastBuildProcesses = 16
+	leastBuildRoom      = Size(1e6)
+)
 
 const leastBuildMemory = Size(64e6)
 

@@ -172,6 +172,15 @@ type Mirror struct {
 	BuildTimeout Duration `json:"build_timeout,omitempty"` // wheels; of one build, default 1h
 	BuildMemory  Size     `json:"build_memory,omitempty"`  // wheels; of one build, default 4GB
 	Builds       int      `json:"builds,omitempty"`        // wheels; at once on each platform, default 4
+	// BuildProcesses, BuildDisk and BuildLog bound one build of a wheels mirror:
+	// processes and threads, bytes in its private /tmp, bytes that it prints. 0 is
+	// the sandbox's default.
+	BuildProcesses int  `json:"build_processes,omitempty"`
+	BuildDisk      Size `json:"build_disk,omitempty"`
+	BuildLog       Size `json:"build_log,omitempty"`
+	// BuildConstraints are lines that bound what builds are made with, such as
+	// "setuptools<81" (wheels): the index mirrors what meets them, builds install it.
+	BuildConstraints []string `json:"build_constraints,omitempty"`
 }
 
 // What builds of wheels run in.
