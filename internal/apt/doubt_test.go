@@ -156,7 +156,7 @@ func TestIndexIsLostOnce(t *testing.T) {
 			}})
 			before := snapshot(t, s.b)
 			r := s.cycle()
-			if r.Number != 0 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0].Error, "Release lists it, it was there before, and now it is not") {
+			if r.Number != 0 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0].Error, "it is listed, it was there before, and now it is not") {
 				t.Fatalf("first answer: %+v", r)
 			}
 			unchanged(t, before, s.b)

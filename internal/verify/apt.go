@@ -29,8 +29,8 @@ func (c *checker) apt(ctx context.Context) error {
 	for _, e := range c.indexes {
 		// Directories of architectures have a small Release of their own, which
 		// nobody signs: it is an index like any other.
-		base := path.Base(e.Path)
-		if base == "InRelease" || base == "Release" && e.Kind == manifest.Index3 {
+		base, of := path.Base(e.Path), path.Base(path.Dir(e.Path))
+		if base == "InRelease" || base == "Release" && of != "source" && !strings.HasPrefix(of, "binary-") {
 			if err := c.release(e, keys); err != nil {
 				return err
 			}

@@ -97,15 +97,6 @@ func (m *maker) write(p, text string) string {
 	return full
 }
 
-func (m *maker) read(p string) string {
-	m.t.Helper()
-	data, err := os.ReadFile(filepath.Join(m.dir, p))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return string(data)
-}
-
 // deb builds a package into a directory of the archive.
 func (m *maker) deb(dir, name, version, arch string) {
 	m.t.Helper()
