@@ -77,7 +77,7 @@ func (e *Engine) detached(ctx context.Context, suite string, keys *debrepo.Keyri
 	if err != nil {
 		return nil, err
 	}
-	if _, err := debrepo.VerifyDetached(keys, text, sig); err != nil {
+	if _, err := debrepo.VerifyRelease(keys, text, sig); err != nil {
 		return nil, refuse(err, sigRes.URL, text)
 	}
 	s := &signed{files: map[string][]byte{"Release": text, "Release.gpg": sig}, text: text}

@@ -4,7 +4,7 @@
 //
 //	apt/<distribution>/<mirror>.sources    deb822, for apt 1.1 and newer (sources.list(5))
 //	apt/<distribution>/<mirror>.list       the same, one line each
-//	apt/<mirror>-mirror.gpg or .asc        the keys that both trust
+//	apt/<mirror>-mirror.gpg                the keys that both trust; .asc if they are armored
 //	apt/80mirrors.conf                     settings that help through flips (apt.conf(5))
 //	pip/<mirror>/pip.conf                  with /<platform> before the name for wheels
 //	uv/<mirror>/uv.toml                    the same
@@ -15,10 +15,12 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
 
+	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -27,6 +29,17 @@ type Options struct {
 	Region   mirrorspec.Region
 	Mirrors  []mirrorspec.Mirror
 	Keyrings map[string][]byte // of apt mirrors, by name; one without gets no apt files, since nothing would be trusted
+}
+
+// ReadKeyring reads the keys that a mirror trusts, for clients to trust the same:
+// public keys in binary form and nothing else that the file may hold. A file that
+// holds a secret key or no key is fault.Config.
+func ReadKeyring(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return debrepo.PublicKeys(data)
 }
 
 // For returns the client files by their path below /config/.

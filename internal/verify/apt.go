@@ -105,7 +105,7 @@ func (c *checker) detached(dir string, release []byte, keys *debrepo.Keyring) er
 	if err != nil || !ok {
 		return err
 	}
-	if _, err := debrepo.VerifyDetached(keys, release, data); err != nil {
+	if _, err := debrepo.VerifyRelease(keys, release, data); err != nil {
 		c.report.problem("%s: %v", sig.Path, err)
 	}
 	return nil

@@ -57,7 +57,7 @@ func newMaker(t *testing.T, tools ...string) *maker {
 		m.run(home, "gpgconf", "--homedir", home, "--kill", "all")
 		os.RemoveAll(home)
 	})
-	m.run(home, "gpg", "--batch", "--quiet", "--passphrase", "", "--quick-gen-key", m.id, "ed25519", "sign", "never")
+	m.run(home, "gpg", "--batch", "--quiet", "--passphrase", "", "--faked-system-time", "20200101T000000!", "--quick-gen-key", m.id, "ed25519", "sign", "never")
 	m.run(home, "gpg", "--batch", "--quiet", "--output", m.keys, "--export", m.id)
 	m.mkdir("")
 	return m
