@@ -129,7 +129,7 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if out.Digest, out.Info, err = engine.Plan(ctx, t); err == nil {
 			err = recognise(t, out.Info.Deferred)
 		}
-		out.Info.Deferred, out.Info.Emptied = Told(out.Info.Deferred), few(out.Info.Emptied)
+		out.Info.Deferred, out.Info.Emptied, out.Info.Renamed = Told(out.Info.Deferred), few(out.Info.Emptied), few(out.Info.Renamed)
 		if err != nil || out.Digest == "" {
 			return err
 		}

@@ -7,7 +7,6 @@
 package apt
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -62,7 +61,9 @@ type state struct {
 type suiteState struct {
 	ETag         string           `json:"etag,omitempty"`
 	LastModified string           `json:"last_modified,omitempty"`
-	Digest       string           `json:"digest"` // SHA-256 of the signed text
+	Is           string           `json:"is,omitempty"`     // what it calls itself: Suite/Codename
+	Signer       string           `json:"signer,omitempty"` // fingerprint of its key
+	Digest       string           `json:"digest"`           // SHA-256 of the signed text
 	Date         time.Time        `json:"date"`
 	ValidUntil   time.Time        `json:"valid_until,omitzero"`
 	Config       string           `json:"config"`            // what was mirrored of it
@@ -103,7 +104,7 @@ func (e *Engine) keyring() (*debrepo.Keyring, error) {
 		return nil, &fault.Error{Kind: fault.Config, Op: "apt: read keyring", Subject: e.cfg.Keyring, Err: err,
 			Advice: "it must hold OpenPGP public keys"}
 	}
-	return k, nil
+	return k.At(e.cfg.Now), nil
 }
 
 // suiteDir is the directory of a suite below the archive's root, "" for a flat repository at the root.
@@ -119,11 +120,6 @@ func join(dir, name string) string {
 		return name
 	}
 	return dir + "/" + name
-}
-
-func (e *Engine) get(ctx context.Context, req fetch.Request) ([]byte, fetch.Result, error) {
-	req.Upstreams = e.cfg.Upstreams
-	return e.client.GetBytes(ctx, req)
 }
 
 // ValidUntil returns when clients begin to refuse the first of a generation's

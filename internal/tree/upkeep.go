@@ -132,6 +132,11 @@ func (t *Tree) Approves(approved string, p *Plan) (bool, error) {
 			return false, err
 		}
 	}
+	for _, unit := range p.Info.Renamed {
+		if !slices.Contains(old.Info.Renamed, unit) {
+			return false, nil
+		}
+	}
 	emptied := " " + strings.Join(old.Info.Emptied, " ") + " "
 	for _, unit := range p.Info.Emptied {
 		if !strings.Contains(emptied, " "+unit+" ") {

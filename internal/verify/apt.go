@@ -26,6 +26,9 @@ func (c *checker) apt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.o.Now != nil {
+		keys = keys.At(c.o.Now)
+	}
 	for _, e := range c.indexes {
 		// Directories of architectures have a small Release of their own, which
 		// nobody signs: it is an index like any other.

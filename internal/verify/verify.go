@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -44,6 +45,7 @@ type Options struct {
 	// Progress is called now and then with the entries and bytes so far, from
 	// several goroutines.
 	Progress func(entries, bytes int64)
+	Now      func() time.Time // by which keys are judged; nil is time.Now
 }
 
 // maxProblems bounds a report; the first ones tell enough.
