@@ -37,7 +37,7 @@ func (m *maker) release(dir, suite, architectures, components string) {
 	args := []string{"-o", "APT::FTPArchive::Release::Suite=" + suite, "-o", "APT::FTPArchive::Release::Codename=" + suite,
 		"-o", "APT::FTPArchive::Release::Architectures=" + architectures, "-o", "APT::FTPArchive::Release::Components=" + components}
 	// What it lists is chosen by patterns.
-	for _, p := range []string{"Packages", "Packages.*", "Sources", "Sources.*", "Contents-*", "Translation-*", "Commands-*", "Components-*.yml*", "icons-*.tar*", "SHA256SUMS"} {
+	for _, p := range []string{"Packages", "Packages.*", "Sources", "Sources.*", "Contents-*", "Translation-*", "Commands-*", "Components-*.yml*", "icons-*.tar*", "SHA256SUMS", "Index"} {
 		args = append(args, "-o", "APT::FTPArchive::Release::Patterns::="+p)
 	}
 	args = append(args, "release", dir)
