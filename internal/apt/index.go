@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
@@ -39,6 +41,29 @@ type keeping struct {
 	dir       string
 	byHash    bool
 	last      bool // of all attempts
+}
+
+// atOnce is how many indexes are fetched at once: many are small, and far away.
+const atOnce = 8
+
+// found is what of an index could be had, and what could not.
+type found struct {
+	forms []form
+	left  []leftForm
+}
+
+// keepAll brings the forms of all indexes into the state.
+func (e *Engine) keepAll(ctx context.Context, t *tree.Tree, indexes []wantedIndex, how keeping) ([]found, error) {
+	out := make([]found, len(indexes))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, index := range indexes {
+		g.Go(func() (err error) {
+			out[i].forms, out[i].left, err = e.keep(ctx, t, index.Index, how)
+			return err
+		})
+	}
+	return out, g.Wait()
 }
 
 // keep brings every form of an index that upstream serves into the state.

@@ -139,12 +139,12 @@ func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *sig
 		b.leave(&fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: b.dir, Err: fmt.Errorf("the Release file lists no Packages for %s", lack),
 			Advice: holds(rel.Release)})
 	}
-	for _, index := range choice.indexes {
-		forms, left, err := e.keep(ctx, t, index.Index, keeping{upstreams: rel.upstreams, dir: b.dir, byHash: rel.AcquireByHash, last: last})
-		if err == nil {
-			err = b.take(index, forms, left, d)
-		}
-		if err != nil {
+	found, err := e.keepAll(ctx, t, choice.indexes, keeping{upstreams: rel.upstreams, dir: b.dir, byHash: rel.AcquireByHash, last: last})
+	if err != nil {
+		return nil, err
+	}
+	for i, index := range choice.indexes {
+		if err := b.take(index, found[i].forms, found[i].left, d); err != nil {
 			return nil, err
 		}
 	}

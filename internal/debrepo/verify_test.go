@@ -287,5 +287,8 @@ func FuzzVerify(f *testing.F) {
 			t.Fatalf("err = %v", err)
 		}
 		_, _ = debrepo.VerifyDetached(keyring, []byte(releaseText), data)
+		if _, err := debrepo.VerifyRelease(keyring, []byte("other"), data); err == nil {
+			t.Fatal("accepted a signature over another text")
+		}
 	})
 }

@@ -131,10 +131,11 @@ func (m *maker) source(dir, name, version string) {
 	m.run(m.mkdir(dir), "dpkg-source", "-b", filepath.Join(work, name))
 }
 
-// sign makes InRelease of the Release in a directory of the archive.
+// sign makes InRelease and Release.gpg of the Release in a directory of the archive.
 func (m *maker) sign(dir string) {
 	m.t.Helper()
 	m.run(m.mkdir(dir), "gpg", "--batch", "--yes", "--quiet", "--local-user", m.id, "--output", "InRelease", "--clearsign", "Release")
+	m.run(m.mkdir(dir), "gpg", "--batch", "--yes", "--quiet", "--local-user", m.id, "--armor", "--output", "Release.gpg", "--detach-sign", "Release")
 }
 
 // serve serves a directory on loopback. Tests publish twice within a second, so
