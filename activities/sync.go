@@ -304,7 +304,7 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	m := target.Mirror
 	switch m.Kind {
 	case mirrorspec.Apt:
-		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
+		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 			Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
 			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
 	case mirrorspec.PyPI:

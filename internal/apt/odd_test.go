@@ -232,3 +232,23 @@ func TestArchivedSuite(t *testing.T) {
 	s.mustCycle(t)
 	quiet(t, s.cycle())
 }
+
+// TestComponentsOfASuite: one suite of an archive may have components of its own.
+func TestComponentsOfASuite(t *testing.T) {
+	s := newStage(t, func(c *apt.Config) {
+		c.Suites, c.Components = []string{"stable", "testing"}, []string{"main", "extra"}
+		c.SuiteComponents = map[string][]string{"testing": {"main"}}
+	})
+	both := []debrepotest.Package{deb("a", "1"), {Component: "extra", Deb: deb("b", "1").Deb}}
+	s.tweak = func(r *debrepotest.Repo) {
+		for i := range r.Suites {
+			r.Suites[i].Release.Components = []string{"main", "extra"}
+		}
+	}
+	s.publishTwo(both, both)
+	s.mustCycle(t)
+	files := strings.Join(s.b.Files(), "\n")
+	if !strings.Contains(files, "dists/stable/extra/") || !strings.Contains(files, "dists/testing/main/") || strings.Contains(files, "dists/testing/extra/") {
+		t.Error(files)
+	}
+}

@@ -72,7 +72,7 @@ type try struct {
 }
 
 func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, suite string, keys *debrepo.Keyring, old suiteState, d *doubt, try try) (*suitePlan, error) {
-	config := e.cfg.fingerprint()
+	config := e.cfg.fingerprint(suite)
 	rel, err := e.release(ctx, suite, keys, old, ask{whole: try.again || old.Config != config, again: try.again})
 	if err != nil || rel == nil {
 		return nil, err
@@ -198,7 +198,7 @@ func (e *Engine) suitePlan(suite string, rel *signed, old suiteState, b *builder
 		return nil, err
 	}
 	p := &suitePlan{Suite: suite, Kept: b.fetched, Renamed: renamed(suite, rel, old), State: suiteState{Signer: rel.signer, Is: rel.names(), ETag: rel.etag, LastModified: rel.lastMod, Digest: rel.digest(), Date: rel.Date,
-		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(), Counts: b.counts, ByHash: b.hashed, Table: table.ID().String(), Notes: b.notes}}
+		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(suite), Counts: b.counts, ByHash: b.hashed, Table: table.ID().String(), Notes: b.notes}}
 	if len(b.missing) > 0 {
 		missing, err := manifest.Write(b.t, each(b.missing))
 		if err != nil {

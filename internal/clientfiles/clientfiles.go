@@ -162,11 +162,29 @@ func (s source) architectures() []string {
 	return slices.DeleteFunc(slices.Clone(s.mirror.Architectures), func(a string) bool { return a == "source" || a == "all" })
 }
 
+// deb822 is one stanza for the suites of the same components.
 func (s source) deb822() string {
+	var groups [][]string
+	for _, suite := range s.dist.Suites {
+		i := slices.IndexFunc(groups, func(g []string) bool { return slices.Equal(s.mirror.ComponentsOf(g[0]), s.mirror.ComponentsOf(suite)) })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], suite)
+	}
+	var all []string
+	for _, suites := range groups {
+		all = append(all, s.stanza(suites))
+	}
+	return strings.Join(all, "\n")
+}
+
+func (s source) stanza(suites []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Types: %s\nURIs: %s\nSuites: %s\n", s.types(), s.url, strings.Join(s.dist.Suites, " "))
+	fmt.Fprintf(&b, "Types: %s\nURIs: %s\nSuites: %s\n", s.types(), s.url, strings.Join(suites, " "))
 	if s.dist.Name != flat {
-		fmt.Fprintf(&b, "Components: %s\n", strings.Join(s.mirror.Components, " "))
+		fmt.Fprintf(&b, "Components: %s\n", strings.Join(s.mirror.ComponentsOf(suites[0]), " "))
 	}
 	if a := s.architectures(); len(a) > 0 {
 		fmt.Fprintf(&b, "Architectures: %s\n", strings.Join(a, " "))
@@ -192,7 +210,7 @@ func (s source) lines() string {
 		for _, kind := range strings.Fields(s.types()) {
 			what := suite
 			if s.dist.Name != flat {
-				what += " " + strings.Join(s.mirror.Components, " ")
+				what += " " + strings.Join(s.mirror.ComponentsOf(suite), " ")
 			}
 			fmt.Fprintf(&b, "%s [%s] %s %s\n", kind, strings.Join(options, " "), s.url, what)
 		}
