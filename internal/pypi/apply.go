@@ -102,12 +102,16 @@ func (s *settler) project(c change) error {
 	}
 	var files []simpleindex.File
 	var objects []manifest.Entry
-	l := c.Lacks
+	row, _, err := s.wasRows.Lookup(c.Name)
+	if err != nil {
+		return err
+	}
+	l, told := c.Lacks, readNote(row).Lacks
 	if !c.Gone {
-		if files, objects, err = s.landings(c, had, &l); err != nil {
+		if files, objects, err = s.landings(c, had, &l, told); err != nil {
 			return err
 		}
-		if len(c.Spared) > 0 && lost(c, files) {
+		if len(c.Spared) > 0 && lost(c, files, told) {
 			return s.wait(c.Name, &l)
 		}
 	}
@@ -152,13 +156,8 @@ func (s *settler) times(p *simpleindex.Project) error {
 }
 
 // landings are those files of a project that are there, and their objects.
-// What is not there is added to l.
-func (s *settler) landings(c change, had map[string]manifest.Entry, l *lacks) (files []simpleindex.File, objects []manifest.Entry, err error) {
-	row, _, err := s.wasRows.Lookup(c.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	told := readNote(row).Lacks
+// What is not there is added to l; told is what was not there before.
+func (s *settler) landings(c change, had map[string]manifest.Entry, l, told *lacks) (files []simpleindex.File, objects []manifest.Entry, err error) {
 	for _, f := range c.Project.Files {
 		entries, err := s.entries(f, had)
 		if err != nil {
@@ -184,8 +183,9 @@ func (s *settler) landings(c change, had map[string]manifest.Entry, l *lacks) (f
 	return files, objects, nil
 }
 
-// lost reports whether there is no file of a version that the page is to have.
-func lost(c change, there []simpleindex.File) bool {
+// lost reports whether there is no file of a version that the page is to have,
+// and that upstream was not known to lack.
+func lost(c change, there []simpleindex.File, told *lacks) bool {
 	version := func(f simpleindex.File) string {
 		v, _ := simpleindex.FileVersion(c.Name, f.Filename)
 		return v
@@ -194,7 +194,7 @@ func lost(c change, there []simpleindex.File) bool {
 	for _, f := range there {
 		versions[version(f)] = true
 	}
-	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] })
+	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] && !told.misses(f.Filename) })
 }
 
 // wait leaves a project as it is, and has the next plan ask again: older

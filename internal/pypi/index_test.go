@@ -97,6 +97,13 @@ func (x *index) rename(f file, name string) string {
 	return path
 }
 
+// lose makes upstream lack a file that it lists.
+func (x *index) lose(f file) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.content, strings.TrimPrefix(f.URL, "../../"))
+}
+
 func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 func zipped(members ...string) []byte {

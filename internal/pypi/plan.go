@@ -153,6 +153,9 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (without int, err e
 	}
 	for i, c := range cs {
 		p.asked[c.name] = true
+		if ch := changes[i]; ch != nil && !ch.Gone {
+			p.listing = ch.Project.HTML
+		}
 		err := errs[i]
 		if err != nil || changes[i] != nil {
 			p.sweep.again(c.name)
