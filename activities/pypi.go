@@ -12,7 +12,7 @@ import (
 // what they want. Which machine a platform is, the spec does not say.
 func pypiConfig(target Target) pypi.Config {
 	m := target.Mirror
-	cfg := pypi.Config{Upstreams: m.Upstream, Indexes: m.Indexes, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest,
+	cfg := pypi.Config{Upstreams: m.Upstream, Indexes: m.IndexURLs, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest,
 		LeavePreReleases: m.LeavePreReleases, LeaveLocalVersions: m.LeaveLocalVersions, Workers: target.Limits.Downloads}
 	for _, name := range m.Requirements {
 		if strings.HasPrefix(name, "/") {

@@ -41,10 +41,10 @@ func linksOf(s *Spec, i int) (out []link) {
 	for j, upstream := range m.Upstream {
 		from[upstream] = fmt.Sprintf("%s.upstream[%d]", at, j)
 	}
-	for _, index := range m.Indexes {
+	for _, index := range m.IndexURLs {
 		from[index] = at + ".index"
 	}
-	for _, upstream := range slices.Concat(m.Upstream, m.Indexes) {
+	for _, upstream := range slices.Concat(m.Upstream, m.IndexURLs) {
 		for _, region := range s.Regions {
 			for _, other := range s.Mirrors {
 				if base := region.URL + "/" + other.Name; region.URL != "" && other.Name != "" && (upstream == base || within(base, upstream)) {

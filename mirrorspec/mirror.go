@@ -182,7 +182,7 @@ func readPyPI(s *section, m *Mirror) {
 			s.fault(key, "says nothing without keep-latest", "write keep-latest = 5, or remove it")
 		}
 	}
-	m.Indexes = s.urlOrURLs("index", "https://index.example.org/simple")
+	m.IndexURLs = s.urlOrURLs("index", "https://index.example.org/simple")
 	if !s.has("projects") && !s.has("requirements") {
 		s.require("projects", `projects = ["nova", "oslo-*"], or ["*"] for all, or requirements`)
 	}

@@ -159,9 +159,9 @@ type Mirror struct {
 	// files without a local label, are left out although they are new enough.
 	LeavePreReleases   bool `json:"leave_pre_releases,omitempty"`
 	LeaveLocalVersions bool `json:"leave_local_versions,omitempty"`
-	// Indexes are, for pypi, URLs of the index root itself, where Upstream is above
+	// IndexURLs are, for pypi, URLs of the index root itself, where Upstream is above
 	// its simple/.
-	Indexes []string `json:"indexes_at,omitempty"`
+	IndexURLs []string `json:"index_urls,omitempty"`
 
 	// Requirements are, for pypi, absolute paths of requirements files or names of
 	// wheels mirrors; for wheels with GitHub, the one path inside the repository.
