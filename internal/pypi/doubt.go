@@ -80,9 +80,17 @@ func (d *doubts) save(t *tree.Tree, asked func(string) bool) error {
 
 // What answers are doubted for.
 const (
-	absentAnswer = "absent" // the root lists it, or nothing says that it is gone
+	absentAnswer = "absent"   // the root lists it, or nothing says that it is gone
+	unlisted     = "unlisted" // the root does not list it, and it is there
 	rootAnswer   = "simple/"
 )
+
+// forget leaves an answer alone from now on.
+func (d *doubts) forget(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.now, name)
+}
 
 // judge refuses an answer that takes away what no other answer takes away, the
 // first time that it comes.

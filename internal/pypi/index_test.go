@@ -32,6 +32,7 @@ type index struct {
 	serial   int64
 	projects map[string]*project
 	content  map[string][]byte // of files by path
+	held     map[string][]byte // kept by tests
 	hits     map[string]int
 	alter    func(w http.ResponseWriter, r *http.Request) bool // true if it has answered
 }

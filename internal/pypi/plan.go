@@ -13,6 +13,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/tree"
 )
 
@@ -157,6 +158,9 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (without int, err e
 			p.listing = ch.Project.HTML
 		}
 		err := errs[i]
+		if c.absent && err == nil && there(c, changes[i]) && p.doubts.believe(c.name, doubt{What: unlisted}) {
+			p.doubts.forget(c.name) // and stays
+		}
 		if err != nil || changes[i] != nil {
 			p.sweep.again(c.name)
 		}
@@ -172,6 +176,15 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (without int, err e
 		}
 	}
 	return without, nil
+}
+
+// there reports whether a project that the root page does not list has a page,
+// and is not in quarantine, which would explain it.
+func there(c candidate, ch *change) bool {
+	if ch == nil {
+		return readNote(c.row).State != simpleindex.Quarantined
+	}
+	return !ch.Gone && ch.Project.Status != simpleindex.Quarantined
 }
 
 // fail notes why a project stays as it is. One that is not there, and never was,

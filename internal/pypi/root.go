@@ -148,7 +148,7 @@ func (e *Engine) unmoved(s *survey, known map[string]manifest.Entry) {
 				s.moved[name] = row.Size
 			}
 		case again || s.sweep.due[name] || s.state.Blind || row.Size == 0:
-			s.add(known, candidate{name: name, display: display(row), serial: s.expected(row.Size), force: again})
+			s.add(known, candidate{name: name, display: display(row), serial: s.expected(row.Size), force: again, absent: s.doubts.was[name].What == unlisted})
 		default:
 			s.selected++
 		}
