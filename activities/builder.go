@@ -58,6 +58,6 @@ func (b *Sandboxed) Build(ctx context.Context, r BuildRequest) (Delivered, error
 	res, err := build.Build(ctx, build.Request{Sandbox: s, Root: r.Platform.Root, Platform: r.Facts, SDist: r.Source, SHA256: r.Job.SHA256,
 		Name: r.Job.Name, Version: r.Job.Version, Dir: r.Dir, Index: r.Index, IndexPath: r.Simple,
 		Environments: &b.environments, IndexState: r.IndexState, Epoch: r.Job.Upload,
-		Limits: sandbox.Limits{Timeout: r.Timeout, Memory: r.Memory}})
+		Limits: r.Limits, Constraints: r.Constraints})
 	return Delivered{Class: string(res.Class), Message: res.Message, File: res.File, SHA256: res.SHA256, Log: res.Log, Seconds: int64(res.Time.Seconds())}, err
 }

@@ -11,7 +11,9 @@ import (
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/reqsource"
 	"mirrorcycle/internal/requirements"
+	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheels"
+	"mirrorcycle/mirrorspec"
 )
 
 // Require brings what is wanted of a wheels mirror up to date.
@@ -60,6 +62,51 @@ func wanted(t Target) func() (map[string][]wheels.Pin, error) {
 		}
 		return out, err
 	}
+}
+
+// elsewhere are rows of pins that are required, and not for a platform.
+func elsewhere(t Target) (map[string][]wheels.Row, error) {
+	w, err := reqsource.Wanted(stateDir(t))
+	out := map[string][]wheels.Row{}
+	for platform, pins := range w.Elsewhere {
+		for _, p := range pins {
+			out[platform] = append(out[platform], wheels.Row{Pin: wheels.Pin{Name: p.Name, Version: p.Version}, Platform: platform,
+				State: wheels.Elsewhere, Reason: "its marker does not hold here"})
+		}
+	}
+	return out, err
+}
+
+// requirementNotes are what the last Require left behind: what cannot be read or
+// pinned stands until somebody mends it, a source that did not answer may hide news.
+func requirementNotes(t Target) func() ([]tree.Note, error) {
+	return func() (out []tree.Note, err error) {
+		stale, err := reqsource.Stale(stateDir(t))
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range stale {
+			out = append(out, tree.Note{Unit: "requirements", Kind: string(fault.Stale), Error: "requirements are of an earlier answer: " + s})
+		}
+		w, err := reqsource.Wanted(stateDir(t))
+		for _, n := range w.Notes {
+			out = append(out, tree.Note{Unit: "requirements", Kind: string(fault.Malformed), Error: "requirements: " + n, Standing: true})
+		}
+		return out, err
+	}
+}
+
+// suspects are files of an index mirror that builds of wheels could not use.
+func suspects(t Target) (out []string, err error) {
+	spec := mirrorspec.Spec{Storage: t.Storage}
+	for _, name := range t.Referring {
+		more, err := wheels.Store{State: spec.StateDir(name)}.Suspects()
+		if err != nil {
+			return out, err
+		}
+		out = append(out, more...)
+	}
+	return out, nil
 }
 
 // makeInbox makes the directory of one attempt; the one above it was made by the

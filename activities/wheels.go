@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/sandbox"
+	"mirrorcycle/internal/sdist"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheel"
 	"mirrorcycle/internal/wheels"
@@ -144,6 +147,13 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 		return out, err
 	}
 	out.States = map[string]int{}
+	others, err := elsewhere(in.Target)
+	if err != nil {
+		return out, err
+	}
+	if n := len(others[in.Platform]); n > 0 {
+		out.States[string(wheels.Elsewhere)] = n
+	}
 	for _, r := range rows {
 		out.States[string(r.State)]++
 	}
@@ -177,18 +187,30 @@ func ingest(in IngestInput) (Ingested, error) {
 		return Ingested{}, err
 	}
 	defer done()
-	page, err := x.Page(job.Name)
-	if err != nil {
-		return Ingested{}, err
-	}
 	platforms, err := store.Platforms(platformNames(in.Target), wanted(in.Target))
 	if err != nil {
 		return Ingested{}, err
 	}
 	d := in.Delivered
-	r, err := store.Ingest(in.Platform, platforms, page, job,
-		wheels.Delivery{Attempt: d.Attempt, Class: d.Class, Message: d.Message, File: d.File, SHA256: d.SHA256, Log: d.Log})
+	r, err := store.Ingest(in.Platform, platforms, x.Page, job, wheels.Delivery{Attempt: d.Attempt, Class: d.Class, Message: d.Message,
+		File: d.File, SHA256: d.SHA256, Log: d.Log, Static: d.Class == "" && static(in.Target, job)})
 	return Ingested{Pin: job.Pin.String(), State: string(r.State), Class: r.Class, Known: r.Known}, err
+}
+
+// static reports whether the source of a job, which is in the index mirror,
+// promises the same dependencies on every platform. What cannot be read does not.
+func static(t Target, job wheels.Job) bool {
+	cfg, err := indexTree(t)
+	if err != nil {
+		return false
+	}
+	f, err := os.Open(filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	needs, err := sdist.Read(f, job.File)
+	return err == nil && needs.Static
 }
 
 func jobOf(store wheels.Store, platform, plan string, n int) (wheels.Job, error) {
@@ -212,10 +234,10 @@ type BuildRequest struct {
 	Index    http.Handler // of the index mirror, for build dependencies
 	Simple   string       // path of the simple index below it
 	// IndexState names what Index has now: other packages, another name.
-	IndexState string
-	Sandbox    string // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
-	Timeout    time.Duration
-	Memory     int64 // bytes
+	IndexState  string
+	Sandbox     string // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
+	Limits      sandbox.Limits
+	Constraints []string // of what is installed for the build
 }
 
 // Builder builds wheels on this host. A build that fails is a Delivered with a
@@ -283,7 +305,8 @@ func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Deli
 	out, err := w.Builder.Build(ctx, BuildRequest{Job: job, Source: filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)), Platform: in.Platform,
 		Facts: wheel.Platform(in.Facts), Dir: dir, Index: index, Simple: "/" + in.Target.Index.Name + "/simple/",
 		IndexState: fmt.Sprint(served.Tree, " ", served.Number, " ", served.Manifest), Sandbox: m.Sandbox,
-		Timeout: time.Duration(m.BuildTimeout), Memory: int64(m.BuildMemory)})
+		Limits: sandbox.Limits{Timeout: time.Duration(m.BuildTimeout), Memory: int64(m.BuildMemory), Processes: m.BuildProcesses,
+			Disk: int64(m.BuildDisk), Log: int64(m.BuildLog)}, Constraints: m.BuildConstraints})
 	out.Attempt, out.Pin = attempt, job.Pin.String()
 	return out, err
 }

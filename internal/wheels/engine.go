@@ -26,7 +26,9 @@ type Config struct {
 	Platforms []string    // in the spec's order
 	// Wanted returns the pins by platform.
 	Wanted func() (map[string][]Pin, error)
-	Store  Store
+	// Notes returns what the requirements' source left behind; nil: nothing.
+	Notes func() ([]tree.Note, error)
+	Store Store
 }
 
 // Engine plans and settles the merged index.
