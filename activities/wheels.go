@@ -60,8 +60,9 @@ type WheelPlanInput struct {
 type WheelPlanned struct {
 	Digest  string         `json:"digest,omitempty"`
 	Builds  int            `json:"builds"`
-	Waiting int            `json:"waiting"` // pins that another platform builds first
-	Unknown bool           `json:"unknown"` // nobody has said yet what the platform is
+	Waiting int            `json:"waiting"`       // pins that another platform builds first
+	Unknown bool           `json:"unknown"`       // nobody has said yet what the platform is
+	Ask     bool           `json:"ask,omitempty"` // it was said long ago: its root may have got another Python
 	States  map[string]int `json:"states,omitempty"`
 }
 
@@ -133,6 +134,7 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 		out.Unknown = err == nil
 		return out, err
 	}
+	out.Ask = in.Facts == nil && store.Ask(in.Platform)
 	x, done, err := openIndex(in.Target)
 	if err != nil {
 		return out, err

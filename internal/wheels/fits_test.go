@@ -270,3 +270,24 @@ func TestANameIsForOneContent(t *testing.T) {
 		t.Errorf("a platform that came later names its wheel %q, %v", r.File, err)
 	}
 }
+
+// TestPlatformsAreAskedAgain: a root may get another Python at any time.
+func TestPlatformsAreAskedAgain(t *testing.T) {
+	b := newBench(t)
+	for _, step := range []struct {
+		later time.Duration
+		want  bool
+	}{{0, false}, {11 * time.Hour, false}, {2 * time.Hour, true}} {
+		if step.later == 0 {
+			b.platformBecomes("d12", debian12)
+		}
+		b.now = b.now.Add(step.later)
+		if got := b.store.Ask("d12"); got != step.want {
+			t.Errorf("after %s more: %v", step.later, got)
+		}
+	}
+	b.platformBecomes("d12", debian12)
+	if b.store.Ask("d12") || b.store.Ask("unknown") {
+		t.Error("a platform that has just answered is asked again")
+	}
+}

@@ -234,14 +234,27 @@ func (s Store) Skip(platform string, p Pin, reason string, until time.Time) erro
 	return s.append(platform, Record{Pin: p, State: Skipped, Reason: reason, Until: until})
 }
 
-// SetFacts notes what a platform is.
+// askAgain is for how long it is believed that a platform is what it was.
+const askAgain = 12 * time.Hour
+
+// Ask reports whether it is time to ask a platform again what it is: its root
+// may have got another Python.
+func (s Store) Ask(platform string) bool {
+	st, err := os.Stat(s.path("builds", platform+".json"))
+	return err == nil && s.now().Sub(st.ModTime()) > askAgain
+}
+
+// SetFacts notes what a platform is, now.
 func (s Store) SetFacts(platform string, p wheel.Platform) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
 	old, err := s.Facts(platform)
-	if err != nil || old == p {
+	if err != nil {
 		return err
+	}
+	if old == p {
+		return os.Chtimes(s.path("builds", platform+".json"), s.now(), s.now())
 	}
 	data, err := json.Marshal(p)
 	if err == nil {
