@@ -12,6 +12,11 @@ import (
 
 // Sandboxed builds in the sandboxes of this host.
 type Sandboxed struct {
+	// What all builds of the host together may take: bytes, and processes with
+	// threads. 0 is the sandbox's default.
+	HostMemory    int64
+	HostProcesses int
+
 	mu   sync.Mutex
 	open map[string]*sandbox.Sandbox // by how the spec calls it
 
@@ -29,7 +34,7 @@ func (b *Sandboxed) sandbox(name string) (*sandbox.Sandbox, error) {
 	if s := b.open[name]; s != nil {
 		return s, nil
 	}
-	s, err := sandbox.Open(sandbox.Config{Mode: modes[name]})
+	s, err := sandbox.Open(sandbox.Config{Mode: modes[name], HostMemory: b.HostMemory, HostProcesses: b.HostProcesses})
 	if err != nil {
 		return nil, err
 	}
