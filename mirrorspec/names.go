@@ -73,9 +73,12 @@ func checkURL(s string) (problem, advice string) {
 		return "holds credentials, and no secret stands in a spec",
 			"put them into a netrc file and write netrc = its path"
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		if strings.Contains(s, "@") { // such as user:password@host
+			return "is not an absolute http or https URL", example
+		}
 		return fmt.Sprintf("%q is not an absolute http or https URL", s), example
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
-		return fmt.Sprintf("%q has a query or fragment", s), "write the URL without it"
+		return "has a query or fragment, which may hold a secret", "write the URL without it"
 	case strings.ContainsAny(s, " \\") || strings.Contains(u.Path+"/", "/../") || hasControl(u.Path):
 		return fmt.Sprintf("%q has a path that servers may read in different ways", s), example
 	}

@@ -188,7 +188,7 @@ func (s *Source) want(refs []requirements.Ref) (Outcome, error) {
 		return out, err
 	}
 	if out.Changed = had.Digest != w.Digest; out.Changed {
-		err = write(s.path(wantedFile), data)
+		err = write(s.path(wantedFile), data, 0o644) // build workers read it as other users
 	} else {
 		err = nil
 	}
@@ -207,11 +207,13 @@ func (s *Source) read(name string, known refRecord) (requirements.Ref, error) {
 		if name != "" {
 			label = name + ":" + file
 		}
-		all, notes, err := requirements.ParseFile(label, data)
+		all, _, err := requirements.ParseFile(label, data)
 		if err != nil {
 			return ref, err
 		}
-		ref.Notes = append(ref.Notes, notes...)
+		for _, n := range known.Files[file].Notes {
+			ref.Notes = append(ref.Notes, requirements.Note{Name: label, Line: n.Line, Err: errors.New(n.Text)})
+		}
 		if i == 0 {
 			ref.Requirements = all
 		}
@@ -230,16 +232,6 @@ func (s *Source) files() []string {
 		return []string{first}
 	}
 	return []string{first, s.cfg.Constraints}
-}
-
-// proved refuses a text that is none of requirements, or has none in it.
-func proved(name string, data []byte) error {
-	all, _, err := requirements.ParseFile(name, data)
-	if err == nil && len(all) == 0 {
-		err = &fault.Error{Kind: fault.Malformed, Op: "reqsource: read", Subject: name, Err: errors.New("it holds no requirement at all"),
-			Advice: "the last text that had some stays in use"}
-	}
-	return err
 }
 
 func stale(what string, err error) string { return fmt.Sprintf("%s: %v", what, err) }

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -24,7 +25,8 @@ func (n Note) String() string { return fmt.Sprintf("%s:%d: %v", n.Name, n.Line, 
 // ParseFile reads a file of requirements or constraints: one per line, comments
 // behind "#", lines continued with "\". name names the file in notes. Lines that
 // cannot be read, and options such as -r, -c and -e, which would name other
-// files, are left out and noted; --hash and other options behind a requirement
+// files, are left out and noted; notes quote nothing, since such lines hold
+// credentials; --hash and other options behind a requirement
 // are passed over, because files are proved by the index. A text of which most
 // lines cannot be read is no such file: fault.Malformed.
 func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
@@ -45,13 +47,13 @@ func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
 			continue
 		}
 		if strings.HasPrefix(text, "-") {
-			notes = append(notes, Note{name, line, fmt.Errorf("option %s is not followed; write the file itself into the spec", optionName(text))})
+			notes = append(notes, Note{name, line, fmt.Errorf("option %sis not followed; write the file itself into the spec", option(text))})
 			continue
 		}
-		r, err := parse(stripOptions(text))
+		r, err := Parse(stripOptions(text))
 		if err != nil {
 			unread++
-			notes = append(notes, Note{name, line, errors.New(quoted.ReplaceAllString(err.Error(), "…"))})
+			notes = append(notes, Note{name, line, err})
 			continue
 		}
 		all = append(all, r)
@@ -62,20 +64,21 @@ func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
 	return all, notes, nil
 }
 
-// quoted is what an error quotes of a line. A note names the line and leaves that
-// out: a line may hold the login of a URL.
-var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+// options are those of pip that may stand on a line of their own.
+var options = []string{"-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "-r", "--requirement", "-c", "--constraint",
+	"-e", "--editable", "--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--pre", "--trusted-host", "--use-feature"}
 
-// optionName is the name of an option without its value, which may hold a login.
-func optionName(text string) string {
-	n := strings.IndexFunc(text, func(c rune) bool { return c != '-' && (c < 'a' || c > 'z') })
-	if n < 0 {
-		n = len(text)
+// option is the quoted name of a known option, with a blank behind it. What is
+// glued to it, as in "-ihttps://…" and "--index-url=…", is not shown.
+func option(text string) string {
+	name := text[:min(2, len(text))]
+	if name == "--" {
+		name, _, _ = strings.Cut(strings.Fields(text)[0], "=")
 	}
-	if !strings.HasPrefix(text, "--") {
-		n = min(n, 2) // its value may follow at once
+	if !slices.Contains(options, name) {
+		return ""
 	}
-	return text[:n]
+	return strconv.Quote(name) + " "
 }
 
 func firstRefusal(notes []Note) error { return errors.New(notes[0].String()) }

@@ -63,9 +63,9 @@ func TestFilesWithAllThatStandsInThem(t *testing.T) {
 	for _, n := range notes {
 		noted = append(noted, n.String())
 	}
-	want = []string{`f:9: option -r is not followed; write the file itself into the spec`,
-		`f:10: option --index-url is not followed; write the file itself into the spec`,
-		`f:14: specifier …: no operator of PEP 440`}
+	want = []string{`f:9: option "-r" is not followed; write the file itself into the spec`,
+		`f:10: option "--index-url" is not followed; write the file itself into the spec`,
+		`f:14: specifier: no operator of PEP 440`}
 	if diff := cmp.Diff(want, noted); diff != "" {
 		t.Error(diff)
 	}
