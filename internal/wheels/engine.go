@@ -88,7 +88,7 @@ func (s Store) Platforms(names []string, wanted func() (map[string][]Pin, error)
 
 // Survey returns the states of a platform's pins.
 func (s Store) Survey(x *Index, platforms []Platform, platform string, alone bool) ([]Row, error) {
-	return Survey(Input{Now: s.now(), Platforms: platforms, Page: x.Page, Has: s.has, Alone: alone}, platform)
+	return Survey(Input{Now: s.now(), Platforms: platforms, Page: x.Page, Has: s.has, Whole: x.whole, Alone: alone}, platform)
 }
 
 // Plan compares the own wheels and the index mirror's pages with what the

@@ -62,6 +62,9 @@ func (s *surveyor) gained(page *simpleindex.Project, failed *Record) (bool, erro
 	if failed.Source != "" && s.other(page, failed) {
 		return true, nil
 	}
+	if failed.Path != "" {
+		return s.Whole != nil && s.Whole(failed.Path, failed.Source), nil
+	}
 	n, err := offers(s.Page, failed.Lacks)
 	return n > failed.Saw, err
 }

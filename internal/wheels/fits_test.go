@@ -1,6 +1,8 @@
 package wheels_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -221,8 +223,8 @@ func TestFailuresAreDueWhenTheIndexGains(t *testing.T) {
 	is("another source", "due")
 }
 
-// TestARottenSourceIsLookedAt: its pin is due in the next cycle, in which the
-// index mirror looks at the file first.
+// TestARottenSourceIsLookedAt: the index mirror hears of the file, and its pin is
+// due as soon as that is whole.
 func TestARottenSourceIsLookedAt(t *testing.T) {
 	b := newBench(t)
 	b.add("a", "a-1.tar.gz")
@@ -233,7 +235,15 @@ func TestARottenSourceIsLookedAt(t *testing.T) {
 	if got, err := b.store.Suspects(); err != nil || !slices.Equal(got, []string{path}) {
 		t.Errorf("suspects %v, %v, want %s", got, err, path)
 	}
-	wantBuilt(t, "the next cycle", b.buildAs("d12", pure), "a a-1-1mc-py3-none-any.whl")
+	file := filepath.Join(b.index.Dir, filepath.FromSlash(path))
+	if err := os.WriteFile(file, []byte("rotten"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wantBuilt(t, "while it is rotten", b.buildAs("d12", pure))
+	if err := os.WriteFile(file, []byte("content of a-1.tar.gz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	wantBuilt(t, "once it is mended", b.buildAs("d12", pure), "a a-1-1mc-py3-none-any.whl")
 	if got, err := b.store.Suspects(); err != nil || len(got) > 0 {
 		t.Errorf("suspects %v, %v", got, err)
 	}

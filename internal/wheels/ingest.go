@@ -146,7 +146,7 @@ func (s Store) failure(index Pages, job Job, d Delivery, e Entry, log string) (r
 		Next: s.now().Add(Backoff(e.Attempts + 1)), Known: e.Failed != nil && e.Failed.Class == d.Class && e.Failed.Source == job.SHA256}
 	switch d.Class {
 	case BadSource:
-		r.Path, r.Next = job.Path, s.now() // the index mirror looks at it in its next cycle
+		r.Path = job.Path // the index mirror looks at it in its next cycle
 	case Lacking:
 		r.Lacks = lacks(r.Message)
 		r.Saw, err = offers(index, r.Lacks)

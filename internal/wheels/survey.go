@@ -35,6 +35,8 @@ type Input struct {
 	Page      Pages
 	// Has reports whether the own wheel of a record is kept.
 	Has func(*Record) bool
+	// Whole reports whether a file of the index mirror has that SHA-256; nil: nobody looks.
+	Whole func(path, digest string) bool
 	// Alone waits for no other platform.
 	Alone bool
 }
