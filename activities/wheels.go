@@ -148,16 +148,8 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 	if err != nil {
 		return out, err
 	}
-	out.States = map[string]int{}
-	others, err := elsewhere(in.Target)
-	if err != nil {
+	if out.States, err = count(in, rows); err != nil {
 		return out, err
-	}
-	if n := len(others[in.Platform]); n > 0 {
-		out.States[string(wheels.Elsewhere)] = n
-	}
-	for _, r := range rows {
-		out.States[string(r.State)]++
 	}
 	out.Builds, out.Waiting = out.States[string(wheels.Due)], out.States[string(wheels.Waiting)]
 	if out.Builds == 0 {
@@ -168,6 +160,16 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 	}
 	out.Digest, err = store.PutJobs(in.Platform, wheels.Jobs(rows))
 	return out, err
+}
+
+// count counts a platform's pins by state, those that are for others only included.
+func count(in WheelPlanInput, rows []wheels.Row) (map[string]int, error) {
+	others, err := elsewhere(in.Target)
+	states := map[string]int{}
+	for _, r := range append(rows, others[in.Platform]...) {
+		states[string(r.State)]++
+	}
+	return states, err
 }
 
 // Ingest proves and keeps what a build delivered, and records what became of it.

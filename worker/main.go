@@ -48,13 +48,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	builder := &activities.Sandboxed{HostProcesses: *processes}
-	if *memory != "" {
-		size, err := mirrorspec.ParseSize(*memory)
-		if err != nil {
-			return fmt.Errorf("%w: --builds-memory: %w", fault.Config, err)
-		}
-		builder.HostMemory = int64(size)
+	builder, err := builds(*memory, *processes)
+	if err != nil {
+		return err
 	}
 	var lvl slog.Level
 	if err := lvl.UnmarshalText([]byte(*level)); err != nil {
@@ -86,4 +82,18 @@ func run(ctx context.Context, args []string) error {
 	defer c.Close()
 	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
 	return service.Run(ctx, service.Options{Client: c, Roles: roles, Logger: logger, Builder: builder, Crash: service.CrashFromEnv()})
+}
+
+// builds builds wheels within what this host has for all of them together.
+func builds(memory string, processes int) (*activities.Sandboxed, error) {
+	b := &activities.Sandboxed{HostProcesses: processes}
+	if memory == "" {
+		return b, nil
+	}
+	size, err := mirrorspec.ParseSize(memory)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --builds-memory: %w", fault.Config, err)
+	}
+	b.HostMemory = int64(size)
+	return b, nil
 }
