@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"mirrorcycle/internal/fault"
@@ -38,12 +39,30 @@ func (s *Sync) require(ctx context.Context, t Target) (reqsource.Outcome, error)
 		}
 		environments[p.Name] = requirements.Linux(p.Python, facts.Machine)
 	}
+	build, err := forBuilds(t)
+	if err != nil {
+		return reqsource.Outcome{}, err
+	}
 	src, err := reqsource.New(reqsource.Config{GitHub: m.GitHub, Refs: m.Refs, URL: m.URL, File: m.File, Requirements: strings.Join(m.Requirements, ""),
-		Constraints: m.Constraints, Build: m.BuildConstraints, State: stateDir(t), Environments: environments, Client: client})
+		Constraints: m.Constraints, Build: build, State: stateDir(t), Environments: environments, Client: client})
 	if err != nil {
 		return reqsource.Outcome{}, err
 	}
 	return src.Bring(ctx)
+}
+
+// forBuilds are lines for what builds are made with: those of the spec, and what
+// builds of the pins that were wanted so far turned out to lack.
+func forBuilds(t Target) ([]string, error) {
+	w, err := reqsource.Wanted(stateDir(t))
+	if err != nil && !errors.Is(err, fault.Corrupt) {
+		return nil, err
+	}
+	if w.Digest == "" {
+		return t.Mirror.BuildConstraints, nil
+	}
+	platforms, err := states(t).Platforms(platformNames(t), wanted(t))
+	return append(slices.Clone(t.Mirror.BuildConstraints), wheels.Lacked(platforms)...), err
 }
 
 // wanted reads the pins by platform. Nothing known is an error, not an empty list.

@@ -2,6 +2,7 @@ package wheels
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"mirrorcycle/internal/requirements"
@@ -55,6 +56,23 @@ func lacks(message string) string {
 		return ""
 	}
 	return r.String()
+}
+
+// maxLacked bounds what builds may ask for beyond what their sources say.
+const maxLacked = 500
+
+// Lacked lists what builds of wanted pins asked for while they ran and could not
+// have, which no source tells before: the index is to have it. It stays on the
+// list once the pin is built, for the builds to come.
+func Lacked(platforms []Platform) (all []string) {
+	for _, p := range platforms {
+		for _, pin := range p.Wanted {
+			all = append(all, p.Log[pin].Lacked...)
+		}
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	return all[:min(len(all), maxLacked)]
 }
 
 // gained reports whether the index has now what a build failed for want of.

@@ -215,7 +215,13 @@ func TestFailuresAreDueWhenTheIndexGains(t *testing.T) {
 	b.add("tool", "tool-2.5-py3-none-any.whl")
 	b.publish()
 	is("the version is there", "due")
+	if got := wheels.Lacked(b.platforms()); !slices.Equal(got, []string{"tool[x]>=2,<3"}) && !slices.Equal(got, []string{"tool[x]<3,>=2"}) {
+		t.Errorf("the index is asked for %q", got)
+	}
 	failWith("No matching distribution found for tool>=2")
+	if got := wheels.Lacked(b.platforms()); len(got) != 2 {
+		t.Errorf("the index is asked for %q", got)
+	}
 	is("it was there all the time", "failed")
 	b.add("a", "a-1.zip")
 	delete(b.files["a"], "a-1.tar.gz")

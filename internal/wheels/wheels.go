@@ -25,6 +25,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,6 +130,7 @@ type Entry struct {
 	Attempts int       // failed ones since the last success
 	Files    []string  // names of all wheels that were ever built of it
 	Rebuild  bool      // Built is to be replaced: a person asked for it since
+	Lacked   []string  // requirements that builds of it could not have met, sorted
 }
 
 // Log is what a platform's journal says.
@@ -181,6 +183,9 @@ func (l Log) add(r Record) {
 	case Failed:
 		e.Failed = &r
 		e.Attempts++
+		if i, known := slices.BinarySearch(e.Lacked, r.Lacks); r.Lacks != "" && !known {
+			e.Lacked = slices.Insert(slices.Clone(e.Lacked), i, r.Lacks)
+		}
 	case Skipped:
 		e.Skipped = &r
 	case again:

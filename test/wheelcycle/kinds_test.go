@@ -30,6 +30,15 @@ var kinds = map[string]map[string]string{
 	"kneeds313": {"kneeds313.py": "", "setup.py": "from setuptools import setup\nsetup(name='kneeds313', version='1.0', py_modules=['kneeds313'])\n"},
 }
 
+// tool is what a build asks for only while it runs; nobody else wants it.
+func tool(t *testing.T) (tool, learns string) {
+	tool, _ = rootlab.SDist(t, "ktool", "1.0", map[string]string{"pyproject.toml": backend, "ktool.py": "",
+		"setup.py": "from setuptools import setup\nsetup(name='ktool', version='1.0', py_modules=['ktool'])\n"})
+	learns, _ = rootlab.SDist(t, "klearns", "1.0", map[string]string{"pyproject.toml": backend, "klearns.py": "",
+		"setup.py": "from setuptools import setup\nsetup(name='klearns', version='1.0', py_modules=['klearns'], setup_requires=['ktool'])\n"})
+	return tool, learns
+}
+
 // TestEachKindOnEachPlatform builds them for two platforms with different Pythons
 // and libcs, and has pip and uv install them from one index each, of wheels alone.
 func TestEachKindOnEachPlatform(t *testing.T) {
@@ -48,7 +57,10 @@ func TestEachKindOnEachPlatform(t *testing.T) {
 		m.offerFile(path)
 		pins = append(pins, name+"==1.0")
 	}
-	m.want(pins)
+	needed, learns := tool(t)
+	m.offerFile(needed)
+	m.offerFile(learns)
+	m.want(append(pins, "klearns==1.0"))
 	m.serve()
 	m.spawn()
 	if w := m.Cycle().Mirrors[1]; w.Outcome != workflows.Done {
@@ -73,6 +85,15 @@ func TestEachKindOnEachPlatform(t *testing.T) {
 			if out, err := rootlab.Enter(m.roots[p], script, map[string]string{"/opt/uv": m.uv}).CombinedOutput(); err != nil {
 				t.Errorf("%s on %s: %v\n%s", client, p, err, out)
 			}
+		}
+	}
+	// The index has learned what a build lacked: that one is built, and nothing else.
+	for _, p := range m.platforms() {
+		m.failed(states[p+" klearns===1.0"], "dependency")
+	}
+	for _, w := range m.Cycle().Mirrors[1].Wheels {
+		if w.Built != 1 || w.Failed != 0 {
+			t.Errorf("once the index has what a build lacked: %+v", w)
 		}
 	}
 	m.quiet()
