@@ -12,9 +12,11 @@ import (
 	"strings"
 	"syscall"
 
+	"mirrorcycle/activities"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/telemetry"
+	"mirrorcycle/mirrorspec"
 )
 
 func main() {
@@ -34,6 +36,7 @@ func run(ctx context.Context, args []string) error {
 	list := fs.String("roles", "", "what this host can reach: cycle, sync:<storage>, release:<region>, wheels:<platform>, separated by commas")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
 	metrics := fs.String("metrics", "", "serve Prometheus metrics on this address, such as 127.0.0.1:9464")
+	permit := permitFlags(fs)
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
@@ -72,6 +75,33 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer c.Close()
+	if permit.Dirs == nil && permit.Files == nil {
+		logger.Warn("whoever may start workflows can make this worker read and write any path: see --dirs and --files in docs/security.md")
+	}
 	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
-	return service.Run(ctx, service.Options{Client: c, Roles: roles, Logger: logger, Crash: service.CrashFromEnv()})
+	return service.Run(ctx, service.Options{Client: c, Roles: roles, Logger: logger, Crash: service.CrashFromEnv(), Permit: *permit})
+}
+
+// permitFlags defines the flags that say what messages may ask of this worker.
+func permitFlags(fs *flag.FlagSet) *activities.Permit {
+	p := &activities.Permit{Sandbox: []string{mirrorspec.Bubblewrap}}
+	for name, f := range map[string]struct {
+		to    *[]string
+		usage string
+	}{
+		"dirs":           {&p.Dirs, "directories in which a spec's storage, regions and sites may be (default anywhere)"},
+		"roots":          {&p.Roots, "directories in which roots of platforms may be (default anywhere)"},
+		"files":          {&p.Files, "files, and directories of files, that a spec may name: keyrings, netrc, certificates, requirements (default any)"},
+		"sandbox":        {&p.Sandbox, "how wheels may be built: bubblewrap, none (default bubblewrap)"},
+		"internal-hosts": {&p.Internal, "hosts, host:port, addresses and networks inside that upstreams may lead to, although the spec does not name them"},
+	} {
+		fs.Func(name, f.usage+"; separated by commas", func(text string) error {
+			*f.to = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+			if *f.to == nil {
+				*f.to = []string{}
+			}
+			return nil
+		})
+	}
+	return p
 }
