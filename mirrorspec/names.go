@@ -22,10 +22,12 @@ var (
 	githubPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$`)
 	pythonPattern    = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 	partitionPattern = regexp.MustCompile(`^([a-z]|[a-h][a-z]|i[a-v])$`)
-	hostPattern      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
-	prefixPattern    = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
-	principalPattern = regexp.MustCompile(`^[^\s@/-][^\s@]*(@[^\s@]+)?$`)
-	separators       = regexp.MustCompile(`[-_.]+`)
+	// constraintPattern is a requirement (PEP 508) without extras and URL; whoever reads it judges its versions.
+	constraintPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]* *(===|==|~=|!=|<=?|>=?)[A-Za-z0-9.*+!_ ,<>=~-]+(;[A-Za-z0-9._ '"<>=!()-]+)?$`)
+	hostPattern       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	prefixPattern     = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
+	principalPattern  = regexp.MustCompile(`^[^\s@/-][^\s@]*(@[^\s@]+)?$`)
+	separators        = regexp.MustCompile(`[-_.]+`)
 
 	// PEP 508 names, and globs over them with * and ?.
 	projectPattern = regexp.MustCompile(`^[A-Za-z0-9*?]([A-Za-z0-9._*?-]*[A-Za-z0-9*?])?$`)

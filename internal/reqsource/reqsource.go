@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -32,6 +33,9 @@ type Config struct {
 	// path there, else a URL or an absolute path; without it the requirements
 	// themselves pin.
 	Requirements, Constraints string
+
+	// Build are lines that bound what builds are made with.
+	Build []string
 
 	State        string                              // directory of the mirror's state
 	Environments map[string]requirements.Environment // by platform
@@ -139,7 +143,7 @@ func (s *Source) Bring(ctx context.Context) (Outcome, error) {
 	}
 	out, err := s.want(refs)
 	out.Stale = stale
-	return out, err
+	return out, errors.Join(err, s.setStale(stale))
 }
 
 // names are the refs of the source; what is no repository has one without a name.
@@ -158,6 +162,16 @@ func (s *Source) nothing() error {
 // want writes down what refs want, if it changed.
 func (s *Source) want(refs []requirements.Ref) (Outcome, error) {
 	w := requirements.Want(refs, s.cfg.Environments)
+	if len(s.cfg.Build) > 0 {
+		build, notes, err := requirements.ParseFile("build-constraints", []byte(strings.Join(s.cfg.Build, "\n")))
+		if err != nil {
+			return Outcome{}, err
+		}
+		for _, n := range notes {
+			w.Notes = append(w.Notes, n.String())
+		}
+		w.ForBuilds(build)
+	}
 	data, err := w.Encode()
 	if err != nil {
 		return Outcome{}, err

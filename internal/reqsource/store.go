@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -21,9 +22,11 @@ import (
 //
 //	requirements/wanted         what is wanted (requirements.Wanted)
 //	requirements/source         validators: record
+//	requirements/stale          what the last call answered from here, and why
 //	requirements/text/<sha256>  the texts that it names, as requirements.Text writes them
 const (
 	wantedFile = "wanted"
+	staleFile  = "stale"
 	sourceFile = "source"
 	textDir    = "text"
 )
@@ -65,6 +68,34 @@ func Wanted(state string) (requirements.Wanted, error) {
 		return requirements.Wanted{}, fmt.Errorf("reqsource: read wanted: %w", err)
 	}
 	return requirements.ParseWanted(data)
+}
+
+// Stale reads what the last call of Bring answered from the state, and why.
+func Stale(state string) ([]string, error) {
+	data, err := os.ReadFile(filepath.Join(state, "requirements", staleFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []string
+	if err == nil && json.Unmarshal(data, &out) != nil {
+		return nil, nil // the next call writes it anew
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reqsource: read stale: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Source) setStale(stale []string) error {
+	had, err := Stale(s.cfg.State)
+	if err != nil || slices.Equal(had, stale) {
+		return err
+	}
+	data, err := json.Marshal(stale)
+	if err != nil {
+		return err
+	}
+	return write(s.path(staleFile), data, 0o644)
 }
 
 func (s *Source) path(elem ...string) string {
