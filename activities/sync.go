@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -341,13 +341,27 @@ func (c *clients) of(t Target, internal []string) (*fetch.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := slices.Clone(m.Upstream)
-	for _, place := range []string{m.URL, m.Constraints} { // the latter may be a path
-		if strings.Contains(place, "://") {
-			own = append(own, place)
+	return client, client.Own(urls(m)...)
+}
+
+// urls are all that a mirror's part of the spec names: upstreams, and where its
+// requirements are.
+func urls(m mirrorspec.Mirror) (out []string) {
+	for _, field := range reflect.ValueOf(m).Fields() {
+		all := []string{}
+		switch v := field.Interface().(type) {
+		case string:
+			all = append(all, v)
+		case []string:
+			all = v
+		}
+		for _, text := range all {
+			if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
+				out = append(out, text)
+			}
 		}
 	}
-	return client, client.Own(own...)
+	return out
 }
 
 func (c *clients) with(k clientKey, internal []string) (*fetch.Client, error) {
