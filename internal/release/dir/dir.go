@@ -16,6 +16,7 @@
 //	    views/<n>/                    what generation n built itself
 //	    gens/<n>                      what n is, since when it is served, until when it was
 //	    drops/<n>                     objects that n no longer names, kept in the views
+//	    waiting                       how many of them wait
 //	    replaced/<n>                  physical directories that n replaced by its own
 //	    segments/<xx>/<digest>        manifests of the readable generations
 //	    log                           the site's ledger
