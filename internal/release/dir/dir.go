@@ -29,7 +29,8 @@
 // epochs first, so a run that wakes up late fails with fault.Fenced. One
 // exception is the removal of a directory that is empty already: nothing is
 // put into a directory of a published view but a file that it has lost, so that
-// harms nobody. The other is a damaged file, which gets its bytes back where it lies.
+// harms nobody. Another are the names in a directory that no readable view
+// leads to any more. The last is a damaged file, which gets its bytes back where it lies.
 package dir
 
 import (

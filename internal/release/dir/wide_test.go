@@ -5,6 +5,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -18,7 +19,12 @@ import (
 // objects wait: what a Python package index of that size costs with each serial.
 // It runs once, whatever the benchmark time.
 func BenchmarkWide(b *testing.B) {
-	const projects, dropped = 100_000, 24_000
+	dropped := 24_000
+	projects := 100_000
+	if s := os.Getenv("BENCH_PROJECTS"); s != "" {
+		projects, _ = strconv.Atoi(s)
+		dropped = projects / 4
+	}
 	region, _ := setup(b)
 	now := begin
 	open := func() *dir.Region {
@@ -47,8 +53,10 @@ func BenchmarkWide(b *testing.B) {
 			}
 		}
 	}
+	i := 0
 	for e := range content(0) {
-		writeOnce(b, filepath.Join(src.dir, e.Path), "x")
+		linkTo(b, filepath.Join(src.dir, fmt.Sprint("all", i>>15)), filepath.Join(src.dir, e.Path), "x")
+		i++
 	}
 	for edition := range 6 {
 		for i, data := range map[int]string{edition - 1: "x", edition: "y"} {
@@ -82,13 +90,15 @@ func BenchmarkWide(b *testing.B) {
 	}
 }
 
-// writeOnce makes a file and its directory.
-func writeOnce(tb testing.TB, name, data string) {
+// linkTo makes name, with its directory, a link to a file with that content.
+func linkTo(tb testing.TB, file, name, data string) {
 	tb.Helper()
-	err := os.WriteFile(name, []byte(data), 0o644)
+	err := os.Link(file, name)
 	if os.IsNotExist(err) {
 		if err = os.MkdirAll(filepath.Dir(name), 0o755); err == nil {
-			err = os.WriteFile(name, []byte(data), 0o644)
+			if err = os.WriteFile(file, []byte(data), 0o644); err == nil {
+				err = os.Link(file, name)
+			}
 		}
 	}
 	if err != nil {
