@@ -90,3 +90,6 @@ func (k *Keyring) Fingerprints() []string {
 	}
 	return out
 }
+
+// Entities returns the keys themselves, for formats that sign in other ways than archives.
+func (k *Keyring) Entities() openpgp.EntityList { return k.entities }

@@ -81,7 +81,7 @@ func (k *Keyring) check(text []byte, signatures io.Reader) (string, error) {
 		if !ok || n >= maxSignatures {
 			return "", errors.New("not a plain list of signatures")
 		}
-		signer, err := k.checkOne(text, sig)
+		signer, err := k.checkOne(bytes.NewReader(text), sig)
 		if err == nil {
 			return signer, nil
 		}
@@ -89,7 +89,20 @@ func (k *Keyring) check(text []byte, signatures io.Reader) (string, error) {
 	}
 }
 
-func (k *Keyring) checkOne(text []byte, sig *packet.Signature) (string, error) {
+// VerifyReader checks one binary signature packet, or a list of them of which the first counts, over a text that is read once.
+func (k *Keyring) VerifyReader(text io.Reader, sig []byte) (signer string, err error) {
+	p, err := packet.NewReader(bytes.NewReader(sig)).Next()
+	if err != nil {
+		return "", err
+	}
+	s, ok := p.(*packet.Signature)
+	if !ok {
+		return "", errors.New("not a signature")
+	}
+	return k.checkOne(text, s)
+}
+
+func (k *Keyring) checkOne(text io.Reader, sig *packet.Signature) (string, error) {
 	switch sig.Hash {
 	case crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512:
 	default:
@@ -103,7 +116,7 @@ func (k *Keyring) checkOne(text []byte, sig *packet.Signature) (string, error) {
 		return "", err
 	}
 	at := func() time.Time { return sig.CreationTime }
-	_, signer, err := openpgp.VerifyDetachedSignature(k.entities, bytes.NewReader(text), &one, &packet.Config{Time: at})
+	_, signer, err := openpgp.VerifyDetachedSignature(k.entities, text, &one, &packet.Config{Time: at})
 	if err != nil {
 		if sig.IssuerKeyId != nil {
 			err = fmt.Errorf("signature by key %016X: %w", *sig.IssuerKeyId, err)

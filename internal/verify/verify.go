@@ -79,6 +79,9 @@ func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Rep
 	if c.m, err = t.ManifestOf(g); err != nil {
 		return c.report, err
 	}
+	if err := c.readMissing(g); err != nil {
+		return c.report, err
+	}
 	since := o.Since
 	if o.Full {
 		since = nil
@@ -104,7 +107,8 @@ type checker struct {
 	m       *manifest.Manifest
 	o       Options
 	report  Report
-	indexes []manifest.Entry // changed ones, for the format
+	indexes []manifest.Entry     // changed ones, for the format
+	missing []*manifest.Manifest // apt: what indexes name and upstream does not have
 
 	promised []promise // by indexes, not yet looked up
 }
