@@ -110,7 +110,14 @@ func (s *settler) project(c change) error {
 			return s.wait(c.Name)
 		}
 	}
+	again := map[string]manifest.Entry{}
+	for _, e := range objects {
+		again[e.Path] = e
+	}
 	for _, e := range had {
+		if _, named := again[e.Path]; named {
+			continue
+		}
 		if err := s.drop(c.Name, e); err != nil {
 			return err
 		}
@@ -120,7 +127,9 @@ func (s *settler) project(c change) error {
 		return s.unpage(c.Name)
 	}
 	for _, e := range objects {
-		s.name(c.Name, e)
+		if had[e.Path] != e { // else manifest and table have it as it is
+			s.name(c.Name, e)
+		}
 	}
 	missing := len(files) < len(c.Project.Files)
 	c.Project.Files = files

@@ -42,7 +42,10 @@ type Config struct {
 	// none, every marker may hold.
 	Environments []requirements.Environment
 	Workers      int // project pages at once
-	Now          func() time.Time
+
+	projects, exclude *matcher // of Projects and Exclude, made by New
+
+	Now func() time.Time
 }
 
 // Engine plans and settles PyPI mirrors.
@@ -57,6 +60,7 @@ func New(cfg Config, client *fetch.Client) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.projects, cfg.exclude = newMatcher(cfg.Projects), newMatcher(cfg.Exclude)
 	return &Engine{cfg: cfg, client: client}
 }
 
@@ -118,7 +122,7 @@ func shortSum(data []byte) string {
 
 // wants reports whether a normalised project name is selected.
 func (c Config) wants(name string) bool {
-	return matchAny(c.Projects, name) && !matchAny(c.Exclude, name)
+	return c.projects.match(name) && !c.exclude.match(name)
 }
 
 func matchAny(patterns []string, name string) bool {
