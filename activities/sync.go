@@ -129,7 +129,7 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if out.Digest, out.Info, err = engine.Plan(ctx, t); err == nil {
 			err = recognise(t, out.Info.Deferred)
 		}
-		out.Info.Deferred, out.Info.Emptied = Told(out.Info.Deferred), few(out.Info.Emptied)
+		out.Info.Deferred, out.Info.Emptied, out.Info.Renamed = Told(out.Info.Deferred), few(out.Info.Emptied), few(out.Info.Renamed)
 		if err != nil || out.Digest == "" {
 			return err
 		}
@@ -304,7 +304,7 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	m := target.Mirror
 	switch m.Kind {
 	case mirrorspec.Apt:
-		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
+		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 			Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
 			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
 	case mirrorspec.PyPI:

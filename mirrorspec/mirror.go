@@ -130,13 +130,8 @@ func readSigned(s *section, m *Mirror) {
 
 func readApt(s *section, m *Mirror) {
 	readSigned(s, m)
-	s.require("suites", `suites = ["noble", "noble-updates"]`)
+	readSuites(s, m)
 	s.require("architectures", `architectures = ["amd64"]`)
-	m.Suites = s.list("suites", "noble", checkRelative)
-	m.Components = s.list("components", "main", checkRelative)
-	if slices.ContainsFunc(m.Suites, func(suite string) bool { return !strings.HasSuffix(suite, "/") }) {
-		s.require("components", `components = ["main"]`)
-	}
 	m.Translations = s.listOrNone("translations", "en", matches(wordPattern, "a language", "en"))
 	if !s.has("translations") {
 		m.Translations = []string{AllLanguages}

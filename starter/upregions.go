@@ -279,7 +279,7 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 					fmt.Fprintf(w, "  pip install --only-binary :all: --index-url %s/%s/%s/simple/ PROJECT    on %s\n", r.URL, m.Name, p.Name, p.Name)
 				}
 			case mirrorspec.Apt:
-				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.Components, " "))
+				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.ComponentsOf(m.Suites[0]), " "))
 			}
 		}
 	}

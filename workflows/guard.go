@@ -19,6 +19,9 @@ func Guard(g mirrorspec.Guard, info tree.PlanInfo) (reasons []string) {
 	case share > g.Share.Fraction() && info.Drops > int64(g.Count):
 		reasons = append(reasons, fmt.Sprintf("removes %d of %d objects, more than %s and more than %d", info.Drops, info.BaseObjects, g.Share, g.Count))
 	}
+	if len(info.Renamed) > 0 {
+		reasons = append(reasons, "takes "+strings.Join(info.Renamed, ", "))
+	}
 	if len(info.Emptied) > 0 {
 		reasons = append(reasons, "empties "+strings.Join(info.Emptied, ", "))
 	}

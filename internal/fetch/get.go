@@ -41,6 +41,9 @@ func (c *Client) Get(ctx context.Context, req Request, sink Sink) (Result, error
 			}
 			res, f := t.attempt(ctx, targets[i])
 			if f == nil {
+				if len(req.Upstreams) > 0 {
+					res.Upstream = req.Upstreams[i]
+				}
 				return res, nil
 			}
 			if f.final {

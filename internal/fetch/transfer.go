@@ -32,6 +32,7 @@ type transfer struct {
 	host    string // that it belongs to
 	plain   bool   // the bytes are as upstream stores them, so that a range fits
 	resumed bool   // they come from more than one answer
+	tries   int    // attempts so far, this one included
 }
 
 func newTransfer(c *Client, req Request, sink Sink) *transfer {
@@ -162,6 +163,13 @@ func (t *transfer) request(ctx context.Context, at target) (*http.Request, error
 		}
 	}
 	r.Header.Set("User-Agent", t.c.opt.UserAgent)
+	if t.tries++; t.req.Index && r.Header.Get("Cache-Control") == "" {
+		// As apt asks (RFC 9111, 5.2.1): caches would answer with an old index.
+		r.Header.Set("Cache-Control", "max-age=0")
+		if t.tries > 1 {
+			r.Header.Set("Cache-Control", "no-cache")
+		}
+	}
 	if !t.req.Index {
 		// The digest is that of the stored bytes; what a server unpacks on the
 		// way, as some do with .gz files, would never match.

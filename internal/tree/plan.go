@@ -74,6 +74,7 @@ type PlanInfo struct {
 	BaseObjects  int64    `json:"base_objects"`  // objects of the base
 	IndexChanges int64    `json:"index_changes"` // index files written or removed
 	Emptied      []string `json:"emptied,omitempty"`
+	Renamed      []string `json:"renamed,omitempty"` // units that are something else upstream than what was asked for
 	Deferred     []Note   `json:"deferred,omitempty"`
 	Upstream     Upstream `json:"upstream"`
 }
