@@ -85,6 +85,26 @@ func TestOneOddStanza(t *testing.T) {
 	}
 }
 
+// TestManyOddStanzas are told of in bounds, and names of upstream's move no cursor.
+func TestManyOddStanzas(t *testing.T) {
+	s := newStage(t, nil)
+	s.publish(good)
+	plain := stanza(deb("a", "1"), nil)
+	for i := range 50 {
+		plain = append(plain, stanza(deb(fmt.Sprintf("odd\x1b[2J%d", i), "1"), func(p *debrepo.Package) { p.Filename = "" })...)
+	}
+	s.forge(forged{plain: plain})
+	r := s.cycle()
+	if r.Err != nil || r.Number != 1 || len(r.Notes) != 21 || !strings.Contains(r.Notes[20].Error, "30 more stanzas like these") {
+		t.Fatalf("%d notes, %+v", len(r.Notes), r)
+	}
+	for _, n := range r.Notes {
+		if strings.Contains(n.Error, "\x1b") {
+			t.Errorf("%q", n.Error)
+		}
+	}
+}
+
 // TestStrongerDigestAlone: stanzas of which some have a SHA512 and no SHA256.
 func TestStrongerDigestAlone(t *testing.T) {
 	s := newStage(t, nil)
