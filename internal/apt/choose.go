@@ -62,14 +62,19 @@ func (e *Engine) choose(suite string, r *debrepo.Release) (choice, error) {
 		components = []string{""}
 	}
 	architectures := append(slices.Clip(needed), "")
-	if r.SeparateAll() && !slices.Contains(needed, "all") {
+	if !slices.Contains(needed, "all") {
+		// apt asks for what belongs to all architectures beside each, also where
+		// the packages of "all" stand in the indexes of the others.
 		architectures = append(architectures, "all")
 	}
 	for _, component := range components {
 		for _, arch := range architectures {
 			for _, index := range r.Indexes(component, arch) {
-				if index.Kind == debrepo.KindPackages || index.Kind == debrepo.KindSources {
+				if index.Kind == debrepo.KindSources || index.Kind == debrepo.KindPackages && (arch != "all" || slices.Contains(needed, "all")) {
 					has[[2]string{component, arch}] = true
+				}
+				if arch == "all" && !slices.Contains(needed, "all") && !r.SeparateAll() && (index.Kind == debrepo.KindPackages || index.Kind == debrepo.KindArchRelease) {
+					continue
 				}
 				if e.cfg.wantsIndex(index) && !seen[index.Path] {
 					seen[index.Path] = true

@@ -253,6 +253,17 @@ func TestArchivedSuite(t *testing.T) {
 	quiet(t, s.cycle())
 }
 
+// TestNothingButAll: an archive of packages for all architectures may be wanted by that name.
+func TestNothingButAll(t *testing.T) {
+	s := newStage(t, func(c *apt.Config) { c.Architectures = []string{"all"} })
+	s.tweak = func(r *debrepotest.Repo) { r.Suites[0].Release.Architectures = []string{"all"} }
+	s.publish(map[string][]debrepotest.Package{"stable": {{Deb: debrepotest.Deb{Name: "a", Version: "1"}}}})
+	s.mustCycle(t)
+	if got := pool(s.b.Files()); !slices.Equal(got, []string{"a_1_all.deb"}) {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestComponentsOfASuite: one suite of an archive may have components of its own.
 func TestComponentsOfASuite(t *testing.T) {
 	s := newStage(t, func(c *apt.Config) {

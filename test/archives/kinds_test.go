@@ -62,7 +62,7 @@ func (m *maker) pdiff(old string) {
 	m.write(dir+"/"+name+".gz", packed.String())
 	m.write(dir+"/Index", "SHA256-Current:"+line(current, "")+"SHA256-History:\n"+line(old, name)+
 		"SHA256-Patches:\n"+line(string(ed), name)+"SHA256-Download:\n"+line(packed.String(), name+".gz"))
-	m.release("dists/stable", "stable", "amd64 i386", "main extra")
+	m.release("dists/stable", "stable", "all amd64 i386", "main extra")
 }
 
 // TestPdiffs come where the spec asks for them, and what clients are told makes
