@@ -83,7 +83,11 @@ func (e *Engine) choose(suite string, r *debrepo.Release) (choice, error) {
 			}
 		}
 	}
-	out.lacks = lacking(components, slices.DeleteFunc(needed, func(a string) bool { return a == "all" }), has)
+	// Packages of "all" may stand in the indexes of the others.
+	if named := slices.DeleteFunc(slices.Clone(needed), func(a string) bool { return a == "all" }); len(named) > 0 {
+		needed = named
+	}
+	out.lacks = lacking(components, needed, has)
 	if len(has) == 0 {
 		return out, &fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: suiteDir(suite),
 			Err: fmt.Errorf("the Release file lists no Packages for %s", strings.Join(out.lacks, ", ")), Advice: holds(r)}
