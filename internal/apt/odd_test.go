@@ -155,7 +155,11 @@ func TestTolerate(t *testing.T) {
 			}
 			told(t, r.Notes, false, path+" is left out: ")
 			s.u.requests()
-			quiet(t, s.cycle(), path+" is left out: ")
+			again := s.cycle()
+			quiet(t, again, path+" is left out: ")
+			if again.Info.Missing != 1 {
+				t.Errorf("%d objects are told to be missing", again.Info.Missing)
+			}
 			if s.u.hits[path] == 0 {
 				t.Error("it was not looked for again")
 			}

@@ -41,6 +41,13 @@ func (e *Engine) suites(ctx context.Context, t *tree.Tree, old state, info *tree
 		s.add(e, suite, p, err, old.Suites[suite], keys)
 	}
 	info.Deferred = append(info.Deferred, s.notes...)
+	for _, was := range old.Suites {
+		missing, err := openTable(t, was.Missing)
+		if err != nil {
+			return nil, err
+		}
+		info.Missing += missing.Totals().Objects
+	}
 	if err := doubts.write(t, kept); err != nil {
 		return nil, err
 	}
