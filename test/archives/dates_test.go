@@ -47,14 +47,14 @@ func TestDatesAsAptJudgesThem(t *testing.T) {
 			os.Remove(filepath.Join(m.dir, "dists/stable/InRelease"))
 			os.Remove(filepath.Join(m.dir, "dists/stable/Release.gpg"))
 			mine.sign("dists/stable")
-			upstream := serve(t, m.dir)
+			upstream := upstreamOf(t, m.dir)
 			machine := newClient(t, "deb [signed-by="+m.keys+"] "+upstream+" stable main\n", `APT::Architectures { "amd64"; };`)
 			said, refused := machine.run("apt-get", "update")
 			if (refused == nil) != c.accepted {
 				t.Errorf("apt accepts it: %v\n%s", refused == nil, said)
 			}
 			mirror := mine.newMirror(mirrorspec.Mirror{Suites: []string{"stable"}, Components: []string{"main"}, Architectures: []string{"amd64"}}, upstream)
-			if r := mirror.b.Cycle(mirror.e); (r.Err == nil && r.Number == 1) != c.accepted {
+			if r := mirror.run(t); (r.Err == nil && r.Number == 1) != c.accepted {
 				t.Errorf("the mirror accepts it: %v %v", r.Number, r.Err)
 			}
 		})

@@ -84,7 +84,7 @@ var richSpec = mirrorspec.Mirror{Suites: []string{"stable"}, Components: []strin
 // is has the same end from a region as from upstream.
 func TestClientsOfEverything(t *testing.T) {
 	m := rich(t)
-	upstream := serve(t, m.dir)
+	upstream := upstreamOf(t, m.dir)
 	for name, c := range map[string]struct {
 		indexes, languages []string
 		lists, lacks       []string // names of lists that the client then has, or not
@@ -139,7 +139,7 @@ func TestSources(t *testing.T) {
 	m := rich(t)
 	spec := richSpec
 	spec.Indexes = []string{"all", "sources"}
-	mirror := m.newMirror(spec, serve(t, m.dir))
+	mirror := m.newMirror(spec, upstreamOf(t, m.dir))
 	mirror.cycle(t)
 	machine := newClient(t, mirror.file(t, mirror.url, ".sources"))
 	machine.update()
@@ -159,13 +159,13 @@ func TestInstallerImages(t *testing.T) {
 	m := rich(t)
 	spec := richSpec
 	spec.Indexes = []string{"all", "installer"}
-	mirror := m.newMirror(spec, serve(t, m.dir))
+	mirror := m.newMirror(spec, upstreamOf(t, m.dir))
 	mirror.cycle(t)
 	const image = "dists/stable/main/installer-amd64/current/images/netboot/mini.iso"
 	if got := mirror.b.Read(image); got != "an image\n" {
 		t.Errorf("%q", got)
 	}
-	if r := mirror.b.Cycle(mirror.e); r.Digest != "" || r.Err != nil {
+	if r := mirror.run(t); r.Digest != "" || r.Err != nil {
 		t.Errorf("again: %+v", r)
 	}
 }

@@ -22,7 +22,7 @@ func TestUdebs(t *testing.T) {
 	m.run(m.mkdir("incoming"), "mv", "installer_1_amd64.deb", "installer_1_amd64.udeb")
 	m.run(m.dir, "reprepro", "--silent", "-b", m.dir, "includedeb", "stable", "incoming/alpha_1_amd64.deb")
 	m.run(m.dir, "reprepro", "--silent", "-b", m.dir, "includeudeb", "stable", "incoming/installer_1_amd64.udeb")
-	upstream := serve(t, m.dir)
+	upstream := upstreamOf(t, m.dir)
 	spec := mirrorspec.Mirror{Suites: []string{"stable"}, Components: []string{"main"}, Architectures: []string{"amd64"}}
 	for _, chosen := range []bool{false, true} {
 		if spec.Indexes = nil; chosen {
@@ -75,7 +75,7 @@ func TestPdiffs(t *testing.T) {
 	m.ftparchive()
 	old := m.run(m.dir, "cat", "dists/stable/main/binary-amd64/Packages")
 	m.pdiff(old)
-	upstream := serve(t, m.dir)
+	upstream := upstreamOf(t, m.dir)
 	spec := mirrorspec.Mirror{Suites: []string{"stable"}, Components: []string{"main"}, Architectures: []string{"amd64"}}
 	var mirrors []*mirror
 	var machines []*client
