@@ -26,7 +26,7 @@ func (s *Sync) Require(ctx context.Context, in RequireInput) (Required, error) {
 }
 
 func (s *Sync) require(ctx context.Context, t Target) (reqsource.Outcome, error) {
-	client, err := s.clients.of(t)
+	client, err := s.clients.of(t, s.Internal)
 	if err != nil {
 		return reqsource.Outcome{}, err
 	}

@@ -57,7 +57,7 @@ func (e *Engine) choose(suite string, r *debrepo.Release) (choice, error) {
 	var out choice
 	has := map[[2]string]bool{}
 	seen := map[string]bool{}
-	components, needed := e.cfg.Components, e.needed(r)
+	components, needed := e.cfg.components(suite), e.needed(r)
 	if strings.HasSuffix(suite, "/") {
 		components = []string{""}
 	}

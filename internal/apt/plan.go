@@ -68,6 +68,11 @@ func (e *Engine) suites(ctx context.Context, t *tree.Tree, old state, info *tree
 		if stop := stops(ctx, err); stop != nil {
 			return nil, stop
 		}
+		signer := was.Signer
+		if p != nil {
+			signer = p.State.Signer
+		}
+		info.Deferred = append(info.Deferred, e.expiring(suite, signer, keys)...)
 		switch {
 		case err != nil:
 			if failed++; first == nil {
@@ -132,6 +137,9 @@ func (p *planner) write(ctx context.Context, plans []*suitePlan) error {
 	}
 	for _, s := range plans {
 		info.Emptied = append(info.Emptied, s.Emptied...)
+		if s.Renamed != "" {
+			info.Renamed = append(info.Renamed, s.Renamed)
+		}
 		if s.State.Date.After(info.Upstream.Date) {
 			info.Upstream.Date = s.State.Date
 		}

@@ -101,11 +101,11 @@ func (r *Region) survey() (*survey, error) {
 
 // sort tells readable generations from expired ones and returns the former as the ledger wants them.
 func (v *survey) sort(all []record) []ledger.Generation {
-	now, pinned := v.Now(), pin(all)
+	now, pinned := v.Now(), pins(all)
 	var out []ledger.Generation
 	for _, rec := range all {
 		g := ledger.Generation{Number: rec.Number, Superseded: rec.Superseded}
-		if rec.Number == v.cur.Number || (pinned != nil && rec.Number == pinned.Number) {
+		if rec.Number == v.cur.Number || slices.ContainsFunc(pinned, func(p record) bool { return p.Number == rec.Number }) {
 			g = ledger.Generation{Number: rec.Number} // counts as still served
 		} else if rec.Superseded.IsZero() {
 			v.left = append(v.left, rec)
