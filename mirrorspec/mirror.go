@@ -105,9 +105,10 @@ func readGuard(s *section) Guard {
 
 // readUpstream reads what every kind that downloads from an upstream has.
 func readUpstream(s *section, m *Mirror) {
-	s.require("upstream", `upstream = ["https://upstream.example.org/path"]`)
+	if m.Kind != PyPI || !s.has("index") {
+		s.require("upstream", `upstream = ["https://upstream.example.org/path"]`)
+	}
 	m.Upstream = s.urls("upstream", "https://upstream.example.org/path")
-	m.MaxIndexAge = s.duration("max-index-age", 0)
 	m.Netrc = s.checked("netrc", "/etc/mirror/netrc", checkDir)
 	m.ClientCert = s.checked("client-cert", "/etc/mirror/client.pem", checkDir)
 	m.ClientKey = s.checked("client-key", "/etc/mirror/client.key", checkDir)
@@ -131,17 +132,28 @@ func readSigned(s *section, m *Mirror) {
 
 func readApt(s *section, m *Mirror) {
 	readSigned(s, m)
-	s.require("suites", `suites = ["noble", "noble-updates"]`)
+	readSuites(s, m)
 	s.require("architectures", `architectures = ["amd64"]`)
-	m.Suites = s.list("suites", "noble", checkRelative)
-	m.Components = s.list("components", "main", checkRelative)
-	if slices.ContainsFunc(m.Suites, func(suite string) bool { return !strings.HasSuffix(suite, "/") }) {
-		s.require("components", `components = ["main"]`)
-	}
 	m.Translations = s.listOrNone("translations", "en", matches(wordPattern, "a language", "en"))
 	if !s.has("translations") {
-		m.Translations = []string{"en"}
+		m.Translations = []string{AllLanguages}
 	}
+	m.Indexes = s.list("indexes", AllIndexes, oneOf(AptIndexes...))
+	if !s.has("indexes") {
+		m.Indexes = []string{AllIndexes}
+	}
+	// "source" is how Release files and other tools spell it.
+	binary := slices.DeleteFunc(slices.Clone(m.Architectures), func(a string) bool { return a == "source" })
+	if s.boolean("sources", false) || len(binary) < len(m.Architectures) {
+		m.Architectures = binary
+		if !slices.Contains(m.Indexes, Sources) {
+			m.Indexes = append(m.Indexes, Sources)
+		}
+	}
+	if m.Missing = s.checked("missing", Refuse, oneOf(Refuse, Tolerate)); m.Missing == "" {
+		m.Missing = Refuse
+	}
+	m.IgnoreValidUntil = !s.boolean("check-valid-until", true)
 	m.ByHash = s.boolean("by-hash", true)
 }
 
@@ -158,6 +170,14 @@ func readPyPI(s *section, m *Mirror) {
 	m.Exclude = s.projects("exclude", "nova-*")
 	m.Requirements = s.list("requirements", "/etc/mirror/requirements.txt", nil)
 	m.KeepLatest = s.count("keep-latest", 1, 0)
+	m.LeavePreReleases = !s.boolean("keep-pre-releases", true)
+	m.LeaveLocalVersions = !s.boolean("keep-local-versions", true)
+	for _, key := range []string{"keep-pre-releases", "keep-local-versions"} {
+		if s.has(key) && !s.has("keep-latest") {
+			s.fault(key, "says nothing without keep-latest", "write keep-latest = 5, or remove it")
+		}
+	}
+	m.IndexURLs = s.urlOrURLs("index", "https://index.example.org/simple")
 	if !s.has("projects") && !s.has("requirements") {
 		s.require("projects", `projects = ["nova", "oslo-*"], or ["*"] for all, or requirements`)
 	}
@@ -225,7 +245,24 @@ func readBuilds(s *section, m *Mirror) {
 		s.fault("build-memory", fmt.Sprintf("%v is too little for any build", m.BuildMemory), fmt.Sprintf("write at least %q", leastBuildMemory))
 	}
 	m.Builds = s.count("builds", 1, defaultBuilds)
+	m.BuildProcesses = s.count("build-processes", leastBuildProcesses, 0)
+	m.BuildDisk, m.BuildLog = readRoom(s, "build-disk"), readRoom(s, "build-log")
+	m.BuildConstraints = s.list("build-constraints", "setuptools<81", matches(constraintPattern, "a project and its versions", "setuptools<81"))
 }
+
+func readRoom(s *section, key string) Size {
+	room := s.size(key, 0)
+	if s.has(key) && room < leastBuildRoom {
+		s.fault(key, fmt.Sprintf("%v is too little for any build", room), fmt.Sprintf("write at least %q, or leave it out", leastBuildRoom))
+	}
+	return room
+}
+
+// What a build needs at least, whatever it builds.
+const (
+	leastBuildProcesses = 16
+	leastBuildRoom      = Size(1e6)
+)
 
 const leastBuildMemory = Size(64e6)
 

@@ -232,7 +232,8 @@ func (p *pass) platform(ctx workflow.Context, platform mirrorspec.Platform) Whee
 		return failed(err)
 	}
 	res.States, res.Builds, res.Waiting = plan.States, plan.Builds, plan.Waiting
-	if plan.Builds+plan.Waiting == 0 && !plan.Unknown {
+	idle := plan.Builds+plan.Waiting == 0 && !plan.Unknown
+	if idle && !plan.Ask {
 		return res
 	}
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -240,7 +241,7 @@ func (p *pass) platform(ctx workflow.Context, platform mirrorspec.Platform) Whee
 		StaticSummary: "wheels of " + t.Mirror.Name + " for " + platform.Name,
 	})
 	var got WheelsResult
-	switch err := workflow.ExecuteChildWorkflow(child, Wheels, WheelsInput{Target: t, Tree: p.tree.Tree, Platform: platform}).Get(ctx, &got); {
+	switch err := workflow.ExecuteChildWorkflow(child, Wheels, WheelsInput{Target: t, Tree: p.tree.Tree, Platform: platform, Look: idle}).Get(ctx, &got); {
 	case alreadyRunning(err):
 		res.Outcome = Busy
 		return res

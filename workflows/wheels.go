@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"mirrorcycle/activities"
+	"mirrorcycle/internal/fault"
 )
 
 // Wheels builds what one platform lacks: several at a time, each taken in as
@@ -53,8 +54,13 @@ const (
 // run reports whether it has to go on in a new run.
 func (w *builds) run(ctx workflow.Context) (again bool) {
 	var err error
-	if w.facts, err = describe(ctx, w.hosts, activities.PlatformInput{Target: w.in.Target, Platform: w.in.Platform}); w.note(err) {
-		return false
+	step := "Describe"
+	if w.in.Look {
+		step = "Look"
+	}
+	w.facts, err = describe(ctx, step, w.hosts, activities.PlatformInput{Target: w.in.Target, Platform: w.in.Platform})
+	if w.in.Look && unattended(err) || w.note(err) {
+		return false // where nothing is to be built, nobody need be there who builds
 	}
 	left := patience
 	for n, waited := 0, -1; ; {
@@ -123,17 +129,20 @@ func (w *builds) window(ctx workflow.Context, p activities.WheelPlanned, limit i
 // one makes one build and takes it in.
 func (w *builds) one(ctx workflow.Context, p activities.WheelPlanned, job int) {
 	t, platform := w.in.Target, w.in.Platform.Name
+	attempt := fmt.Sprintf("%s-%.16s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, p.Digest, job)
 	d, err := buildWheel(ctx, w.hosts, t.Mirror.BuildTimeout, fmt.Sprintf("build %d of %d", job+1, p.Builds),
-		activities.BuildInput{Target: t, Platform: w.in.Platform, Facts: w.facts, Plan: p.Digest, Job: job})
-	if err != nil {
+		activities.BuildInput{Target: t, Platform: w.in.Platform, Facts: w.facts, Plan: p.Digest, Job: job, Attempt: attempt})
+	switch {
+	case err != nil:
 		if !perished(err) {
 			w.failed = err
 			return
 		}
 		// Whoever builds it is gone each time: that is this build's fault, and no other's.
 		_, text := activities.FaultOf(err)
-		attempt := fmt.Sprintf("%s-%.16s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, p.Digest, job)
 		d = activities.Delivered{Attempt: attempt, Class: Perished, Message: text}
+	case !d.Issued(attempt):
+		d = activities.Delivered{Attempt: attempt, Class: string(fault.Hostile), Message: "the build worker answered for another attempt: look at it, or update it"}
 	}
 	got, err := ingest(ctx, w.sync, activities.IngestInput{Target: t, Platform: platform, Plan: p.Digest, Job: job, Delivered: d})
 	switch {
@@ -157,6 +166,12 @@ const Perished = "perished"
 func perished(err error) bool {
 	var timeout *temporal.TimeoutError
 	return errors.As(err, &timeout) && timeout.TimeoutType() != enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START
+}
+
+// unattended tells that no worker took a step on.
+func unattended(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START
 }
 
 // note keeps the first error of the run and reports whether there is one now.

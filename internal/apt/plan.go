@@ -46,45 +46,6 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	return w.Finish()
 }
 
-// suites plans each suite by itself. Suites that left the spec lose everything.
-func (e *Engine) suites(ctx context.Context, t *tree.Tree, old state, info *tree.PlanInfo) ([]*suitePlan, error) {
-	keys, err := e.keyring()
-	if err != nil {
-		return nil, err
-	}
-	var plans []*suitePlan
-	var first error
-	for _, suite := range e.cfg.Suites {
-		p, err := e.plan(ctx, t, suite, keys, old.Suites[suite])
-		switch {
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case errors.Is(err, fault.Fenced), errors.Is(err, fault.NoSpace):
-			return nil, err
-		case err != nil:
-			if first == nil {
-				first = err
-			}
-			info.Deferred = append(info.Deferred, note(suite, err))
-		case p != nil:
-			plans = append(plans, p)
-		}
-	}
-	if first != nil && len(info.Deferred) == len(e.cfg.Suites) {
-		return nil, first
-	}
-	for _, suite := range slices.Sorted(maps.Keys(old.Suites)) {
-		if !slices.Contains(e.cfg.Suites, suite) {
-			plans = append(plans, &suitePlan{Suite: suite, Emptied: []string{suite}})
-		}
-	}
-	return plans, nil
-}
-
-func note(suite string, err error) tree.Note {
-	return tree.Note{Unit: suite, Kind: string(fault.KindOf(err)), Error: err.Error()}
-}
-
 // planner turns suite plans into a fetch list and a list of drops.
 type planner struct {
 	e    *Engine
@@ -92,6 +53,7 @@ type planner struct {
 	w    *tree.PlanWriter
 	base *tree.Generation
 	old  state
+	kept map[string]bool // suites that proved objects by bringing them into the state
 }
 
 func (p *planner) write(ctx context.Context, plans []*suitePlan) error {
@@ -107,9 +69,16 @@ func (p *planner) write(ctx context.Context, plans []*suitePlan) error {
 	}
 	for _, s := range plans {
 		info.Emptied = append(info.Emptied, s.Emptied...)
+		if s.Renamed != "" {
+			info.Renamed = append(info.Renamed, s.Renamed)
+		}
 		if s.State.Date.After(info.Upstream.Date) {
 			info.Upstream.Date = s.State.Date
 		}
+	}
+	p.kept = map[string]bool{}
+	for _, s := range plans {
+		p.kept[s.Suite] = s.Kept
 	}
 	for s, err := range shifts(p.t, p.old, plans) {
 		if err != nil {
@@ -287,8 +256,8 @@ func (p *planner) put(w *world, c manifest.Change, suite string) error {
 			return err
 		}
 	}
-	// Only what is an index, too, or replaces other bytes can be in the state already.
-	kept := (byHash || p.e.cfg.Replace) && p.t.HasIndex(c.Digest, c.Size)
+	// Only what is an index, too, was proved there or replaces other bytes can be in the state already.
+	kept := (byHash || p.e.cfg.Replace || p.kept[suite]) && p.t.HasIndex(c.Digest, c.Size)
 	return p.w.Fetch(tree.Item{Path: c.Path, Size: c.Size, SHA256: c.Digest.String(), Unit: suite, Kept: kept})
 }
 

@@ -32,14 +32,20 @@ func TestClassify(t *testing.T) {
 		"pkg-config":         {failed("  Package 'libvirt', required by 'virtual:world', not found\n"), build.HeaderMissing, "Package 'libvirt', required by 'virtual:world', not found"},
 		"config program":     {failed("Error: pg_config executable not found.\n"), build.HeaderMissing, "pg_config executable not found"},
 		"no compiler":        {failed("error: can't find Rust compiler\n"), build.Compiler, "can't find Rust compiler"},
-		"compile error":      {failed("x.c:12:5: error: unknown type name 'foo'\nerror: command '/usr/bin/gcc' failed with exit code 1\n"), build.Compiler, "command '/usr/bin/gcc' failed with exit code 1"},
+		"compile error":      {failed("x.c:12:5: error: unknown type name 'foo'\nerror: command '/usr/bin/gcc' failed with exit code 1\n"), build.Compiler, "x.c:12:5: error: unknown type name 'foo'"},
+		"its last error":     {failed("conftest.c:1:1: error: probe\nx.c:12:5: error: unknown type name 'foo'\nerror: command '/usr/bin/gcc' failed with exit code 1\n"), build.Compiler, "x.c:12:5: error: unknown type name 'foo'"},
+		"a compiler's end":   {failed("error: command '/usr/bin/gcc' failed with exit code 1\n"), build.Compiler, "command '/usr/bin/gcc' failed with exit code 1"},
+		"linker":             {failed("/usr/bin/ld: x.o: in function `f': x.c:(.text+0x1): undefined reference to `g'\n"), build.Compiler, "undefined reference to `g'"},
+		"rust":               {failed("error[E0433]: failed to resolve: use of undeclared crate\nerror: could not compile `x`\n"), build.Compiler, "error[E0433]: failed to resolve: use of undeclared crate"},
+		"cmake":              {failed("CMake Error at CMakeLists.txt:3 (find_package):\n  By not providing FindX.cmake\n"), build.BuildBackend, "CMake Error at CMakeLists.txt:3 (find_package):"},
+		"a chain":            {failed("ModuleNotFoundError: No module named 'a'\nDuring handling of the above exception, another exception occurred:\nRuntimeError: install a or b\n"), build.BuildBackend, "RuntimeError: install a or b"},
 		"other python":       {failed("ERROR: Package 'x' requires a different Python: 3.11.2 not in '>=3.12'\n"), build.RequiresPython, "requires a different Python: 3.11.2 not in '>=3.12'"},
 		"dependency":         {failed(wrapped + "      ERROR: Could not find a version that satisfies the requirement hatchling (from versions: none)\n"), build.Dependency, "Could not find a version that satisfies the requirement hatchling (from versions: none)"},
 		"setup.py":           {failed(wrapped + "      ModuleNotFoundError: No module named 'numpy'\n"), build.BuildBackend, "ModuleNotFoundError: No module named 'numpy'"},
 		"own exception":      {failed("  distutils.errors.DistutilsError: bad\n"), build.BuildBackend, "distutils.errors.DistutilsError: bad"},
 		"backend, silent":    {failed("ERROR: Failed building wheel for x\n"), build.BuildBackend, "Failed building wheel for x"},
 		"backend crashed":    {failed("  │ exit code: -11\n"), build.Crash, "│ exit code: -11"},
-		"unknown":            {failed("boo\x1b[31m\xff\n"), build.Unknown, "exit status 1; last line: boo [31m"},
+		"unknown":            {failed("boo\x1b[31m\xff\n"), build.Unknown, "exit status 1; last line: boo\ufffd"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

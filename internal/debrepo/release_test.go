@@ -65,8 +65,8 @@ func TestParseReleaseRefuses(t *testing.T) {
 		{"portal page", "<html><body>log in</body></html>\n", fault.Malformed},
 		{"field twice", "Suite: a\nsuite: b\n", fault.Malformed},
 		{"second stanza", "Suite: a\n\nSuite: b\n", fault.Malformed},
-		{"unreadable date", "Date: yesterday\n", fault.Malformed},
-		{"date in another zone", "Date: Sat, 05 Jul 2025 09:08:07 CET\n", fault.Malformed},
+		{"unreadable end", "Valid-Until: tomorrow\n", fault.Malformed},
+		{"end in another zone", "Valid-Until: Sat, 05 Jul 2025 09:08:07 CET\n", fault.Malformed},
 		{"path twice", entry(sha256a+" 1 a", sha256a+" 1 a"), fault.Malformed},
 		{"two sizes", "Suite: s\nSHA256:\n " + sha256a + " 1 a\nMD5Sum:\n " + md5a + " 2 a\n", fault.Malformed},
 		{"short digest", entry("abc 1 a"), fault.Malformed},
@@ -101,7 +101,8 @@ func TestIndexes(t *testing.T) {
 		"main/binary-all/Packages.xz", "main/binary-amd64/Packages", "main/binary-amd64/Packages.gz", "main/binary-amd64/Packages.xz",
 		"main/binary-amd64/Packages.diff/Index", "main/binary-amd64/Release", "main/binary-arm64/Packages",
 		"main/cnf/Commands-amd64.xz", "main/debian-installer/binary-amd64/Packages.xz", "main/dep11/Components-amd64.yml.gz",
-		"main/dep11/icons-64x64.tar.gz", "main/i18n/Translation-en.bz2", "main/source/Release", "main/source/Sources.xz",
+		"main/dep11/icons-64x64.tar.gz", "main/i18n/Translation-en.bz2", "main/i18n/Translation-en.diff/Index",
+		"main/installer-amd64/current/images/SHA256SUMS", "main/source/Release", "main/source/Sources.xz", "main/uefi/shim.json",
 	} {
 		r.Files = append(r.Files, debrepo.File{Path: p})
 	}
@@ -111,12 +112,14 @@ func TestIndexes(t *testing.T) {
 	}{
 		{"main", "amd64", []string{
 			"contents Contents-amd64 .gz", "contents main/Contents-amd64 .gz", "contents main/Contents-udeb-amd64 .gz",
-			"packages main/binary-amd64/Packages .xz .gz plain", "release main/binary-amd64/Release plain",
-			"commands main/cnf/Commands-amd64 .xz", "installer main/debian-installer/binary-amd64/Packages .xz",
-			"appstream main/dep11/Components-amd64.yml .gz"}},
+			"packages main/binary-amd64/Packages .xz .gz plain", "pdiffs main/binary-amd64/Packages.diff/Index plain",
+			"release main/binary-amd64/Release plain", "cnf main/cnf/Commands-amd64 .xz",
+			"udebs main/debian-installer/binary-amd64/Packages .xz", "dep11 main/dep11/Components-amd64.yml .gz",
+			"installer main/installer-amd64/current/images/SHA256SUMS plain"}},
 		{"updates/main", "all", []string{"packages main/binary-all/Packages .xz"}},
 		{"main", "source", []string{"release main/source/Release plain", "sources main/source/Sources .xz"}},
-		{"main", "", []string{"appstream main/dep11/icons-64x64.tar .gz", "translations main/i18n/Translation-en .bz2"}},
+		{"main", "", []string{"dep11 main/dep11/icons-64x64.tar .gz", "translations main/i18n/Translation-en .bz2",
+			"pdiffs main/i18n/Translation-en.diff/Index plain", "other main/uefi/shim.json plain"}},
 		{"extra", "amd64", []string{"contents Contents-amd64 .gz", "packages extra/binary-amd64/Packages plain"}},
 		{"absent", "armhf", nil},
 	}
@@ -149,6 +152,16 @@ func TestIndexesOfFlatRepository(t *testing.T) {
 	}
 	if got := r.Indexes("", "source"); len(got) != 1 || got[0].Kind != debrepo.KindSources {
 		t.Errorf("Indexes = %+v", got)
+	}
+}
+
+// TestUnreadableDate is a flaw of a Release that apt takes.
+func TestUnreadableDate(t *testing.T) {
+	for _, date := range []string{"yesterday", "Sat, 05 Jul 2025 09:08:07 CET", "Sat, 05 Jul 2025 09:08:07 +0200", ""} {
+		r, err := debrepo.ParseRelease([]byte("Suite: s\nDate: " + date + "\n"))
+		if err != nil || !r.Date.IsZero() || r.DateFlaw == "" {
+			t.Errorf("%q: %+v, %v", date, r, err)
+		}
 	}
 }
 

@@ -22,12 +22,13 @@ const maxSignatures = 32
 // Verify checks an InRelease file and returns the text that was signed and the
 // fingerprint of the key that signed it.
 //
-// The file must be exactly one cleartext-signed block; anything before or after
-// it but white space is refused, because apt has been tricked by such additions.
-// One good signature by a key of the keyring is enough, as archives sign with
-// several keys while they rotate; the key must be neither expired nor revoked at
-// the time of the signature, and the signature must not use MD5, SHA-1 or
-// RIPEMD-160. Every failure is fault.Unproved.
+// It judges as apt does with gpgv. The file must be exactly one cleartext-signed
+// block, with nothing before or after it. One good signature by a key of the
+// keyring is enough, as archives sign with several keys while they rotate, and a
+// bad one spoils it. Now the key must be neither expired nor revoked, nor the
+// signature expired, and it must not use MD5, SHA-1 or RIPEMD-160. Stricter than
+// apt 2.6, as later ones are, it refuses signatures of the future and RSA and DSA
+// keys of fewer than 2,048 bits. Every failure is fault.Unproved.
 func Verify(keyring *Keyring, inRelease []byte) (signed []byte, signer string, err error) {
 	const op = "debrepo: verify"
 	if err := checkOneBlock(inRelease); err != nil {
@@ -40,27 +41,30 @@ func Verify(keyring *Keyring, inRelease []byte) (signed []byte, signer string, e
 	if len(bytes.TrimSpace(rest)) != 0 {
 		return nil, "", unproved(op, "InRelease", errors.New("data after the signed block"))
 	}
-	signer, err = keyring.check(block.Bytes, block.ArmoredSignature.Body)
+	signatures, err := readSignatures(block.ArmoredSignature.Body, maxSignatures)
+	if err == nil {
+		signer, err = keyring.judge(block.Bytes, signatures)
+	}
 	if err != nil {
 		return nil, "", unproved(op, "InRelease", err)
 	}
 	return append(block.Plaintext, '\n'), signer, nil
 }
 
-// VerifyDetached checks a Release file against Release.gpg, armored or binary,
-// by the same rules as Verify.
+// VerifyDetached checks a text against a signature beside it, armored or binary:
+// one good signature is enough, by a key that was valid when it was made.
 func VerifyDetached(keyring *Keyring, release, sig []byte) (signer string, err error) {
 	var body io.Reader = bytes.NewReader(sig)
 	if trimmed := bytes.TrimLeft(sig, " \t\r\n"); bytes.HasPrefix(trimmed, []byte("-----BEGIN PGP")) {
 		block, err := armor.Decode(bytes.NewReader(trimmed))
 		if err != nil {
-			return "", unproved("debrepo: verify", "Release.gpg", err)
+			return "", unproved("debrepo: verify", "detached signature", err)
 		}
 		body = block.Body
 	}
 	signer, err = keyring.check(release, body)
 	if err != nil {
-		return "", unproved("debrepo: verify", "Release.gpg", err)
+		return "", unproved("debrepo: verify", "detached signature", err)
 	}
 	return signer, nil
 }
@@ -81,7 +85,7 @@ func (k *Keyring) check(text []byte, signatures io.Reader) (string, error) {
 		if !ok || n >= maxSignatures {
 			return "", errors.New("not a plain list of signatures")
 		}
-		signer, err := k.checkOne(text, sig)
+		signer, err := k.checkOne(bytes.NewReader(text), sig)
 		if err == nil {
 			return signer, nil
 		}
@@ -89,7 +93,20 @@ func (k *Keyring) check(text []byte, signatures io.Reader) (string, error) {
 	}
 }
 
-func (k *Keyring) checkOne(text []byte, sig *packet.Signature) (string, error) {
+// VerifyReader checks one binary signature packet, or a list of them of which the first counts, over a text that is read once.
+func (k *Keyring) VerifyReader(text io.Reader, sig []byte) (signer string, err error) {
+	p, err := packet.NewReader(bytes.NewReader(sig)).Next()
+	if err != nil {
+		return "", err
+	}
+	s, ok := p.(*packet.Signature)
+	if !ok {
+		return "", errors.New("not a signature")
+	}
+	return k.checkOne(text, s)
+}
+
+func (k *Keyring) checkOne(text io.Reader, sig *packet.Signature) (string, error) {
 	switch sig.Hash {
 	case crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512:
 	default:
@@ -103,7 +120,7 @@ func (k *Keyring) checkOne(text []byte, sig *packet.Signature) (string, error) {
 		return "", err
 	}
 	at := func() time.Time { return sig.CreationTime }
-	_, signer, err := openpgp.VerifyDetachedSignature(k.entities, bytes.NewReader(text), &one, &packet.Config{Time: at})
+	_, signer, err := openpgp.VerifyDetachedSignature(k.entities, text, &one, &packet.Config{Time: at})
 	if err != nil {
 		if sig.IssuerKeyId != nil {
 			err = fmt.Errorf("signature by key %016X: %w", *sig.IssuerKeyId, err)
@@ -158,9 +175,7 @@ func checkOneBlock(data []byte) error {
 				state = atEnd
 			}
 		case atEnd:
-			if len(bytes.TrimSpace(line)) != 0 {
-				return errors.New("data after the signed block")
-			}
+			return errors.New("data after the signed block")
 		}
 	}
 	if state != atEnd {

@@ -45,7 +45,9 @@ type Request struct {
 	// SHA256 and SHA512 are the expected digests in lower-case hexadecimal.
 	SHA256, SHA512 string
 	// Index marks a file whose content cannot be known in advance: it needs no
-	// digest, and may be compressed on the way unless Header says otherwise.
+	// digest, and may be compressed on the way unless Header says otherwise. Caches
+	// in between are told to ask upstream before they answer, and not to answer at
+	// all when a first attempt has failed.
 	Index bool
 
 	// Header is added to each request.
@@ -63,6 +65,7 @@ type Result struct {
 	Header             http.Header // of the last answer
 	URL                string      // after redirects, without credentials
 	NotModified        bool        // the caller's copy is current; nothing was written
+	Upstream           string      // which of the request's upstreams answered, as it stands there
 }
 
 // Sink takes the bytes of one download. It is empty when Get begins. Reset makes

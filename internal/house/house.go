@@ -6,7 +6,7 @@ package house
 var Floors = [][]string{
 	{"internal/fault", "internal/house", "internal/span"},
 	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread", "deploy/afs-cell/netns", "deploy/sbom"},
-	{"internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles", "internal/hostconf"},
+	{"internal/rpmrepo", "internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles", "internal/hostconf"},
 	{"internal/backend", "internal/standing", "internal/transfer", "internal/reqsource", "internal/sdist", "internal/turns"},
 	{"internal/release/dir", "internal/release/afs", "internal/notify", "internal/telemetry", "internal/build"},
 	{"internal/apt", "internal/pypi", "internal/wheels", "internal/verify", "internal/release", "internal/afsadmin"},

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -44,6 +45,7 @@ type Options struct {
 	// Progress is called now and then with the entries and bytes so far, from
 	// several goroutines.
 	Progress func(entries, bytes int64)
+	Now      func() time.Time // by which keys are judged; nil is time.Now
 }
 
 // maxProblems bounds a report; the first ones tell enough.
@@ -79,6 +81,9 @@ func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Rep
 	if c.m, err = t.ManifestOf(g); err != nil {
 		return c.report, err
 	}
+	if err := c.readMissing(g); err != nil {
+		return c.report, err
+	}
 	since := o.Since
 	if o.Full {
 		since = nil
@@ -94,9 +99,43 @@ func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Rep
 		return c.report, err
 	}
 	if o.Full {
-		return c.report, c.strangers(ctx)
+		return c.report, errors.Join(c.preferred(ctx), c.strangers(ctx))
 	}
 	return c.report, nil
+}
+
+// preferred checks what clients need that hold a newer index than g's: after a
+// rollback apt keeps the Release that it has, and goes on asking for what that names.
+func (c *checker) preferred(ctx context.Context) error {
+	pinned, err := c.t.Pinned()
+	if err != nil {
+		return err
+	}
+	for _, g := range pinned {
+		m, err := c.t.ManifestOf(g)
+		if err != nil {
+			return err
+		}
+		for d, err := range manifest.Diff(m, c.m) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			if d.New != nil || d.Old.Kind != manifest.Object {
+				continue
+			}
+			size, there, err := c.t.Stat(d.Old.Path)
+			if err != nil && fault.KindOf(err) != fault.Hostile {
+				return err
+			}
+			if !there || size != d.Old.Size {
+				c.report.problem("%s is gone: clients that hold the newer index of generation %d ask for it", d.Old.Path, g.Number)
+			}
+		}
+	}
+	return nil
 }
 
 type checker struct {
@@ -104,35 +143,25 @@ type checker struct {
 	m       *manifest.Manifest
 	o       Options
 	report  Report
-	indexes []manifest.Entry // changed ones, for the format
+	indexes []manifest.Entry     // changed ones, for the format
+	missing []*manifest.Manifest // apt: what indexes name and upstream does not have
+
+	promised []promise // by indexes, not yet looked up
 }
 
-func (c *checker) formats(ctx context.Context) error {
+func (c *checker) formats(ctx context.Context) (err error) {
 	switch c.o.Kind {
 	case Apt:
-		return c.apt(ctx)
+		err = c.apt(ctx)
 	case PyPI:
-		return c.pypi(ctx)
+		err = c.pypi(ctx)
 	case Wheels:
-		return c.wheels(ctx)
+		err = c.wheels(ctx)
 	}
-	return nil
-}
-
-// names checks that an index's promise of path is kept by the manifest.
-func (c *checker) names(index, path string, size int64, sha256 string) error {
-	e, ok, err := c.m.Lookup(path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !ok:
-		c.report.problem("%s names %s, which the generation lacks", index, path)
-	case size >= 0 && e.Size != size:
-		c.report.problem("%s names %s with %d bytes, the generation has %d", index, path, size, e.Size)
-	case sha256 != "" && e.Digest.String() != sha256:
-		c.report.problem("%s names %s with SHA-256 %s, the generation has %s", index, path, sha256, e.Digest)
 	}
-	return nil
+	return c.kept()
 }
 
 // strangers looks for files that neither the manifest, nor the list of retained

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -214,6 +215,25 @@ func TestDeliveriesAreNotTrusted(t *testing.T) {
 			put(t, dir, d, "a", "1", "py3-none-any")
 			d.File = "../" + d.Attempt + "/" + d.File
 		},
+		"a hard link": func(t *testing.T, dir string, d *wheels.Delivery) {
+			outside := filepath.Join(filepath.Dir(dir), "outside")
+			d.File, d.SHA256 = "a-1-py3-none-any.whl", write(t, outside, good)
+			if err := os.Link(outside, filepath.Join(dir, d.File)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a pipe": func(t *testing.T, dir string, d *wheels.Delivery) {
+			d.File = "a-1-py3-none-any.whl"
+			if err := syscall.Mkfifo(filepath.Join(dir, d.File), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a file below a link": func(t *testing.T, dir string, d *wheels.Delivery) {
+			if err := os.Symlink(t.TempDir(), filepath.Join(dir, "sub")); err != nil {
+				t.Fatal(err)
+			}
+			d.File = "sub/a-1-py3-none-any.whl"
+		},
 		"a directory": func(t *testing.T, dir string, d *wheels.Delivery) {
 			d.File = "a-1-py3-none-any.whl"
 			mkdir(t, filepath.Join(dir, d.File))
@@ -240,7 +260,7 @@ func TestDeliveriesAreNotTrusted(t *testing.T) {
 			d := b.deliver("d12", job, broken)
 			d.Class = ""
 			spoil(t, b.store.Inbox("d12", d.Attempt), &d)
-			r, err := b.store.Ingest("d12", b.platforms(), nil, job, d)
+			r, err := b.store.Ingest("d12", b.platforms(), noPages, job, d)
 			if err != nil || r.State != wheels.Failed || r.Message == "" {
 				t.Errorf("%+v %v, want a failure", r, err)
 			}
@@ -292,14 +312,10 @@ func TestIngestTwice(t *testing.T) {
 	b.publish()
 	b.wanted["d12"] = pins("a===1")
 	_, x := b.open()
-	page, err := x.Page("a")
-	if err != nil {
-		t.Fatal(err)
-	}
 	job := wheels.Jobs(b.survey("d12", true))[0]
 	ingest := func(d wheels.Delivery) wheels.Record {
 		t.Helper()
-		r, err := b.store.Ingest("d12", b.platforms(), page, job, d)
+		r, err := b.store.Ingest("d12", b.platforms(), x.Page, job, d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -333,12 +349,12 @@ func TestIngestTwice(t *testing.T) {
 	if a.File != "a-1-1mc-py3-none-any.whl" {
 		t.Errorf("named %s", a.File)
 	}
-	// A wheel that was lost is built anew, under a name that no client knows.
+	// A wheel that was lost is built anew: other bytes get a name that no client knows.
 	if err := os.Remove(filepath.Join(b.Dir, "state", "built", a.SHA256)); err != nil {
 		t.Fatal(err)
 	}
 	b.now = b.now.Add(time.Minute)
-	third := b.deliver("d12", job, pure)
+	third := b.deliver("d12", job, with("other.py", "x = 1"))
 	if c := ingest(third); c.File != "a-1-2mc-py3-none-any.whl" {
 		t.Errorf("the second wheel is named %s", c.File)
 	}
