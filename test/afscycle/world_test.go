@@ -100,8 +100,8 @@ func (w *world) record(what string) {
 	id := tr.ID().Tree
 	must(w.t, tr.Close())
 	histories := lab.Recording{Client: w.client, Version: *version, Dir: w.dir}
-	histories.Save(w.t, "afs-mirror-"+what, workflows.RefreshID(id))
-	histories.Save(w.t, "afs-release-"+what, workflows.ServeID(id, afslab.Name))
+	histories.Save(w.t, "afs-refresh-"+what, workflows.RefreshID(id))
+	histories.Save(w.t, "afs-serve-"+what, workflows.ServeID(id, afslab.Name))
 }
 
 func (w *world) build(name string) {

@@ -118,10 +118,10 @@ func TestCycleEndsInTime(t *testing.T) {
 func TestHoldReachesAFetch(t *testing.T) {
 	t.Parallel()
 	u := lab.NewUpstream(t)
-	u.Debs(lab.Deb("alpha", "1"))
+	u.Debs(lab.Deb("alpha", "1"), lab.Deb("beta", "1"), lab.Deb("gamma", "1"))
 	h := lab.New(t, lab.Options{Regions: []string{"here"}, Mirrors: u.AptMirror("debian", "1h")})
 	outcomes(t, h.Cycle(), workflows.Done)
-	u.Debs(lab.Deb("alpha", "2"))
+	u.Debs(lab.Deb("alpha", "2"), lab.Deb("beta", "1"), lab.Deb("gamma", "1"))
 	reached, open := stopPackages(u)
 	defer open()
 	run := h.Start()

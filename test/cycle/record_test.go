@@ -23,23 +23,23 @@ func TestRecord(t *testing.T) {
 	histories := lab.Recording{Client: h.Client, Version: *record, Dir: h.Dir}
 	outcomes(t, h.Cycle(), workflows.Done, workflows.Done)
 	histories.Save(t, "cycle-first", h.CycleID())
-	histories.Save(t, "mirror-first", workflows.RefreshID(id))
-	histories.Save(t, "release-first", workflows.ServeID(id, "here"))
+	histories.Save(t, "refresh-first", workflows.RefreshID(id))
+	histories.Save(t, "serve-first", workflows.ServeID(id, "here"))
 	outcomes(t, h.Cycle(), workflows.Unchanged, workflows.Unchanged)
-	histories.Save(t, "mirror-unchanged", workflows.RefreshID(id))
+	histories.Save(t, "refresh-unchanged", workflows.RefreshID(id))
 	u.Debs()
 	r := h.Cycle()
 	outcomes(t, r, workflows.Held, workflows.Unchanged)
-	histories.Save(t, "mirror-held", workflows.RefreshID(id))
+	histories.Save(t, "refresh-held", workflows.RefreshID(id))
 	h.Mirror("debian", workflows.Order{Approved: r.Mirrors[0].Plan})
-	histories.Save(t, "mirror-approved", workflows.RefreshID(id))
+	histories.Save(t, "refresh-approved", workflows.RefreshID(id))
 	h.Mirror("debian", workflows.Order{Rollback: 1})
-	histories.Save(t, "mirror-rollback", workflows.RefreshID(id))
+	histories.Save(t, "refresh-rollback", workflows.RefreshID(id))
 	h.Regions["there"].Down(true)
 	if m := h.Cycle().Mirrors[0]; m.Regions[1].Outcome != workflows.Failed {
 		t.Fatalf("%+v", m)
 	}
-	histories.Save(t, "release-down", workflows.ServeID(id, "there"))
+	histories.Save(t, "serve-down", workflows.ServeID(id, "there"))
 }
 
 func mirrorTree(t *testing.T, h *lab.House) string {
