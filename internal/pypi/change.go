@@ -34,7 +34,7 @@ func (p *planner) change(c change) error {
 	if err != nil {
 		return err
 	}
-	if p.e.cfg.Spare && len(had) > 0 && !quarantined {
+	if p.e.spare && len(had) > 0 && !quarantined {
 		return &fault.Error{Kind: fault.Early, Op: "pypi: plan project", Subject: c.Name, Err: fmt.Errorf("%d files of it would go", len(had)),
 			Advice: "the project keeps its page until a person approves the removals"}
 	}

@@ -108,6 +108,9 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		s.state.ETag, s.state.LastModified = "", "" // the next plan reads the root again and finds them
 	}
 	for _, c := range s.lost {
+		if p.e.spare {
+			break
+		}
 		if err := p.change(change{Name: c.name, Gone: true}); err != nil {
 			return err
 		}

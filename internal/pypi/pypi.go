@@ -53,14 +53,12 @@ type Config struct {
 	Environments []requirements.Environment
 	Workers      int // project pages at once
 	Now          func() time.Time
-	// Spare leaves every project as it is of which files would go, but for
-	// quarantined ones: what a guard lets pass while the rest waits for a person.
-	Spare bool
 }
 
 // Engine plans and settles PyPI mirrors.
 type Engine struct {
 	cfg    Config
+	spare  bool
 	roots  []string // URLs of the index
 	client *fetch.Client
 	large  sync.Mutex // held while a large page is read: one at a time
@@ -77,6 +75,13 @@ func New(cfg Config, client *fetch.Client) *Engine {
 	}
 	e.roots = append(e.roots, cfg.Indexes...)
 	return e
+}
+
+// Sparing returns an engine whose plans leave every project as it is of which
+// files would go, but for quarantined ones: what a guard lets pass while the rest
+// waits for a person.
+func (e *Engine) Sparing() *Engine {
+	return &Engine{cfg: e.cfg, roots: e.roots, client: e.client, spare: true}
 }
 
 // The engine's tables of a generation.
