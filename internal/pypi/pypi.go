@@ -61,6 +61,7 @@ type Engine struct {
 	spare  bool
 	roots  []string // URLs of the index
 	client *fetch.Client
+	render func(*simpleindex.Project) rendered
 	large  sync.Mutex // held while a large page is read: one at a time
 }
 
@@ -69,7 +70,7 @@ func New(cfg Config, client *fetch.Client) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	e := &Engine{cfg: cfg, client: client}
+	e := &Engine{cfg: cfg, client: client, render: render}
 	for _, u := range cfg.Upstreams {
 		e.roots = append(e.roots, strings.TrimSuffix(strings.TrimRight(u, "/"), "/simple")+"/simple")
 	}
@@ -81,7 +82,7 @@ func New(cfg Config, client *fetch.Client) *Engine {
 // files would go, but for quarantined ones: what a guard lets pass while the rest
 // waits for a person.
 func (e *Engine) Sparing() *Engine {
-	return &Engine{cfg: e.cfg, roots: e.roots, client: e.client, spare: true}
+	return &Engine{cfg: e.cfg, roots: e.roots, client: e.client, render: e.render, spare: true}
 }
 
 // The engine's tables of a generation.
