@@ -121,7 +121,14 @@ func (s *settler) project(c change) error {
 	if err != nil || !ok {
 		return errors.Join(err, s.wait(c.Name, &l))
 	}
+	again := map[string]manifest.Entry{}
+	for _, e := range objects {
+		again[e.Path] = e
+	}
 	for _, e := range had {
+		if _, named := again[e.Path]; named {
+			continue
+		}
 		if err := s.drop(c.Name, e); err != nil {
 			return err
 		}
@@ -131,7 +138,9 @@ func (s *settler) project(c change) error {
 		return s.unpage(c.Name)
 	}
 	for _, e := range objects {
-		s.name(c.Name, e)
+		if had[e.Path] != e { // else manifest and table have it as it is
+			s.name(c.Name, e)
+		}
 	}
 	return errors.Join(s.row(c, &l), s.page(c.Name, pages))
 }

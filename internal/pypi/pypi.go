@@ -53,6 +53,8 @@ type Config struct {
 	Environments []requirements.Environment
 	Workers      int // project pages at once
 	Now          func() time.Time
+
+	projects, exclude *matcher // of Projects and Exclude, made by New
 }
 
 // Engine plans and settles PyPI mirrors.
@@ -70,6 +72,7 @@ func New(cfg Config, client *fetch.Client) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.projects, cfg.exclude = newMatcher(cfg.Projects), newMatcher(cfg.Exclude)
 	e := &Engine{cfg: cfg, client: client, render: render}
 	for _, u := range cfg.Upstreams {
 		e.roots = append(e.roots, strings.TrimSuffix(strings.TrimRight(u, "/"), "/simple")+"/simple")
@@ -152,7 +155,7 @@ func shortSum(data []byte) string {
 
 // wants reports whether a normalised project name is selected.
 func (c Config) wants(name string) bool {
-	return matchAny(c.Projects, name) && !matchAny(c.Exclude, name)
+	return c.projects.match(name) && !c.exclude.match(name)
 }
 
 func matchAny(patterns []string, name string) bool {
