@@ -56,6 +56,7 @@ func TestStandingNotesAreToldOnce(t *testing.T) {
 		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
 		{"one is mended", []string{"b"}, []string{"b"}},
 		{"and breaks again", []string{"a", "b"}, []string{"b"}},
+		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
 	}
 	for _, s := range steps {
 		if diff := cmp.Diff(s.want, run(s.units...)); diff != "" {

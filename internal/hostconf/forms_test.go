@@ -34,3 +34,19 @@ func TestKeysInsideSources(t *testing.T) {
 		t.Errorf("%v\n%s", err, text)
 	}
 }
+
+// TestIndexesOfAnyName: what pip and uv read may be called simple or not.
+func TestIndexesOfAnyName(t *testing.T) {
+	for in, want := range map[string]string{
+		"https://a.example.org/simple/":             `upstream = ["https://a.example.org"]`,
+		"https://a.example.org/root/pypi/+simple/":  `index = "https://a.example.org/root/pypi/+simple"`,
+		"https://a.example.org/whl/cu121":           `index = "https://a.example.org/whl/cu121"`,
+		"https://user:hunter2@a.example.org/simple": `# netrc = `,
+	} {
+		f := hostconf.Found{Architecture: "amd64", Indexes: []string{in}}
+		text, err := f.Spec()
+		if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "hunter2") {
+			t.Errorf("%s: %v\n%s", in, err, text)
+		}
+	}
+}

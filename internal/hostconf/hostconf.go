@@ -109,8 +109,9 @@ func clean(raw string) (out string, ok bool) {
 type group struct {
 	Source
 	name  string
-	login bool // a source has one in its URL
-	both  bool // there are binary packages, too
+	login bool                // a source has one in its URL
+	both  bool                // there are binary packages, too
+	per   map[string][]string // components by suite
 }
 
 // groups puts sources of one archive together and names them, and says of the
@@ -130,9 +131,12 @@ func (f Found) groups() (out []group, left []string) {
 		})
 		if i < 0 {
 			i = len(out)
-			out = append(out, group{name: name(uris[0], taken)})
+			out = append(out, group{name: name(uris[0], taken), per: map[string][]string{}})
 		}
 		g := &out[i]
+		for _, suite := range s.Suites {
+			g.per[suite] = union(g.per[suite], s.Components)
+		}
 		g.URIs, g.Suites, g.Components = union(g.URIs, uris), union(g.Suites, s.Suites), union(g.Components, s.Components)
 		g.Architectures, g.SignedBy, g.Key = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy), s.Key
 		g.Source.Source, g.both, g.login = g.Source.Source || s.Source, g.both || !s.Source, g.login || login

@@ -122,7 +122,7 @@ func (f Found) apt(b *strings.Builder, g group) {
 		architectures = []string{f.Architecture}
 	}
 	flat := !slices.ContainsFunc(g.Suites, func(s string) bool { return !strings.HasSuffix(s, "/") })
-	fmt.Fprintf(b, "\n[[mirror]]\nname = %q\nkind = \"apt\"\nupstream = %s\nsuites = %s\n", g.name, list(g.URIs), list(g.Suites))
+	fmt.Fprintf(b, "\n[[mirror]]\nname = %q\nkind = \"apt\"\nupstream = %s\nsuites = %s\n", g.name, list(g.URIs), g.suites())
 	if !flat {
 		fmt.Fprintf(b, "components = %s\n", list(g.Components))
 	}
@@ -158,6 +158,20 @@ func (f Found) keyring(g group) (path string, sure bool) {
 		}
 	}
 	return cmp.Or(append(f.Keyrings, "/usr/share/keyrings/archive-keyring.gpg")[0], ""), false
+}
+
+// suites are the group's suites; one with other components than all together is
+// a table of its own.
+func (g group) suites() string {
+	var all []string
+	for _, suite := range g.Suites {
+		text := fmt.Sprintf("%q", suite)
+		if own := g.per[suite]; !strings.HasSuffix(suite, "/") && len(union(own, g.Components)) > len(own) {
+			text = fmt.Sprintf("{ name = %q, components = %s }", suite, list(own))
+		}
+		all = append(all, text)
+	}
+	return "[" + strings.Join(all, ", ") + "]"
 }
 
 func list(all []string) string {

@@ -115,7 +115,14 @@ func (s *settler) project(c change) error {
 			return s.wait(c.Name, &l)
 		}
 	}
+	again := map[string]manifest.Entry{}
+	for _, e := range objects {
+		again[e.Path] = e
+	}
 	for _, e := range had {
+		if _, named := again[e.Path]; named {
+			continue
+		}
 		if err := s.drop(c.Name, e); err != nil {
 			return err
 		}
@@ -125,7 +132,9 @@ func (s *settler) project(c change) error {
 		return s.unpage(c.Name)
 	}
 	for _, e := range objects {
-		s.name(c.Name, e)
+		if had[e.Path] != e { // else manifest and table have it as it is
+			s.name(c.Name, e)
+		}
 	}
 	c.Project.Files = files
 	c.Project.LastSerial = c.Serial

@@ -56,6 +56,8 @@ type Config struct {
 	// Spare leaves every project as it is of which files would go, but for
 	// quarantined ones: what a guard lets pass while the rest waits for a person.
 	Spare bool
+
+	projects, exclude *matcher // of Projects and Exclude, made by New
 }
 
 // Engine plans and settles PyPI mirrors.
@@ -71,6 +73,7 @@ func New(cfg Config, client *fetch.Client) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.projects, cfg.exclude = newMatcher(cfg.Projects), newMatcher(cfg.Exclude)
 	e := &Engine{cfg: cfg, client: client}
 	for _, u := range cfg.Upstreams {
 		e.roots = append(e.roots, strings.TrimSuffix(strings.TrimRight(u, "/"), "/simple")+"/simple")
@@ -146,7 +149,7 @@ func shortSum(data []byte) string {
 
 // wants reports whether a normalised project name is selected.
 func (c Config) wants(name string) bool {
-	return matchAny(c.Projects, name) && !matchAny(c.Exclude, name)
+	return c.projects.match(name) && !c.exclude.match(name)
 }
 
 func matchAny(patterns []string, name string) bool {

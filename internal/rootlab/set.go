@@ -75,13 +75,13 @@ var Field = map[string]string{
 	"tomlkit==0.13.2": "", "rich==13.9.4": "", // poetry
 	"findpython==0.6.2":    "",                                           // pdm
 	"meson-python==0.17.1": "",                                           // meson
-	"rpds-py==0.22.3":      "compiler", "cffi==1.17.1": "header-missing"} // maturin, and a library
+	"bcrypt==4.2.0":        "compiler", "cffi==1.17.1": "header-missing"} // Rust, and a library
 
 // fieldTools build them.
 var fieldTools = [][]string{{"setuptools==80.9.0", "wheel==0.45.1", "flit-core==3.12.0", "hatchling==1.27.0", "hatch-vcs==0.4.0", "hatch-fancy-pypi-readme==24.1.0",
 	"setuptools-scm==8.1.0", "packaging==24.2", "pathspec==0.12.1", "pluggy==1.5.0", "trove-classifiers==2024.10.21.16", "poetry-core==1.9.1", "pdm-backend==2.4.3",
 	"pbr==6.1.1", "tomli==2.2.1", "typing-extensions==4.12.2", "cython==3.1.2", "meson==1.6.1", "pyproject-metadata==0.9.0", "meson-python==0.17.1",
-	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22"}, {"cython==3.0.12"}}
+	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22", "setuptools-rust==1.10.2", "semantic-version==2.10.0"}, {"cython==3.0.12"}}
 
 // FieldSet returns a directory with the source distributions of Field and what
 // their builds need, downloaded once by the machine's own pip.
@@ -89,7 +89,7 @@ func FieldSet(tb testing.TB) string {
 	tb.Helper()
 	made.Lock()
 	defer made.Unlock()
-	runs := [][]string{sourceArgs(slices.Sorted(maps.Keys(Field))), {"--only-binary", ":all:", "maturin==1.7.8"}}
+	runs := [][]string{sourceArgs(slices.Sorted(maps.Keys(Field)))}
 	for _, n := range fieldTools {
 		runs = append(runs, append([]string{"--only-binary", ":all:", "--platform", "any"}, n...))
 	}
@@ -122,8 +122,14 @@ func pipDownload(name string, runs [][]string) (string, error) {
 	if err := os.RemoveAll(stage); err != nil {
 		return "", err
 	}
+	// pip asks sources for their metadata, and some of them need the setuptools of their time.
+	bounds := filepath.Join(cache, "constraints.txt")
+	if err := os.WriteFile(bounds, []byte("setuptools<81\n"), 0o644); err != nil {
+		return "", err
+	}
 	for _, args := range runs {
 		cmd := exec.Command("python3", append([]string{"-m", "pip", "--isolated", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", stage}, args...)...)
+		cmd.Env = append(os.Environ(), "PIP_CONSTRAINT="+bounds, "PIP_BUILD_CONSTRAINT="+bounds)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("pip download: %w: %s", err, out[max(0, len(out)-500):])
 		}

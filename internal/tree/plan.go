@@ -86,12 +86,19 @@ type PlanInfo struct {
 	Upstream Upstream `json:"upstream"`
 }
 
-// A shard of the fetch list ends after this many objects or bytes: a shard
-// costs a syncfs and some events of history, and is what one worker takes.
+// A shard of the fetch list ends after so many objects or bytes: a shard costs a
+// syncfs and some events of history, and is what one worker takes. The first
+// ones are small, in pairs, so that a small plan is work for several workers, too.
 const (
-	shardObjects = 4000
-	shardBytes   = 1 << 30
+	firstObjects, shardObjects int64 = 250, 4000
+	firstBytes, shardBytes     int64 = 64 << 20, 1 << 30
 )
+
+// shardIsFull reports whether shard n, which has so much, is to get no more.
+func shardIsFull(n int, objects, bytes int64) bool {
+	double := min(n/2, 4)
+	return objects >= min(firstObjects<<double, shardObjects) || bytes >= min(firstBytes<<double, shardBytes)
+}
 
 // maxObject is the largest size of an object that is believed, in bytes. Sums of
 // absurd ones would overflow, and an endless answer find room on every disk.
@@ -153,7 +160,7 @@ func (w *PlanWriter) Fetch(it Item) error {
 		return &fault.Error{Kind: fault.Hostile, Op: "tree: plan", Subject: it.Path, Err: fmt.Errorf("it has %d bytes", it.Size),
 			Advice: "no package is that large; tell upstream"}
 	}
-	if w.info.Shards == 0 || w.shard.objects >= shardObjects || w.shard.bytes >= shardBytes {
+	if w.info.Shards == 0 || shardIsFull(w.info.Shards-1, w.shard.objects, w.shard.bytes) {
 		w.info.Shards++
 		w.shard.objects, w.shard.bytes = 0, 0
 	}

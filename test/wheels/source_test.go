@@ -1,6 +1,7 @@
 package wheels_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mirrorcycle/internal/lab"
 	"mirrorcycle/internal/wheels"
@@ -51,6 +53,40 @@ func TestOneRottenSourceOfSeven(t *testing.T) {
 	}
 	if !slices.ContainsFunc(append(r.Mirrors[0].Mended, tended(r.Mirrors[0])...), func(p string) bool { return strings.HasSuffix(p, "/native0-1.0.tar.gz") }) {
 		t.Errorf("nobody tells of the mended file: %+v", r.Mirrors[0])
+	}
+	if r := m.Cycle(); r.Outcome != workflows.Unchanged {
+		t.Errorf("a quiet cycle after that: %+v", r)
+	}
+}
+
+// TestANewPythonInARoot: the next look at the platform finds it, and builds what
+// no longer fits, and only that.
+func TestANewPythonInARoot(t *testing.T) {
+	t.Parallel()
+	m := newMill(t, lab.Options{})
+	m.sdist("native", "1.0")
+	m.sdist("pure", "1.0")
+	m.want("native===1.0", "pure===1.0")
+	m.Cycle()
+	p := m.platforms()[0]
+	before := m.b.begun(t, p)["pure===1.0"]
+	long := time.Now().Add(-24 * time.Hour)
+	err := os.WriteFile(filepath.Join(m.b.dir, p+".python"), []byte("3.12"), 0o644)
+	if err := errors.Join(err, os.Chtimes(filepath.Join(m.Spec.StateDir("wheels"), "builds", p+".json"), long, long)); err != nil {
+		t.Fatal(err)
+	}
+	r := m.Cycle()
+	if w := r.Mirrors[1].Wheels; w[0].Built != 1 || w[1].Built != 0 || r.Mirrors[1].Outcome != workflows.Done {
+		t.Fatalf("%+v", r.Mirrors[1])
+	}
+	if got := m.page(p, "native"); got["native-1.0-1mc-cp312-cp312-linux_x86_64.whl"] != "wheels" || len(got) != 2 {
+		t.Errorf("the page of the new Python: %v", got)
+	}
+	if got := m.page(m.platforms()[1], "native"); got["native-1.0-1mc-cp313-cp313-linux_x86_64.whl"] != "wheels" {
+		t.Errorf("the page of the other platform: %v", got)
+	}
+	if n := m.b.begun(t, p)["pure===1.0"]; n != before {
+		t.Errorf("a pure wheel was built again for the new Python")
 	}
 	if r := m.Cycle(); r.Outcome != workflows.Unchanged {
 		t.Errorf("a quiet cycle after that: %+v", r)

@@ -69,7 +69,11 @@ func work(list string, b builder) error {
 type builder struct{ dir string }
 
 func (b builder) Describe(_ context.Context, p mirrorspec.Platform, _ string) (wheel.Platform, error) {
-	return wheel.Platform{Python: p.Python, Machine: "x86_64", Libc: "glibc", Version: "2.36"}, nil
+	python := p.Python
+	if other, err := os.ReadFile(filepath.Join(b.dir, p.Name+".python")); err == nil { // its root got another one
+		python = string(other)
+	}
+	return wheel.Platform{Python: python, Machine: "x86_64", Libc: "glibc", Version: "2.36"}, nil
 }
 
 func (b builder) Build(ctx context.Context, r activities.BuildRequest) (activities.Delivered, error) {
@@ -97,7 +101,7 @@ func (b builder) Build(ctx context.Context, r activities.BuildRequest) (activiti
 	}
 	tags := "py3-none-any"
 	if !strings.HasPrefix(r.Job.Name, "pure") {
-		python := "cp" + strings.ReplaceAll(r.Platform.Python, ".", "")
+		python := "cp" + strings.ReplaceAll(r.Facts.Python, ".", "")
 		tags = python + "-" + python + "-linux_x86_64"
 	}
 	file, data := enginetest.Wheel(r.Job.Name, r.Job.Version, tags)

@@ -29,6 +29,8 @@ type plan struct {
 	drops map[string]manifest.Entry // objects that next does not name, but that clients may still ask for
 	// foreign are objects of other mirrors that next names, and the generation that is served does not.
 	foreign []manifest.Entry
+	added   map[string]bool // files that the generation that is served does not name, where any drops wait
+	pinned  bool            // drops are not only what the generation that is served names
 }
 
 // draw compares the generation that is served with the next one.
@@ -38,6 +40,15 @@ func (s *session) draw(cur *tree.Served, next *manifest.Manifest) (*plan, error)
 		return nil, err
 	}
 	p := &plan{next: next, drops: map[string]manifest.Entry{}}
+	if cur != nil {
+		waiting, err := s.list("drops", cur.Number)
+		if err != nil {
+			return nil, err
+		}
+		if len(waiting) > 0 {
+			p.added = map[string]bool{}
+		}
+	}
 	for d, err := range manifest.Diff(old, next) {
 		if err == nil {
 			err = p.add(d)
@@ -53,6 +64,9 @@ func (p *plan) add(d manifest.Delta) error {
 	name := d.Path()
 	if err := tree.CheckPath(name); err != nil {
 		return err
+	}
+	if d.Old == nil && p.added != nil {
+		p.added[name] = true
 	}
 	switch {
 	case d.New == nil && d.Old.Kind == manifest.Row: // not a file
@@ -81,6 +95,7 @@ func (s *session) dropPinned(cur *tree.Served, p *plan) error {
 		return err
 	}
 	for _, pinned := range pins(all) {
+		p.pinned = true
 		old, err := s.manifestOf(&pinned.Served)
 		if err != nil {
 			return err
