@@ -105,7 +105,9 @@ func readGuard(s *section) Guard {
 
 // readUpstream reads what every kind that downloads from an upstream has.
 func readUpstream(s *section, m *Mirror) {
-	s.require("upstream", `upstream = ["https://upstream.example.org/path"]`)
+	if m.Kind != PyPI || !s.has("index") {
+		s.require("upstream", `upstream = ["https://upstream.example.org/path"]`)
+	}
 	m.Upstream = s.urls("upstream", "https://upstream.example.org/path")
 	m.Netrc = s.checked("netrc", "/etc/mirror/netrc", checkDir)
 	m.ClientCert = s.checked("client-cert", "/etc/mirror/client.pem", checkDir)
@@ -168,6 +170,14 @@ func readPyPI(s *section, m *Mirror) {
 	m.Exclude = s.projects("exclude", "nova-*")
 	m.Requirements = s.list("requirements", "/etc/mirror/requirements.txt", nil)
 	m.KeepLatest = s.count("keep-latest", 1, 0)
+	m.LeavePreReleases = !s.boolean("keep-pre-releases", true)
+	m.LeaveLocalVersions = !s.boolean("keep-local-versions", true)
+	for _, key := range []string{"keep-pre-releases", "keep-local-versions"} {
+		if s.has(key) && !s.has("keep-latest") {
+			s.fault(key, "says nothing without keep-latest", "write keep-latest = 5, or remove it")
+		}
+	}
+	m.IndexURLs = s.urlOrURLs("index", "https://index.example.org/simple")
 	if !s.has("projects") && !s.has("requirements") {
 		s.require("projects", `projects = ["nova", "oslo-*"], or ["*"] for all, or requirements`)
 	}

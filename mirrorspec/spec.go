@@ -156,7 +156,14 @@ type Mirror struct {
 
 	Projects   []string `json:"projects,omitempty"`    // pypi; normalised names and globs
 	Exclude    []string `json:"exclude,omitempty"`     // pypi; the same
-	KeepLatest int      `json:"keep_latest,omitempty"` // pypi; newest versions per project, zero for all
+	KeepLatest int      `json:"keep_latest,omitempty"` // pypi; newest final versions per project, zero for all
+	// With KeepLatest: whether pre-releases, and local versions of releases that have
+	// files without a local label, are left out although they are new enough.
+	LeavePreReleases   bool `json:"leave_pre_releases,omitempty"`
+	LeaveLocalVersions bool `json:"leave_local_versions,omitempty"`
+	// IndexURLs are, for pypi, URLs of the index root itself, where Upstream is above
+	// its simple/.
+	IndexURLs []string `json:"index_urls,omitempty"`
 
 	// Requirements are, for pypi, absolute paths of requirements files or names of
 	// wheels mirrors; for wheels with GitHub, the one path inside the repository.

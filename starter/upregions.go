@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -245,7 +244,8 @@ func listenAt(address string, h http.Handler, ends *stack) error {
 }
 
 func serveOn(l net.Listener, h http.Handler, ends *stack) {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	s := serve.Server(h)
+	l = serve.Listener(l, serve.MaxConnections, serve.WriteStall)
 	go func() { _ = s.Serve(l) }() // it returns when the server is closed
 	ends.push(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

@@ -85,6 +85,26 @@ func TestOneOddStanza(t *testing.T) {
 	}
 }
 
+// TestManyOddStanzas are told of in bounds, and names of upstream's move no cursor.
+func TestManyOddStanzas(t *testing.T) {
+	s := newStage(t, nil)
+	s.publish(good)
+	plain := stanza(deb("a", "1"), nil)
+	for i := range 50 {
+		plain = append(plain, stanza(deb(fmt.Sprintf("odd\x1b[2J%d", i), "1"), func(p *debrepo.Package) { p.Filename = "" })...)
+	}
+	s.forge(forged{plain: plain})
+	r := s.cycle()
+	if r.Err != nil || r.Number != 1 || len(r.Notes) != 21 || !strings.Contains(r.Notes[20].Error, "30 more stanzas like these") {
+		t.Fatalf("%d notes, %+v", len(r.Notes), r)
+	}
+	for _, n := range r.Notes {
+		if strings.Contains(n.Error, "\x1b") {
+			t.Errorf("%q", n.Error)
+		}
+	}
+}
+
 // TestStrongerDigestAlone: stanzas of which some have a SHA512 and no SHA256.
 func TestStrongerDigestAlone(t *testing.T) {
 	s := newStage(t, nil)
@@ -135,7 +155,11 @@ func TestTolerate(t *testing.T) {
 			}
 			told(t, r.Notes, false, path+" is left out: ")
 			s.u.requests()
-			quiet(t, s.cycle(), path+" is left out: ")
+			again := s.cycle()
+			quiet(t, again, path+" is left out: ")
+			if again.Info.Missing != 1 {
+				t.Errorf("%d objects are told to be missing", again.Info.Missing)
+			}
 			if s.u.hits[path] == 0 {
 				t.Error("it was not looked for again")
 			}
@@ -231,6 +255,17 @@ func TestArchivedSuite(t *testing.T) {
 	s.engine = s.archive.engine(s.b, func(c *apt.Config) { c.IgnoreValidUntil = true })
 	s.mustCycle(t)
 	quiet(t, s.cycle())
+}
+
+// TestNothingButAll: an archive of packages for all architectures may be wanted by that name.
+func TestNothingButAll(t *testing.T) {
+	s := newStage(t, func(c *apt.Config) { c.Architectures = []string{"all"} })
+	s.tweak = func(r *debrepotest.Repo) { r.Suites[0].Release.Architectures = []string{"all"} }
+	s.publish(map[string][]debrepotest.Package{"stable": {{Deb: debrepotest.Deb{Name: "a", Version: "1"}}}})
+	s.mustCycle(t)
+	if got := pool(s.b.Files()); !slices.Equal(got, []string{"a_1_all.deb"}) {
+		t.Errorf("%v", got)
+	}
 }
 
 // TestComponentsOfASuite: one suite of an archive may have components of its own.

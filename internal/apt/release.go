@@ -159,8 +159,8 @@ func (e *Engine) current(suite string, s *signed, old suiteState) error {
 	now := e.cfg.Now()
 	why := ""
 	switch {
-	case s.Date.IsZero():
-		why = "Release has no Date"
+	case s.Date.IsZero() && !old.Date.IsZero():
+		why = "Release has no Date, and the one before had"
 	case s.Date.Before(old.Date):
 		why = fmt.Sprintf("Date %s is before %s, which was mirrored already", stamp(s.Date), stamp(old.Date))
 	case s.Date.After(now.Add(maxFuture)):

@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -135,6 +136,10 @@ func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *sig
 		return nil, err
 	}
 	b := &builder{e: e, ctx: ctx, t: t, suite: suite, dir: suiteDir(suite), was: was, byHash: e.cfg.ByHash && rel.AcquireByHash, counts: map[string]int64{}}
+	if rel.Date.IsZero() {
+		b.leave(&fault.Error{Kind: fault.Stale, Op: "apt: plan suite", Subject: b.dir, Err: errors.New(cmp.Or(rel.DateFlaw, "Release has no Date")),
+			Advice: "an older Release in its place cannot be told; tell upstream"})
+	}
 	for _, lack := range choice.lacks {
 		b.leave(&fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: b.dir, Err: fmt.Errorf("the Release file lists no Packages for %s", lack),
 			Advice: holds(rel.Release)})

@@ -28,13 +28,13 @@ Tree "dists/stable" { Sections "main extra"; Architectures "amd64 i386 source"; 
 		m.t.Fatal(err)
 	}
 	m.run(m.dir, "apt-ftparchive", "generate", conf)
-	m.release("dists/stable", "stable", "amd64 i386", "main extra")
+	m.release("dists/stable", "stable", "all amd64 i386", "main extra")
 }
 
 // release writes and signs the Release of a suite.
 func (m *maker) release(dir, suite, architectures, components string) {
 	m.t.Helper()
-	args := []string{"-o", "APT::FTPArchive::Release::Suite=" + suite, "-o", "APT::FTPArchive::Release::Codename=" + suite,
+	args := []string{"-o", "APT::FTPArchive::Release::No-Support-for-Architecture-all=Packages", "-o", "APT::FTPArchive::Release::Suite=" + suite, "-o", "APT::FTPArchive::Release::Codename=" + suite,
 		"-o", "APT::FTPArchive::Release::Architectures=" + architectures, "-o", "APT::FTPArchive::Release::Components=" + components}
 	// What it lists is chosen by patterns.
 	for _, p := range []string{"Packages", "Packages.*", "Sources", "Sources.*", "Contents-*", "Translation-*", "Commands-*", "Components-*.yml*", "icons-*.tar*", "SHA256SUMS", "Index"} {
@@ -64,6 +64,8 @@ func rich(t *testing.T) *maker {
 			m.run(m.mkdir(at), "xz", "-kf", "cnf/Commands-"+arch)
 			m.run(m.mkdir(at), "gzip", "-kf", "dep11/Components-"+arch+".yml")
 		}
+		m.write(at+"Contents-all", "usr/share/doc/beta misc/beta\n")
+		m.run(m.mkdir(at), "gzip", "-kf", "Contents-all")
 		for _, icons := range []string{"icons-48x48.tar", "icons-64x64.tar"} {
 			m.write(at+"dep11/"+icons, strings.Repeat("\x00", 10240))
 			m.run(m.mkdir(at), "gzip", "-kf", "dep11/"+icons)
@@ -82,12 +84,12 @@ var richSpec = mirrorspec.Mirror{Suites: []string{"stable"}, Components: []strin
 // is has the same end from a region as from upstream.
 func TestClientsOfEverything(t *testing.T) {
 	m := rich(t)
-	upstream := serve(t, m.dir)
+	upstream := upstreamOf(t, m.dir)
 	for name, c := range map[string]struct {
 		indexes, languages []string
 		lists, lacks       []string // names of lists that the client then has, or not
 	}{
-		"by default": {nil, nil, []string{"Contents-amd64", "Contents-i386", "Components-amd64", "icons-48x48", "icons-64x64", "Commands-amd64",
+		"by default": {nil, nil, []string{"Contents-amd64", "Contents-i386", "Contents-all", "Components-amd64", "icons-48x48", "icons-64x64", "Commands-amd64",
 			"Translation-en", "Translation-de", "main_binary-i386_Packages", "extra_binary-amd64_Packages"}, nil},
 		"with sources":                  {[]string{"all", "sources"}, nil, []string{"main_source_Sources", "Contents-amd64"}, nil},
 		"packages and translations":     {[]string{"packages", "translations"}, nil, []string{"Translation-de"}, []string{"Contents", "Components", "icons", "Commands"}},
@@ -137,7 +139,7 @@ func TestSources(t *testing.T) {
 	m := rich(t)
 	spec := richSpec
 	spec.Indexes = []string{"all", "sources"}
-	mirror := m.newMirror(spec, serve(t, m.dir))
+	mirror := m.newMirror(spec, upstreamOf(t, m.dir))
 	mirror.cycle(t)
 	machine := newClient(t, mirror.file(t, mirror.url, ".sources"))
 	machine.update()
@@ -157,13 +159,13 @@ func TestInstallerImages(t *testing.T) {
 	m := rich(t)
 	spec := richSpec
 	spec.Indexes = []string{"all", "installer"}
-	mirror := m.newMirror(spec, serve(t, m.dir))
+	mirror := m.newMirror(spec, upstreamOf(t, m.dir))
 	mirror.cycle(t)
 	const image = "dists/stable/main/installer-amd64/current/images/netboot/mini.iso"
 	if got := mirror.b.Read(image); got != "an image\n" {
 		t.Errorf("%q", got)
 	}
-	if r := mirror.b.Cycle(mirror.e); r.Digest != "" || r.Err != nil {
+	if r := mirror.run(t); r.Digest != "" || r.Err != nil {
 		t.Errorf("again: %+v", r)
 	}
 }

@@ -22,7 +22,7 @@ func TestUdebs(t *testing.T) {
 	m.run(m.mkdir("incoming"), "mv", "installer_1_amd64.deb", "installer_1_amd64.udeb")
 	m.run(m.dir, "reprepro", "--silent", "-b", m.dir, "includedeb", "stable", "incoming/alpha_1_amd64.deb")
 	m.run(m.dir, "reprepro", "--silent", "-b", m.dir, "includeudeb", "stable", "incoming/installer_1_amd64.udeb")
-	upstream := serve(t, m.dir)
+	upstream := upstreamOf(t, m.dir)
 	spec := mirrorspec.Mirror{Suites: []string{"stable"}, Components: []string{"main"}, Architectures: []string{"amd64"}}
 	for _, chosen := range []bool{false, true} {
 		if spec.Indexes = nil; chosen {
@@ -62,7 +62,7 @@ func (m *maker) pdiff(old string) {
 	m.write(dir+"/"+name+".gz", packed.String())
 	m.write(dir+"/Index", "SHA256-Current:"+line(current, "")+"SHA256-History:\n"+line(old, name)+
 		"SHA256-Patches:\n"+line(string(ed), name)+"SHA256-Download:\n"+line(packed.String(), name+".gz"))
-	m.release("dists/stable", "stable", "amd64 i386", "main extra")
+	m.release("dists/stable", "stable", "all amd64 i386", "main extra")
 }
 
 // TestPdiffs come where the spec asks for them, and what clients are told makes
@@ -75,7 +75,7 @@ func TestPdiffs(t *testing.T) {
 	m.ftparchive()
 	old := m.run(m.dir, "cat", "dists/stable/main/binary-amd64/Packages")
 	m.pdiff(old)
-	upstream := serve(t, m.dir)
+	upstream := upstreamOf(t, m.dir)
 	spec := mirrorspec.Mirror{Suites: []string{"stable"}, Components: []string{"main"}, Architectures: []string{"amd64"}}
 	var mirrors []*mirror
 	var machines []*client

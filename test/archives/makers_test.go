@@ -59,7 +59,7 @@ func TestMakers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMaker(t, c.tools...)
 			c.publish(m, "1")
-			mirror := m.newMirror(c.spec, serve(t, m.mkdir(c.root)))
+			mirror := m.newMirror(c.spec, upstreamOf(t, m.mkdir(c.root)))
 			mirror.cycle(t)
 			second := m.newMirror(c.spec, mirror.url) // a mirror of the mirror
 			second.cycle(t)
@@ -82,7 +82,7 @@ func TestMakers(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			if r := mirror.b.Cycle(mirror.e); r.Digest != "" || r.Err != nil || len(r.Notes) != 0 {
+			if r := mirror.run(t); r.Digest != "" || r.Err != nil || len(r.Notes) != 0 {
 				t.Errorf("a quiet cycle: %+v", r)
 			}
 		})

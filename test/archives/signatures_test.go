@@ -108,7 +108,7 @@ func TestSignaturesAsAptJudgesThem(t *testing.T) {
 			} else {
 				mine.write(dir+"/Release.gpg", string(c.gpg))
 			}
-			machine := newClient(t, "deb [signed-by="+m.keys+"] "+serve(t, m.dir)+" stable main\n", `APT::Architectures { "amd64"; };`)
+			machine := newClient(t, "deb [signed-by="+m.keys+"] "+upstreamOf(t, m.dir)+" stable main\n", `APT::Architectures { "amd64"; };`)
 			said, refused := machine.run("apt-get", "update")
 			if (refused == nil) != c.accepted {
 				t.Errorf("apt accepts it: %v\n%s", refused == nil, said)

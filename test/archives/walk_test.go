@@ -133,7 +133,9 @@ func TestEachRequestWrongOnce(t *testing.T) {
 			for _, at := range requests {
 				f.set(first, nil)
 				mirror := mine.newMirror(spec, server.URL)
-				mirror.cycle(t)
+				if r := mirror.b.Cycle(mirror.e); r.Number != 1 {
+					t.Fatalf("a good cycle: %+v", r)
+				}
 				f.set(second, first)
 				f.mu.Lock()
 				f.at, f.wrong = at, wrong
@@ -148,6 +150,7 @@ func TestEachRequestWrongOnce(t *testing.T) {
 					t.Fatalf("%s: a Release of neither edition", at)
 				}
 				if !maps.Equal(snapshot(mirror), want) {
+					mirror.release(t)
 					machine := newClient(t, mirror.file(t, mirror.url, ".sources"))
 					machine.asks()
 					machine.update()

@@ -17,9 +17,13 @@ import (
 	"time"
 
 	"mirrorcycle/internal/apt"
+	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/debrepo/debrepotest"
 	"mirrorcycle/internal/enginetest"
 	"mirrorcycle/internal/need"
+	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/release/dir"
+	"mirrorcycle/internal/serve"
 	"mirrorcycle/internal/verify"
 	"mirrorcycle/mirrorspec"
 )
@@ -138,9 +142,9 @@ func (m *maker) sign(dir string) {
 	m.run(m.mkdir(dir), "gpg", "--batch", "--yes", "--quiet", "--local-user", m.id, "--armor", "--output", "Release.gpg", "--detach-sign", "Release")
 }
 
-// serve serves a directory on loopback. Tests publish twice within a second, so
+// upstreamOf serves a directory on loopback. Tests publish twice within a second, so
 // files are told apart by their content, not by their time.
-func serve(t *testing.T, dir string) string {
+func upstreamOf(t *testing.T, dir string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(path.Clean("/"+r.URL.Path))))
@@ -155,12 +159,14 @@ func serve(t *testing.T, dir string) string {
 	return s.URL
 }
 
-// mirror is a mirror of an archive, and a server of its tree.
+// mirror is a mirror of an archive, and a region of it with its web server.
 type mirror struct {
 	spec mirrorspec.Mirror
 	b    *enginetest.Bench
 	e    *apt.Engine
-	url  string
+	out  backend.Backend
+	src  backend.Source
+	url  string // of the mirror in the region
 }
 
 // newMirror mirrors spec, of which Name, Upstream and Keyring are filled in.
@@ -175,14 +181,64 @@ func (m *maker) newMirror(spec mirrorspec.Mirror, upstream string) *mirror {
 	out.e = apt.New(apt.Config{Upstreams: spec.Upstream, Suites: spec.Suites, Components: spec.Components, Architectures: spec.Architectures,
 		Indexes: spec.Indexes, Translations: spec.Translations, Keyring: spec.Keyring, Tolerate: spec.Missing == mirrorspec.Tolerate,
 		IgnoreValidUntil: spec.IgnoreValidUntil, ByHash: true}, out.b.Client)
-	out.url = serve(m.t, filepath.Join(out.b.Dir, "tree"))
+	if err := out.region(m.t); err != nil {
+		m.t.Fatal(err)
+	}
 	return out
+}
+
+// region makes the directory of a region, and serves it as the program does.
+func (m *mirror) region(t *testing.T) error {
+	at := mirrorspec.Region{Name: "here", Dir: filepath.Join(m.b.Dir, "region")}
+	// release looks for <root>/<mirror>; the bench calls its tree "tree".
+	root, state := filepath.Join(m.b.Dir, "root"), filepath.Join(m.b.Dir, "states")
+	err := errors.Join(dir.Setup(at.Dir, at.Name), os.Mkdir(root, 0o755), os.Mkdir(state, 0o755),
+		os.Symlink(filepath.Join(m.b.Dir, "tree"), filepath.Join(root, m.spec.Name)), os.Symlink(filepath.Join(m.b.Dir, "state"), filepath.Join(state, m.spec.Name)))
+	if err != nil {
+		return err
+	}
+	var done func()
+	if m.src, done, err = release.From(release.Origin{Region: at, Storage: mirrorspec.Storage{Root: root, State: state}, Mirror: m.spec.Name}); err != nil {
+		return err
+	}
+	t.Cleanup(done)
+	m.out, err = release.For(release.Options{Region: at, Mirror: m.spec.Name, Tree: m.b.Tree().ID().Tree, Holder: "archives",
+		Policy: backend.Policy{Grace: time.Hour, Keep: time.Hour, Every: time.Hour}})
+	if err != nil {
+		return err
+	}
+	handler, err := serve.New(serve.Options{Dir: at.Dir, IndexMaxAge: time.Second})
+	if err != nil {
+		return err
+	}
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	m.url = s.URL + "/" + m.spec.Name
+	return nil
+}
+
+// run runs a cycle and releases what it makes.
+func (m *mirror) run(t *testing.T) enginetest.Result {
+	t.Helper()
+	r := m.b.Cycle(m.e)
+	if r.Number > 0 {
+		m.release(t)
+	}
+	return r
+}
+
+// release lets the region serve the newest generation.
+func (m *mirror) release(t *testing.T) {
+	t.Helper()
+	if outs, err := m.out.Publish(t.Context(), m.src); err != nil || len(outs) != 1 || outs[0].Serves == 0 {
+		t.Fatalf("release: %+v, %v", outs, err)
+	}
 }
 
 // cycle wants a new generation, and no note.
 func (m *mirror) cycle(t *testing.T) {
 	t.Helper()
-	if r := m.b.Cycle(m.e); r.Err != nil || r.Number == 0 || len(r.Notes) != 0 {
+	if r := m.run(t); r.Err != nil || r.Number == 0 || len(r.Notes) != 0 {
 		t.Fatalf("cycle: generation %d, %v, notes %+v", r.Number, r.Err, r.Notes)
 	}
 }
