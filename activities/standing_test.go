@@ -54,9 +54,11 @@ func TestStandingNotesAreToldOnce(t *testing.T) {
 		{"one more", []string{"a", "passes", "b"}, []string{"a"}},
 		{"the same", []string{"a", "b", "passes"}, []string{"a", "b"}},
 		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
+		{"that is mended", []string{"a", "b"}, []string{"a", "b"}},
 		{"one is mended", []string{"b"}, []string{"b"}},
 		{"and breaks again", []string{"a", "b"}, []string{"b"}},
 		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
+		{"that is mended", []string{"a", "b"}, []string{"a", "b"}},
 	}
 	for _, s := range steps {
 		if diff := cmp.Diff(s.want, run(s.units...)); diff != "" {

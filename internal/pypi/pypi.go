@@ -121,6 +121,9 @@ func (n rowNote) String() string {
 }
 
 func readNote(e manifest.Entry) (n rowNote) {
+	if tag, ok := tagOnly(e.Note); ok {
+		return rowNote{ETag: tag}
+	}
 	_ = json.Unmarshal([]byte(e.Note), &n) // an unreadable note means: ask anew
 	return n
 }

@@ -105,6 +105,12 @@ func (s *settler) unpage(project string) error {
 	return nil
 }
 
+// isQuarantined reads only those notes that may say so: a root page lists
+// hundreds of thousands of rows, and hardly any does.
+func isQuarantined(row manifest.Entry) bool {
+	return strings.Contains(row.Note, string(simpleindex.Quarantined)) && readNote(row).State == simpleindex.Quarantined
+}
+
 // root renders the root page from the table of projects. Quarantined projects are not listed.
 func (s *settler) root(rows *manifest.Manifest, serial int64) error {
 	var failure error
@@ -114,7 +120,7 @@ func (s *settler) root(rows *manifest.Manifest, serial int64) error {
 				failure = err
 				return
 			}
-			if readNote(row).State == simpleindex.Quarantined {
+			if isQuarantined(row) {
 				continue
 			}
 			if !yield(simpleindex.RootProject{Name: display(row), LastSerial: row.Size}) {
