@@ -53,6 +53,7 @@ func TestStandingNotesAreToldOnce(t *testing.T) {
 		{"the first", []string{"a", "passes"}, nil},
 		{"one more", []string{"a", "passes", "b"}, []string{"a"}},
 		{"the same", []string{"a", "b", "passes"}, []string{"a", "b"}},
+		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
 		{"one is mended", []string{"b"}, []string{"b"}},
 		{"and breaks again", []string{"a", "b"}, []string{"b"}},
 		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},

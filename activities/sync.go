@@ -130,6 +130,9 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if err != nil {
 			return err
 		}
+		if in.Spare {
+			engine = s.sparing(engine)
+		}
 		if out.Digest, out.Info, err = engine.Plan(ctx, t); err == nil {
 			err = recognise(t, out.Info.Deferred)
 		}
@@ -318,6 +321,16 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	}
 	return nil, &fault.Error{Kind: fault.Config, Op: "activities: run mirror", Subject: m.Name,
 		Err: fmt.Errorf("this version has no engine for kind %q", m.Kind), Advice: "remove the mirror from the spec"}
+}
+
+// sparing is the engine that removes nothing, where it can.
+func (s *Sync) sparing(e Engine) Engine {
+	if w, ok := e.(seen); ok {
+		if p, ok := w.Engine.(*pypi.Engine); ok {
+			return seen{p.Sparing(), w.mirror}
+		}
+	}
+	return e
 }
 
 // clients keeps one download client per set of limits and credentials, so that

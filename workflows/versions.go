@@ -22,3 +22,9 @@ func weavesWheels(ctx workflow.Context) bool {
 func reports(ctx workflow.Context) bool {
 	return workflow.GetVersion(ctx, "report", workflow.DefaultVersion, 1) >= 1
 }
+
+// sparesProjects: where the guard holds a plan of a PyPI mirror, what removes
+// nothing goes on. The histories recorded before have no second plan.
+func sparesProjects(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "spare projects", workflow.DefaultVersion, 1) >= 1
+}
