@@ -28,8 +28,8 @@ type WheelState struct {
 	Libraries []string  `json:"libraries,omitempty"`
 }
 
-// maxStates bounds what crosses Temporal.
-const maxStates = 4000
+// What crosses Temporal is bounded: states in number, a message in bytes.
+const maxStates, maxStateMessage = 4000, 200
 
 // wheelStates answers with the states of the pins that are wanted.
 func wheelStates(q Question) ([]WheelState, error) {
@@ -73,10 +73,10 @@ func wheelStates(q Question) ([]WheelState, error) {
 }
 
 func wheelState(q Question, r wheels.Row) WheelState {
-	s := WheelState{Platform: r.Platform, Pin: r.Pin.String(), State: string(r.State), File: r.File, From: r.From, Class: r.Class, Message: r.Message,
-		Reason: r.Reason, Next: r.Next, Until: r.Until, Attempts: r.Attempts, Libraries: r.Libraries}
-	if len(s.Message) > 200 {
-		s.Message = strings.ToValidUTF8(s.Message[:200], "") + "…"
+	s := WheelState{Platform: r.Platform, Pin: r.Pin.String(), State: string(r.State), File: r.File, From: r.From, Class: r.Class, Message: fault.Line(r.Message, maxStateMessage),
+		Reason: r.Reason, Next: r.Next, Until: r.Until, Attempts: r.Attempts, Libraries: slices.Clone(r.Libraries)}
+	for i, name := range s.Libraries { // of journals of earlier versions
+		s.Libraries[i] = fault.Line(name, maxStateMessage)
 	}
 	if r.Log != "" {
 		s.Log = "/" + q.Target.Mirror.Name + "/" + wheels.LogPath(r.Platform, r.Pin)

@@ -32,7 +32,7 @@ func recognise(t *tree.Tree, notes []tree.Note) error {
 		if !ok {
 			first = t.Epoch()
 		}
-		now[key], n.Known = first, first < t.Epoch()
+		now[key], n.Known = first, n.Known || first < t.Epoch()
 	}
 	slices.SortStableFunc(notes, func(a, b tree.Note) int {
 		switch {

@@ -305,7 +305,8 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	switch m.Kind {
 	case mirrorspec.Apt:
 		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
-			Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace, ByHash: m.ByHash}, client), m}, nil
+			Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
+			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
 	case mirrorspec.PyPI:
 		return seen{pypi.New(pypiConfig(target), client), m}, nil
 	case mirrorspec.Wheels:

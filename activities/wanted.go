@@ -37,7 +37,7 @@ func (s *Sync) require(ctx context.Context, t Target) (reqsource.Outcome, error)
 		environments[p.Name] = requirements.Linux(p.Python, facts.Machine)
 	}
 	src, err := reqsource.New(reqsource.Config{GitHub: m.GitHub, Refs: m.Refs, URL: m.URL, File: m.File, Requirements: strings.Join(m.Requirements, ""),
-		Constraints: m.Constraints, State: stateDir(t), Environments: environments, Client: client})
+		Constraints: m.Constraints, Build: m.BuildConstraints, State: stateDir(t), Environments: environments, Client: client})
 	if err != nil {
 		return reqsource.Outcome{}, err
 	}

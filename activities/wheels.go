@@ -2,13 +2,16 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheel"
 	"mirrorcycle/internal/wheels"
@@ -66,6 +69,15 @@ type BuildInput struct {
 	Facts    Facts               `json:"facts"`
 	Plan     string              `json:"plan"`
 	Job      int                 `json:"job"` // counted from 0
+	// Attempt is what the workflow calls the build; a dash and the number of the
+	// activity's attempt follow in the inbox's name.
+	Attempt string `json:"attempt,omitempty"`
+}
+
+// Issued reports whether a delivery is of the build that the workflow called so.
+func (d Delivered) Issued(build string) bool {
+	n, ok := strings.CutPrefix(d.Attempt, build+"-")
+	return ok && n != "" && len(n) < 10 && strings.Trim(n, "0123456789") == ""
 }
 
 // Delivered is what became of a build; its files are in the attempt's inbox.
@@ -197,7 +209,7 @@ type BuildRequest struct {
 	Platform mirrorspec.Platform
 	Facts    wheel.Platform
 	Dir      string       // where wheel and log go; it is there
-	Index    http.Handler // of the storage's trees, for build dependencies
+	Index    http.Handler // of the index mirror, for build dependencies
 	Simple   string       // path of the simple index below it
 	// IndexState names what Index has now: other packages, another name.
 	IndexState string
@@ -217,8 +229,9 @@ type Builder interface {
 // Wheels holds the activities of the role wheels:<platform>.
 type Wheels struct {
 	Builder Builder
-	// Index serves the trees below a directory, as a region is served.
-	Index func(root string) (http.Handler, error)
+	// Index serves the tree of one mirror below a storage's root, as a region
+	// does, and nothing else of the storage: what a build reads may end in its log.
+	Index func(root, mirror string) (http.Handler, error)
 }
 
 // Describe says what the platform's root is.
@@ -234,12 +247,18 @@ func (w *Wheels) BuildWheel(ctx context.Context, in BuildInput) (Delivered, erro
 	info := activity.GetInfo(ctx)
 	ctx, _, stop := alive(ctx)
 	defer stop()
-	out, err := w.build(ctx, in, fmt.Sprintf("%s-%s-%d", info.WorkflowExecution.RunID, info.ActivityID, info.Attempt))
+	if in.Attempt == "" { // of a workflow of an earlier version
+		in.Attempt = info.WorkflowExecution.RunID + "-" + info.ActivityID
+	}
+	out, err := w.build(ctx, in, fmt.Sprintf("%s-%d", in.Attempt, info.Attempt))
 	return out, translate(err)
 }
 
 func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Delivered, error) {
 	store := states(in.Target)
+	if !wheels.ValidAttempt(attempt) {
+		return Delivered{}, &fault.Error{Kind: fault.Malformed, Op: "activities: build", Subject: fault.Line(attempt, 100), Err: errors.New("not the name of an attempt")}
+	}
 	job, err := jobOf(store, in.Platform.Name, in.Plan, in.Job)
 	if err != nil {
 		return Delivered{}, err
@@ -248,7 +267,7 @@ func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Deli
 	if err != nil {
 		return Delivered{}, err
 	}
-	index, err := w.Index(in.Target.Storage.Root)
+	index, err := w.Index(in.Target.Storage.Root, in.Target.Index.Name)
 	if err != nil {
 		return Delivered{}, err
 	}

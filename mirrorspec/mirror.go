@@ -107,7 +107,6 @@ func readGuard(s *section) Guard {
 func readUpstream(s *section, m *Mirror) {
 	s.require("upstream", `upstream = ["https://upstream.example.org/path"]`)
 	m.Upstream = s.urls("upstream", "https://upstream.example.org/path")
-	m.MaxIndexAge = s.duration("max-index-age", 0)
 	m.Netrc = s.checked("netrc", "/etc/mirror/netrc", checkDir)
 	m.ClientCert = s.checked("client-cert", "/etc/mirror/client.pem", checkDir)
 	m.ClientKey = s.checked("client-key", "/etc/mirror/client.key", checkDir)
@@ -140,8 +139,24 @@ func readApt(s *section, m *Mirror) {
 	}
 	m.Translations = s.listOrNone("translations", "en", matches(wordPattern, "a language", "en"))
 	if !s.has("translations") {
-		m.Translations = []string{"en"}
+		m.Translations = []string{AllLanguages}
 	}
+	m.Indexes = s.list("indexes", AllIndexes, oneOf(AptIndexes...))
+	if !s.has("indexes") {
+		m.Indexes = []string{AllIndexes}
+	}
+	// "source" is how Release files and other tools spell it.
+	binary := slices.DeleteFunc(slices.Clone(m.Architectures), func(a string) bool { return a == "source" })
+	if s.boolean("sources", false) || len(binary) < len(m.Architectures) {
+		m.Architectures = binary
+		if !slices.Contains(m.Indexes, Sources) {
+			m.Indexes = append(m.Indexes, Sources)
+		}
+	}
+	if m.Missing = s.checked("missing", Refuse, oneOf(Refuse, Tolerate)); m.Missing == "" {
+		m.Missing = Refuse
+	}
+	m.IgnoreValidUntil = !s.boolean("check-valid-until", true)
 	m.ByHash = s.boolean("by-hash", true)
 }
 
@@ -225,7 +240,24 @@ func readBuilds(s *section, m *Mirror) {
 		s.fault("build-memory", fmt.Sprintf("%v is too little for any build", m.BuildMemory), fmt.Sprintf("write at least %q", leastBuildMemory))
 	}
 	m.Builds = s.count("builds", 1, defaultBuilds)
+	m.BuildProcesses = s.count("build-processes", leastBuildProcesses, 0)
+	m.BuildDisk, m.BuildLog = readRoom(s, "build-disk"), readRoom(s, "build-log")
+	m.BuildConstraints = s.list("build-constraints", "setuptools<81", matches(constraintPattern, "a project and its versions", "setuptools<81"))
 }
+
+func readRoom(s *section, key string) Size {
+	room := s.size(key, 0)
+	if s.has(key) && room < leastBuildRoom {
+		s.fault(key, fmt.Sprintf("%v is too little for any build", room), fmt.Sprintf("write at least %q, or leave it out", leastBuildRoom))
+	}
+	return room
+}
+
+// What a build needs at least, whatever it builds.
+const (
+	leastBuildProcesses = 16
+	leastBuildRoom      = Size(1e6)
+)
 
 const leastBuildMemory = Size(64e6)
 

@@ -22,10 +22,12 @@ var (
 	githubPattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+$`)
 	pythonPattern    = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
 	partitionPattern = regexp.MustCompile(`^([a-z]|[a-h][a-z]|i[a-v])$`)
-	hostPattern      = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
-	prefixPattern    = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
-	principalPattern = regexp.MustCompile(`^[^\s@/-][^\s@]*(@[^\s@]+)?$`)
-	separators       = regexp.MustCompile(`[-_.]+`)
+	// constraintPattern is a requirement (PEP 508) without extras and URL; whoever reads it judges its versions.
+	constraintPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]* *(===|==|~=|!=|<=?|>=?)[A-Za-z0-9.*+!_ ,<>=~-]+(;[A-Za-z0-9._ '"<>=!()-]+)?$`)
+	hostPattern       = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)
+	prefixPattern     = regexp.MustCompile(`^[a-z][a-z0-9._-]*$`)
+	principalPattern  = regexp.MustCompile(`^[^\s@/-][^\s@]*(@[^\s@]+)?$`)
+	separators        = regexp.MustCompile(`[-_.]+`)
 
 	// PEP 508 names, and globs over them with * and ?.
 	projectPattern = regexp.MustCompile(`^[A-Za-z0-9*?]([A-Za-z0-9._*?-]*[A-Za-z0-9*?])?$`)
@@ -71,9 +73,12 @@ func checkURL(s string) (problem, advice string) {
 		return "holds credentials, and no secret stands in a spec",
 			"put them into a netrc file and write netrc = its path"
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		if strings.Contains(s, "@") { // such as user:password@host
+			return "is not an absolute http or https URL", example
+		}
 		return fmt.Sprintf("%q is not an absolute http or https URL", s), example
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(s, "#"):
-		return fmt.Sprintf("%q has a query or fragment", s), "write the URL without it"
+		return "has a query or fragment, which may hold a secret", "write the URL without it"
 	case strings.ContainsAny(s, " \\") || strings.Contains(u.Path+"/", "/../") || hasControl(u.Path):
 		return fmt.Sprintf("%q has a path that servers may read in different ways", s), example
 	}

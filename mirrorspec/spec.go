@@ -106,21 +106,35 @@ const (
 	Replace = "replace"
 )
 
+// Tolerate is what to do, instead of Refuse, about an object that an apt index
+// names and upstream does not have: leave it out alone.
+const Tolerate = "tolerate"
+
+// AllIndexes stands for every kind of index that clients of binary packages ask
+// for, and AllLanguages for every translation.
+const (
+	AllIndexes   = "all"
+	AllLanguages = "all"
+	Sources      = "sources" // the kind of index that sources = true adds
+)
+
+// AptIndexes are the kinds of index that indexes may name.
+var AptIndexes = []string{AllIndexes, "packages", "translations", "contents", "dep11", "cnf", "other", Sources, "udebs", "installer", "pdiffs"}
+
 // Mirror is one upstream of one kind, kept in one tree. Fields after Regions are
 // empty except for the kinds that their comments name.
 type Mirror struct {
-	Name        string   `json:"name"`
-	Kind        Kind     `json:"kind"`
-	Upstream    []string `json:"upstream,omitempty"`      // apt, yum, pypi; in order of failover, no trailing slash
-	Grace       Duration `json:"grace"`                   // how long a dropped object stays after its index is superseded; default apt 72h, yum 96h, pypi and wheels 24h
-	Guard       Guard    `json:"guard"`                   // default 20% and 100
-	MaxIndexAge Duration `json:"max_index_age,omitempty"` // older upstream indexes are reported as stale; default never
-	Regions     []string `json:"regions,omitempty"`       // default all of the spec
-	Volumes     []string `json:"volumes,omitempty"`       // directories of the tree that are AFS volumes of their own
-	Netrc       string   `json:"netrc,omitempty"`         // path of a netrc file with upstream's credentials
-	ClientCert  string   `json:"client_cert,omitempty"`   // path of a PEM certificate for upstream
-	ClientKey   string   `json:"client_key,omitempty"`    // path of its PEM key
-	CAFile      string   `json:"ca_file,omitempty"`       // path of PEM authorities to trust instead of the system's
+	Name       string   `json:"name"`
+	Kind       Kind     `json:"kind"`
+	Upstream   []string `json:"upstream,omitempty"`    // apt, yum, pypi; in order of failover, no trailing slash
+	Grace      Duration `json:"grace"`                 // how long a dropped object stays after its index is superseded; default apt 72h, yum 96h, pypi and wheels 24h
+	Guard      Guard    `json:"guard"`                 // default 20% and 100
+	Regions    []string `json:"regions,omitempty"`     // default all of the spec
+	Volumes    []string `json:"volumes,omitempty"`     // directories of the tree that are AFS volumes of their own
+	Netrc      string   `json:"netrc,omitempty"`       // path of a netrc file with upstream's credentials
+	ClientCert string   `json:"client_cert,omitempty"` // path of a PEM certificate for upstream
+	ClientKey  string   `json:"client_key,omitempty"`  // path of its PEM key
+	CAFile     string   `json:"ca_file,omitempty"`     // path of PEM authorities to trust instead of the system's
 
 	Keyring       string   `json:"keyring,omitempty"`       // apt, yum; path of the OpenPGP keys that may sign
 	Architectures []string `json:"architectures,omitempty"` // apt (required), yum (default all)
@@ -128,8 +142,13 @@ type Mirror struct {
 
 	Suites       []string `json:"suites,omitempty"`       // apt; one that ends in "/" is a flat repository
 	Components   []string `json:"components,omitempty"`   // apt; may be empty if all suites are flat
-	Translations []string `json:"translations,omitempty"` // apt; languages, default ["en"], [] for none
-	ByHash       bool     `json:"by_hash,omitempty"`      // apt; keep by-hash files, default true
+	Indexes      []string `json:"indexes,omitempty"`      // apt; kinds of index, default ["all"]; has "sources" for sources = true
+	Translations []string `json:"translations,omitempty"` // apt; languages, default ["all"], [] for none
+	Missing      string   `json:"missing,omitempty"`      // apt; what an object does that upstream lacks: Refuse (default) or Tolerate
+
+	IgnoreValidUntil bool `json:"ignore_valid_until,omitempty"` // apt; a Release past its Valid-Until is mirrored all the same
+
+	ByHash bool `json:"by_hash,omitempty"` // apt; keep by-hash files, default true
 
 	Repos []string `json:"repos,omitempty"` // yum; directories below upstream that hold repodata, default ["."]
 
@@ -153,6 +172,15 @@ type Mirror struct {
 	BuildTimeout Duration `json:"build_timeout,omitempty"` // wheels; of one build, default 1h
 	BuildMemory  Size     `json:"build_memory,omitempty"`  // wheels; of one build, default 4GB
 	Builds       int      `json:"builds,omitempty"`        // wheels; at once on each platform, default 4
+	// BuildProcesses, BuildDisk and BuildLog bound one build of a wheels mirror:
+	// processes and threads, bytes in its private /tmp, bytes that it prints. 0 is
+	// the sandbox's default.
+	BuildProcesses int  `json:"build_processes,omitempty"`
+	BuildDisk      Size `json:"build_disk,omitempty"`
+	BuildLog       Size `json:"build_log,omitempty"`
+	// BuildConstraints are lines that bound what builds are made with, such as
+	// "setuptools<81" (wheels): the index mirrors what meets them, builds install it.
+	BuildConstraints []string `json:"build_constraints,omitempty"`
 }
 
 // What builds of wheels run in.

@@ -126,9 +126,16 @@ func locate(spec *mirrorspec.Spec, arg string) (mirror, path string, err error) 
 			rest = after
 		}
 	}
-	if u, err := url.Parse(rest); err == nil {
-		rest = strings.TrimPrefix(u.Path, "/")
+	// A URL is escaped, and ends before "?" and "#". A path may be either: names
+	// of files hold "#", and logs of web servers hold "%2b".
+	if rest != arg || strings.Contains(arg, "://") {
+		if u, err := url.Parse(rest); err == nil {
+			rest = u.Path
+		}
+	} else if plain, err := url.PathUnescape(rest); err == nil {
+		rest = plain
 	}
+	rest = strings.TrimPrefix(rest, "/")
 	mirror, path, ok := strings.Cut(rest, "/")
 	if _, known := spec.Mirror(mirror); !known || !ok || path == "" {
 		return "", "", fmt.Errorf("%q is no URL of a region and no path below a mirror (%s): %w", arg, strings.Join(names(spec), ", "), errUsage)

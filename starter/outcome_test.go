@@ -38,6 +38,23 @@ func TestPathsOfRegionsBelowOneAnother(t *testing.T) {
 	}
 }
 
+// TestPathsOfOddNames: URLs are escaped, paths may be either.
+func TestPathsOfOddNames(t *testing.T) {
+	spec := &mirrorspec.Spec{Mirrors: []mirrorspec.Mirror{{Name: "pypi"}}, Regions: []mirrorspec.Region{{Name: "dfw", URL: "http://m.example.org"}}}
+	for arg, want := range map[string]string{
+		"http://m.example.org/pypi/p/a-1%212.0%2Bb.whl":       "p/a-1!2.0+b.whl",
+		"http://m.example.org/pypi/p/a%23%25b.zip#sha256=abc": "p/a#%b.zip",
+		"pypi/p/a-1!2.0+b#c.zip":                              "p/a-1!2.0+b#c.zip",
+		"pypi/p/a?b.zip":                                      "p/a?b.zip",
+		"/pypi/p/g%2b%2b.deb":                                 "p/g++.deb",
+		"pypi/p/100%.zip":                                     "p/100%.zip",
+	} {
+		if mirror, path, err := locate(spec, arg); mirror != "pypi" || path != want {
+			t.Errorf("%s: %q %q %v", arg, mirror, path, err)
+		}
+	}
+}
+
 // TestASkipEndsInTheFuture: one that has ended skips nothing, and would be reported as done.
 func TestASkipEndsInTheFuture(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"mirrorcycle/activities"
+	"mirrorcycle/internal/fault"
 )
 
 // Wheels builds what one platform lacks: several at a time, each taken in as
@@ -123,17 +124,20 @@ func (w *builds) window(ctx workflow.Context, p activities.WheelPlanned, limit i
 // one makes one build and takes it in.
 func (w *builds) one(ctx workflow.Context, p activities.WheelPlanned, job int) {
 	t, platform := w.in.Target, w.in.Platform.Name
+	attempt := fmt.Sprintf("%s-%.16s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, p.Digest, job)
 	d, err := buildWheel(ctx, w.hosts, t.Mirror.BuildTimeout, fmt.Sprintf("build %d of %d", job+1, p.Builds),
-		activities.BuildInput{Target: t, Platform: w.in.Platform, Facts: w.facts, Plan: p.Digest, Job: job})
-	if err != nil {
+		activities.BuildInput{Target: t, Platform: w.in.Platform, Facts: w.facts, Plan: p.Digest, Job: job, Attempt: attempt})
+	switch {
+	case err != nil:
 		if !perished(err) {
 			w.failed = err
 			return
 		}
 		// Whoever builds it is gone each time: that is this build's fault, and no other's.
 		_, text := activities.FaultOf(err)
-		attempt := fmt.Sprintf("%s-%.16s-%d", workflow.GetInfo(ctx).WorkflowExecution.RunID, p.Digest, job)
 		d = activities.Delivered{Attempt: attempt, Class: Perished, Message: text}
+	case !d.Issued(attempt):
+		d = activities.Delivered{Attempt: attempt, Class: string(fault.Hostile), Message: "the build worker answered for another attempt: look at it, or update it"}
 	}
 	got, err := ingest(ctx, w.sync, activities.IngestInput{Target: t, Platform: platform, Plan: p.Digest, Job: job, Delivered: d})
 	switch {

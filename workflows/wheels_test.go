@@ -3,7 +3,7 @@ package workflows_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -70,10 +70,37 @@ func (b *wheelBench) run(t *testing.T) workflows.WheelsResult {
 	return out
 }
 
+func wellBuilt(_ context.Context, in activities.BuildInput) (activities.Delivered, error) {
+	return activities.Delivered{Attempt: in.Attempt + "-1"}, nil
+}
+
+// TestDeliveriesOfAnotherAttempt: what a builder calls its attempt is the name
+// of a directory that a sync worker opens and removes.
+func TestDeliveriesOfAnotherAttempt(t *testing.T) {
+	attempts := []string{"..", ".", "", "a/b", "%s", "%s-", "%s-1/../..", "%s-1x", "%s--1", "x%s-1"}
+	b := newWheelBench(t, len(attempts))
+	b.described()
+	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.BuildInput) (activities.Delivered, error) {
+		return activities.Delivered{Attempt: strings.Replace(attempts[in.Job], "%s", in.Attempt, 1), File: "a-1-py3-none-any.whl"}, nil
+	})
+	b.env.OnActivity("Ingest", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.IngestInput) (activities.Ingested, error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.left--
+		if d := in.Delivered; d.Class != "hostile" || d.File != "" || strings.ContainsAny(d.Attempt, "./") {
+			t.Errorf("attempt %q is taken in: %+v", attempts[in.Job], d)
+		}
+		return activities.Ingested{Class: in.Delivered.Class}, nil
+	})
+	if got := b.run(t); got.Failed != len(attempts) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestWheels(t *testing.T) {
 	delivered := func(class string) func(context.Context, activities.BuildInput) (activities.Delivered, error) {
 		return func(_ context.Context, in activities.BuildInput) (activities.Delivered, error) {
-			return activities.Delivered{Attempt: fmt.Sprint(in.Job), Class: class}, nil
+			return activities.Delivered{Attempt: in.Attempt + "-1", Class: class}, nil
 		}
 	}
 	cases := map[string]struct {
@@ -101,7 +128,7 @@ func TestWheels(t *testing.T) {
 			b.described()
 			b.ingested()
 			b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.BuildInput) (activities.Delivered, error) {
-				return activities.Delivered{Attempt: fmt.Sprint(in.Job), Class: []string{"as before", "", "compiler"}[in.Job]}, nil
+				return activities.Delivered{Attempt: in.Attempt + "-1", Class: []string{"as before", "", "compiler"}[in.Job]}, nil
 			}).Times(3)
 		}, want: workflows.WheelsResult{Outcome: workflows.Partial, Built: 1, Failed: 2, Known: 1}},
 		"a build that takes its worker along": {left: 1, setup: func(b *wheelBench) {
@@ -141,7 +168,7 @@ func TestWaitsForAnotherPlatform(t *testing.T) {
 	b.waiting = 2
 	b.described()
 	b.ingested()
-	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(activities.Delivered{}, nil).Times(2)
+	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(wellBuilt).Times(2)
 	start := b.env.Now()
 	got := b.run(t)
 	if got.Built != 2 || got.Outcome != workflows.Done {
@@ -157,7 +184,7 @@ func TestGoesOnInANewRun(t *testing.T) {
 	b := newWheelBench(t, 700)
 	b.described()
 	b.ingested()
-	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(activities.Delivered{}, nil).Times(500)
+	b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(wellBuilt).Times(500)
 	b.env.ExecuteWorkflow("Wheels", wheelsInput())
 	var again *workflow.ContinueAsNewError
 	if err := b.env.GetWorkflowError(); !errors.As(err, &again) || b.left != 200 {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
@@ -23,7 +24,7 @@ func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.C
 	if err != nil {
 		return tree.CommitRequest{}, nil, err
 	}
-	plans, notes, err := whole(t, p)
+	plans, notes, err := e.whole(t, p, old)
 	if err != nil {
 		return tree.CommitRequest{}, notes, err
 	}
@@ -45,13 +46,15 @@ func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.C
 	return req, notes, err
 }
 
-// whole returns the planned suites of which every object is in the tree.
-func whole(t *tree.Tree, p *tree.Plan) ([]*suitePlan, []tree.Note, error) {
+// whole returns the planned suites of which every object is in the tree. With
+// tolerance a suite does without what upstream does not have.
+func (e *Engine) whole(t *tree.Tree, p *tree.Plan, old state) ([]*suitePlan, []tree.Note, error) {
 	plans, err := readPlans(p)
 	if err != nil {
 		return nil, nil, err
 	}
 	var notes []tree.Note
+	gone := map[string][]tree.Result{} // by suite
 	for r, err := range failures(p) {
 		if err != nil {
 			return nil, nil, err
@@ -61,12 +64,19 @@ func whole(t *tree.Tree, p *tree.Plan) ([]*suitePlan, []tree.Note, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		if e.cfg.Tolerate && tolerable(r) {
+			for _, suite := range lacking {
+				gone[suite] = append(gone[suite], r)
+			}
+			continue
+		}
 		for _, suite := range lacking {
 			notes = append(notes, tree.Note{Unit: suite, Kind: r.Kind, Error: r.Error})
 		}
 		plans = slices.DeleteFunc(plans, func(s *suitePlan) bool { return slices.Contains(lacking, s.Suite) })
 	}
-	return plans, notes, nil
+	plans, more, err := tolerate(t, plans, gone, old)
+	return plans, append(notes, more...), err
 }
 
 func readPlans(p *tree.Plan) (plans []*suitePlan, err error) {
@@ -128,6 +138,11 @@ func request(old state, plans []*suitePlan) (tree.CommitRequest, error) {
 			return req, err
 		}
 		req.Aux["suite "+suite] = id
+		if s.Missing != "" {
+			if req.Aux[debrepo.MissingTable(suite)], err = manifest.ParseDigest(s.Missing); err != nil {
+				return req, err
+			}
+		}
 		if s.Date.After(req.Upstream.Date) {
 			req.Upstream.Date = s.Date
 		}

@@ -28,11 +28,15 @@ type Config struct {
 	Suites        []string // "noble"; one that ends in "/" is a flat repository
 	Components    []string
 	Architectures []string
-	Translations  []string // languages; none for none
+	Indexes       []string // kinds, as debrepo names them; none is All
+	Translations  []string // languages, or All; none for none
 	Keyring       string   // path of the keys that may sign
 	Replace       bool     // a path that changes its bytes gets the new ones; else its suite stays as it is
-	ByHash        bool     // lay indexes down under their digests too, where Release allows it
-	Now           func() time.Time
+	Tolerate      bool     // an object that upstream lacks is left out; else its suite stays as it is
+	// IgnoreValidUntil mirrors archived suites, whose last Release has expired.
+	IgnoreValidUntil bool
+	ByHash           bool // lay indexes down under their digests too, where Release allows it
+	Now              func() time.Time
 }
 
 // Engine plans and settles apt mirrors.
@@ -65,6 +69,8 @@ type suiteState struct {
 	Counts       map[string]int64 `json:"counts,omitempty"`  // packages by component
 	ByHash       int64            `json:"by_hash,omitempty"` // index files under their digests, which the tables count as objects
 	Table        string           `json:"table"`             // ID of the table of everything that the suite refers to
+	Missing      string           `json:"missing,omitempty"` // ID of the table of what its indexes name and upstream does not have
+	Notes        []tree.Note      `json:"notes,omitempty"`   // what else was left out of it, and why
 }
 
 func readState(g *tree.Generation) (state, error) {
@@ -81,7 +87,7 @@ func readState(g *tree.Generation) (state, error) {
 // fingerprint names what cfg wants of a suite, so that a changed spec is applied to what is there.
 func (c Config) fingerprint() string {
 	h := sha256.New()
-	fmt.Fprintln(h, c.Components, c.Architectures, c.Translations, c.ByHash)
+	fmt.Fprintln(h, c.Components, c.Architectures, c.Indexes, c.Translations, c.ByHash, c.Tolerate)
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 

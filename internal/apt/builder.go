@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path"
@@ -15,11 +16,20 @@ import (
 
 // builder collects what a suite refers to.
 type builder struct {
+	e       *Engine
+	ctx     context.Context
 	t       *tree.Tree
+	suite   string
 	dir     string
-	entries []manifest.Entry // unsorted, and a package of all architectures once for each
+	was     *manifest.Manifest // what the suite referred to before
+	byHash  bool               // lay indexes down under their digests, too
+	entries []manifest.Entry   // unsorted, and a package of all architectures once for each
+	missing []manifest.Entry   // named by the indexes and left out
 	counts  map[string]int64
-	byHash  int64
+	hashed  int64       // entries that are indexes under their digests
+	notes   []tree.Note // what is left out, and why
+	doubted bool        // upstream may well have what is left out
+	fetched bool        // contents of objects were brought into the state to prove them
 }
 
 func (b *builder) add(e manifest.Entry) error {
@@ -30,14 +40,25 @@ func (b *builder) add(e manifest.Entry) error {
 	return nil
 }
 
-// index lists the forms of an index under their names and the packages in it.
-func (b *builder) index(index wantedIndex, forms []form, byHash bool) error {
+// leave notes what is not taken over.
+func (b *builder) leave(err error) {
+	n := note(b.suite, err)
+	n.Standing = true
+	b.notes = append(b.notes, n)
+}
+
+// index lists the forms of an index under their names and what is in it.
+func (b *builder) index(index wantedIndex, forms []form) error {
+	forms, err := b.contents(index, forms)
+	if err != nil {
+		return err
+	}
 	for _, f := range forms {
 		e := manifest.Entry{Path: join(b.dir, f.Path), Kind: manifest.Index2, Size: f.Size, Digest: f.digest}
 		if err := b.add(e); err != nil {
 			return err
 		}
-		if !byHash {
+		if !b.byHash {
 			continue
 		}
 		for _, p := range debrepo.ByHashPaths(f.File) {
@@ -46,27 +67,52 @@ func (b *builder) index(index wantedIndex, forms []form, byHash bool) error {
 			}
 		}
 	}
-	if index.Kind != debrepo.KindPackages {
-		return nil
-	}
-	b.counts[index.component] += 0
-	return read(b.t, index.Index, forms, func(p debrepo.Package) error {
-		b.counts[index.component]++
-		return b.object(p)
-	})
+	return nil
 }
 
-func (b *builder) object(p debrepo.Package) error {
-	if err := checkFilename(p.Filename); err != nil {
+// contents lists what an index names, read from the first form that holds it,
+// and returns the forms from that one on.
+func (b *builder) contents(index wantedIndex, forms []form) ([]form, error) {
+	list := b.lister(index)
+	if list == nil {
+		return forms, nil
+	}
+	var first error
+	mark := len(b.entries)
+	for i, f := range forms {
+		err := read(b.t, index.Index, f, list)
+		var bad formError
+		if !errors.As(err, &bad) {
+			return forms[i:], err
+		}
+		// Half of it may have been listed already.
+		clear(b.entries[mark:])
+		b.entries = b.entries[:mark]
+		if first == nil {
+			first = err
+		}
+		if i+1 < len(forms) {
+			b.leave(err)
+		}
+	}
+	return nil, first
+}
+
+func (b *builder) object(filename string, size int64, h debrepo.Hashes) error {
+	if err := checkFilename(filename); err != nil {
 		return err
 	}
-	d, err := manifest.ParseDigest(p.Hashes.SHA256)
-	if err != nil {
-		return &fault.Error{Kind: fault.Unproved, Op: "apt: read package", Subject: p.Filename,
-			Err: errors.New("the index gives no SHA256"), Advice: "upstream must list SHA256 digests"}
+	e := manifest.Entry{Path: filename, Kind: manifest.Object, Size: size}
+	var err error
+	if h.SHA256 != "" {
+		e.Digest, err = manifest.ParseDigest(h.SHA256)
+	} else {
+		e.Digest, err = b.prove(e, h.SHA512)
 	}
-	// The clone lets go of the rest of the stanza.
-	return b.add(manifest.Entry{Path: strings.Clone(p.Filename), Kind: manifest.Object, Size: p.Size, Digest: d})
+	if err != nil {
+		return err
+	}
+	return b.add(e)
 }
 
 // checkFilename refuses packages that would lie where indexes do, of this suite
@@ -78,7 +124,9 @@ func checkFilename(p string) error {
 	case "Release", "InRelease", "Release.gpg", "Packages", "Sources":
 		why = "is the name of an index"
 	}
-	isPackage := strings.HasSuffix(p, ".deb") || strings.HasSuffix(p, ".udeb") || strings.HasSuffix(p, ".ddeb")
+	isPackage := slices.ContainsFunc([]string{".deb", ".udeb", ".ddeb", ".dsc", ".tar", ".diff", ".asc"}, func(suffix string) bool {
+		return strings.HasSuffix(debrepo.TrimCompression(p), suffix)
+	})
 	switch {
 	case strings.HasPrefix(p, "dists/") && !isPackage:
 		why = "lies among the indexes"
@@ -114,14 +162,13 @@ func (b *builder) releases(rel *signed) error {
 func (b *builder) write() (*manifest.Manifest, error) {
 	slices.SortFunc(b.entries, manifest.Compare)
 	b.entries = slices.Compact(b.entries)
+	if err := b.settleTwice(); err != nil {
+		return nil, err
+	}
 	checked := "" // the directory of the entry before
-	for i, e := range b.entries {
+	for _, e := range b.entries {
 		if strings.Contains("/"+e.Path, "/by-hash/") {
-			b.byHash++
-		}
-		if i > 0 && b.entries[i-1].Path == e.Path {
-			old := b.entries[i-1]
-			return nil, malformed(e.Path, fmt.Errorf("listed with %s (%d bytes) and with %s (%d bytes)", old.Digest, old.Size, e.Digest, e.Size))
+			b.hashed++
 		}
 		if dir := path.Dir(e.Path); dir != checked {
 			checked = dir
@@ -130,13 +177,7 @@ func (b *builder) write() (*manifest.Manifest, error) {
 			}
 		}
 	}
-	return manifest.Write(b.t, func(yield func(manifest.Entry, error) bool) {
-		for _, e := range b.entries {
-			if !yield(e, nil) {
-				return
-			}
-		}
-	})
+	return manifest.Write(b.t, each(b.entries))
 }
 
 // checkParents refuses a file that would lie below another file.

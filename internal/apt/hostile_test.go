@@ -251,9 +251,9 @@ func hostiles() []hostile {
 					r.Files[i].Hashes.SHA256, r.Files[i].Hashes.SHA512 = "", ""
 				}
 			})},
-		{name: "package without SHA256", kind: fault.Unproved, text: "pool/main/c",
+		{name: "packages without any strong digest", kind: fault.Unproved, text: "package c 1 has neither SHA256 nor SHA512, and so have all others",
 			attack: func(s *stage) {
-				s.forge(forged{plain: stanza(deb("c", "1"), func(p *debrepo.Package) { p.Hashes.SHA256 = "" })})
+				s.forge(forged{plain: stanza(deb("c", "1"), func(p *debrepo.Package) { p.Hashes.SHA256, p.Hashes.SHA512 = "", "" })})
 			}},
 		{name: "one path with two contents in one suite", kind: fault.Malformed, text: "pool/main/a",
 			attack: func(s *stage) {

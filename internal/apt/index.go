@@ -2,12 +2,12 @@ package apt
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"path"
-	"slices"
-	"strings"
 	"sync"
 
 	"mirrorcycle/internal/debrepo"
@@ -20,142 +20,108 @@ import (
 // maxPlain bounds the content of an index whose plain size Release does not tell.
 const maxPlain = 4 << 30
 
-// wantedIndex is an index with the component it belongs to.
-type wantedIndex struct {
-	debrepo.Index
-	component string
-}
-
-// selects lists the indexes of r that cfg wants. A component or architecture
-// that the suite does not have is a mistake in the spec.
-func (e *Engine) selects(suite string, r *debrepo.Release) ([]wantedIndex, error) {
-	if strings.HasSuffix(suite, "/") {
-		return e.packages(suite, r, "", "")
-	}
-	var out []wantedIndex
-	architectures := e.cfg.Architectures
-	if r.SeparateAll() && !slices.Contains(architectures, "all") {
-		architectures = append(slices.Clip(architectures), "all")
-	}
-	for _, component := range e.cfg.Components {
-		for _, arch := range architectures {
-			found, err := e.packages(suite, r, component, arch)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, found...)
-		}
-		for _, index := range r.Indexes(component, "") {
-			if index.Kind == debrepo.KindTranslations && slices.Contains(e.cfg.Translations, language(index.Path)) {
-				out = append(out, wantedIndex{index, component})
-			}
-		}
-	}
-	return out, nil
-}
-
-func (e *Engine) packages(suite string, r *debrepo.Release, component, arch string) ([]wantedIndex, error) {
-	var out []wantedIndex
-	for _, index := range r.Indexes(component, arch) {
-		if index.Kind == debrepo.KindPackages {
-			out = append(out, wantedIndex{index, component})
-		}
-	}
-	if len(out) == 0 && arch != "all" {
-		return nil, &fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: suiteDir(suite),
-			Err: fmt.Errorf("the Release file lists no Packages for component %q and architecture %q", component, arch),
-			Advice: fmt.Sprintf("the suite has components %s and architectures %s",
-				strings.Join(r.Components, " "), strings.Join(r.Architectures, " "))}
-	}
-	return out, nil
-}
-
-// language returns "en" for i18n/Translation-en.
-func language(p string) string { return strings.TrimPrefix(path.Base(p), "Translation-") }
-
 // form is one compression of an index, with its content kept in the state.
 type form struct {
 	debrepo.File
 	digest manifest.Digest
 }
 
+// leftForm is a form that Release lists and that could not be had.
+type leftForm struct {
+	debrepo.File
+	err error
+}
+
 // keep brings every form of an index that upstream serves into the state.
-// Archives list forms that they do not serve; one is enough.
-func (e *Engine) keep(ctx context.Context, t *tree.Tree, dir string, index debrepo.Index, byHash bool) ([]form, error) {
-	var out []form
-	var missing error
+// Archives list forms that they do not serve, and one of several may be wrong:
+// one is enough. What is left has a reason each. Before the last attempt a wrong
+// one is an error: the suite is begun anew.
+func (e *Engine) keep(ctx context.Context, t *tree.Tree, dir string, index debrepo.Index, byHash, last bool) (kept []form, left []leftForm, err error) {
 	for _, f := range index.Forms {
 		if !f.Hashes.Proves() {
 			continue
 		}
 		d, err := e.keepForm(ctx, t, dir, f, byHash)
+		if stop := stops(ctx, err); stop != nil {
+			return nil, nil, stop
+		}
 		switch {
-		case absent(err):
-			missing = err
-		case err != nil:
-			return nil, err
+		case errors.Is(err, fault.Unproved) && !last:
+			return nil, nil, err // upstream may be publishing
+		case err == nil:
+			kept = append(kept, form{f, d})
+		case absent(err), errors.Is(err, fault.Unproved), errors.Is(err, fault.Unavailable):
+			left = append(left, leftForm{f, err})
 		default:
-			out = append(out, form{f, d})
+			return nil, nil, err
 		}
 	}
-	if len(out) == 0 && index.Kind == debrepo.KindPackages {
-		if missing == nil {
-			missing = &fault.Error{Kind: fault.Unproved, Op: "apt: plan index", Subject: index.Path,
-				Err: errors.New("the Release file gives neither SHA256 nor SHA512"), Advice: "upstream's Release is too old a format to be proved"}
-		}
-		return nil, missing
-	}
-	return out, nil
+	return kept, left, nil
 }
 
 func (e *Engine) keepForm(ctx context.Context, t *tree.Tree, dir string, f debrepo.File, byHash bool) (manifest.Digest, error) {
 	if d, err := manifest.ParseDigest(f.Hashes.SHA256); err == nil && t.HasIndex(d, f.Size) {
 		return d, nil
 	}
+	if f.Size == 0 && f.Hashes.SHA256 == emptySHA256 {
+		return t.PutIndex(nil) // archives list empty indexes, and do not serve them
+	}
 	req := fetch.Request{Path: join(dir, f.Path), Size: f.Size, SHA256: f.Hashes.SHA256, SHA512: f.Hashes.SHA512}
 	if byHash {
 		alg, hex := f.Hashes.Strongest()
 		req.Path = join(dir, debrepo.ByHashPath(f.Path, alg, hex))
 	}
-	d, err := e.keepContent(ctx, t, req)
+	res, err := e.keepContent(ctx, t, req)
 	if byHash && absent(err) {
 		// Some archives announce by-hash and lay only a part of the indexes down.
 		req.Path = join(dir, f.Path)
-		d, err = e.keepContent(ctx, t, req)
+		res, err = e.keepContent(ctx, t, req)
 	}
-	if err != nil && fault.KindOf(err) != "" {
-		err = &indexError{path: join(dir, f.Path), err: err}
+	switch {
+	case err != nil && fault.KindOf(err) != "":
+		return manifest.Digest{}, &indexError{path: join(dir, f.Path), err: err}
+	case err != nil:
+		return manifest.Digest{}, err
 	}
-	return d, err
+	return manifest.ParseDigest(res.SHA256)
 }
 
 // keepContent downloads what req asks for into the state.
-func (e *Engine) keepContent(ctx context.Context, t *tree.Tree, req fetch.Request) (manifest.Digest, error) {
+func (e *Engine) keepContent(ctx context.Context, t *tree.Tree, req fetch.Request) (fetch.Result, error) {
 	req.Upstreams = e.cfg.Upstreams
 	sink, err := t.Create()
 	if err != nil {
-		return manifest.Digest{}, err
+		return fetch.Result{}, err
 	}
 	res, err := e.client.Get(ctx, req, sink)
 	if err != nil {
 		if discard := sink.Discard(); discard != nil && ctx.Err() == nil {
 			err = fmt.Errorf("%w (and %v)", err, discard)
 		}
-		return manifest.Digest{}, err
+		return res, err
 	}
 	d, err := manifest.ParseDigest(res.SHA256)
 	if err != nil {
-		return d, err
+		return res, err
 	}
-	return d, t.PutIndexFile(sink, d)
+	return res, t.PutIndexFile(sink, d)
 }
 
-// read yields the packages of an index from its smallest form.
-func read(t *tree.Tree, index debrepo.Index, forms []form, each func(debrepo.Package) error) error {
-	f := forms[0]
-	limit := int64(maxPlain)
+// emptySHA256 is the digest of no bytes.
+const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// formError is why a form does not hold the index that Release lists.
+type formError struct{ error }
+
+func (e formError) Unwrap() error { return e.error }
+
+// read hands the text of an index, as one of its forms holds it, to list. A
+// form that does not unpack to what Release lists is a formError, whatever list
+// made of it.
+func read(t *tree.Tree, index debrepo.Index, f form, list func(io.Reader) error) error {
+	limit, want := int64(maxPlain), debrepo.File{}
 	if plain, ok := index.Plain(); ok {
-		limit = plain.Size
+		limit, want = plain.Size, plain
 	}
 	in, err := t.OpenIndex(f.digest)
 	if err != nil {
@@ -164,19 +130,28 @@ func read(t *tree.Tree, index debrepo.Index, forms []form, each func(debrepo.Pac
 	defer in.Close()
 	plain, err := debrepo.Decompress(f.Path, in, limit)
 	if err != nil {
-		return subject(err, f.Path)
+		return formError{subject(err, f.Path)}
 	}
 	text, stop := ahead(plain)
 	defer stop()
-	for p, err := range debrepo.ReadPackages(text) {
-		if err != nil {
-			return subject(err, f.Path)
-		}
-		if err := each(p); err != nil {
-			return fmt.Errorf("apt: read %s: %w", f.Path, err)
-		}
+	sum256, sum512 := sha256.New(), sha512.New()
+	sum := io.Writer(sum256)
+	if want.Hashes.SHA256 == "" {
+		sum = sum512
 	}
-	return nil
+	err = list(io.TeeReader(text, sum))
+	if _, unread := io.Copy(sum, text); unread != nil {
+		return formError{subject(unread, f.Path)}
+	}
+	got := debrepo.Hashes{SHA256: hex.EncodeToString(sum256.Sum(nil)), SHA512: hex.EncodeToString(sum512.Sum(nil))}
+	if want.Hashes.SHA256 != "" && want.Hashes.SHA256 != got.SHA256 || want.Hashes.SHA256 == "" && want.Hashes.SHA512 != "" && want.Hashes.SHA512 != got.SHA512 {
+		return formError{&fault.Error{Kind: fault.Unproved, Op: "apt: unpack", Subject: f.Path,
+			Err: fmt.Errorf("it holds another text than %s", index.Path), Advice: "tell upstream"}}
+	}
+	if err != nil && fault.KindOf(err) == "" {
+		return err
+	}
+	return subject(err, f.Path)
 }
 
 // ahead reads r, and closes it, in a goroutine of its own until stop is called:

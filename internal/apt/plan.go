@@ -52,25 +52,40 @@ func (e *Engine) suites(ctx context.Context, t *tree.Tree, old state, info *tree
 	if err != nil {
 		return nil, err
 	}
+	doubts, kept, err := readDoubts(t)
+	if err != nil {
+		return nil, err
+	}
 	var plans []*suitePlan
 	var first error
+	failed := 0
 	for _, suite := range e.cfg.Suites {
-		p, err := e.plan(ctx, t, suite, keys, old.Suites[suite])
+		was, d := old.Suites[suite], doubts[suite]
+		p, err := e.plan(ctx, t, suite, keys, was, &d)
+		if doubts[suite] = d; d.none() {
+			delete(doubts, suite)
+		}
+		if stop := stops(ctx, err); stop != nil {
+			return nil, stop
+		}
 		switch {
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		case errors.Is(err, fault.Fenced), errors.Is(err, fault.NoSpace):
-			return nil, err
 		case err != nil:
-			if first == nil {
+			if failed++; first == nil {
 				first = err
 			}
 			info.Deferred = append(info.Deferred, note(suite, err))
+			info.Deferred = append(info.Deferred, known(was.Notes)...)
 		case p != nil:
 			plans = append(plans, p)
+			info.Deferred = append(info.Deferred, p.State.Notes...)
+		default:
+			info.Deferred = append(info.Deferred, known(was.Notes)...)
 		}
 	}
-	if first != nil && len(info.Deferred) == len(e.cfg.Suites) {
+	if err := doubts.write(t, kept); err != nil {
+		return nil, err
+	}
+	if first != nil && failed == len(e.cfg.Suites) {
 		return nil, first
 	}
 	for _, suite := range slices.Sorted(maps.Keys(old.Suites)) {
@@ -79,6 +94,15 @@ func (e *Engine) suites(ctx context.Context, t *tree.Tree, old state, info *tree
 		}
 	}
 	return plans, nil
+}
+
+// known returns the notes of a committed Release: its cycle has told of them.
+func known(notes []tree.Note) []tree.Note {
+	out := slices.Clone(notes)
+	for i := range out {
+		out[i].Known = true
+	}
+	return out
 }
 
 func note(suite string, err error) tree.Note {
@@ -92,6 +116,7 @@ type planner struct {
 	w    *tree.PlanWriter
 	base *tree.Generation
 	old  state
+	kept map[string]bool // suites that proved objects by bringing them into the state
 }
 
 func (p *planner) write(ctx context.Context, plans []*suitePlan) error {
@@ -110,6 +135,10 @@ func (p *planner) write(ctx context.Context, plans []*suitePlan) error {
 		if s.State.Date.After(info.Upstream.Date) {
 			info.Upstream.Date = s.State.Date
 		}
+	}
+	p.kept = map[string]bool{}
+	for _, s := range plans {
+		p.kept[s.Suite] = s.Kept
 	}
 	for s, err := range shifts(p.t, p.old, plans) {
 		if err != nil {
@@ -287,8 +316,8 @@ func (p *planner) put(w *world, c manifest.Change, suite string) error {
 			return err
 		}
 	}
-	// Only what is an index, too, or replaces other bytes can be in the state already.
-	kept := (byHash || p.e.cfg.Replace) && p.t.HasIndex(c.Digest, c.Size)
+	// Only what is an index, too, was proved there or replaces other bytes can be in the state already.
+	kept := (byHash || p.e.cfg.Replace || p.kept[suite]) && p.t.HasIndex(c.Digest, c.Size)
 	return p.w.Fetch(tree.Item{Path: c.Path, Size: c.Size, SHA256: c.Digest.String(), Unit: suite, Kept: kept})
 }
 

@@ -112,7 +112,7 @@ func (e *Engine) current(suite string, s *signed, old suiteState) error {
 		why = fmt.Sprintf("Date %s is before %s, which was mirrored already", stamp(s.Date), stamp(old.Date))
 	case s.Date.After(now.Add(maxFuture)):
 		why = fmt.Sprintf("Date %s is in the future", stamp(s.Date))
-	case !s.ValidUntil.IsZero() && s.ValidUntil.Before(now):
+	case !e.cfg.IgnoreValidUntil && !s.ValidUntil.IsZero() && s.ValidUntil.Before(now):
 		why = fmt.Sprintf("Valid-Until %s has passed", stamp(s.ValidUntil))
 	}
 	if why == "" {

@@ -26,15 +26,22 @@ type suitePlan struct {
 	// Their content is kept in the state until the suite is settled: put in
 	// place any earlier, it would spoil the committed generation.
 	Replaced []manifest.Entry `json:"replaced,omitempty"`
+	// Kept: some objects of it are in the state already, where they were proved.
+	Kept bool `json:"kept,omitempty"`
 }
 
 // plan brings a suite's indexes into the state and returns its new table, or
 // nil if there is nothing new. Where upstream seems to publish while we read,
 // the suite is begun anew from its Release; indexes of two of them never meet.
-func (e *Engine) plan(ctx context.Context, t *tree.Tree, suite string, keys *debrepo.Keyring, old suiteState) (*suitePlan, error) {
+func (e *Engine) plan(ctx context.Context, t *tree.Tree, suite string, keys *debrepo.Keyring, old suiteState, d *doubt) (*suitePlan, error) {
+	due := d.due()
 	for attempt := 1; ; attempt++ {
-		p, err := e.planOnce(ctx, t, suite, keys, old, attempt > 1)
-		if attempt == attempts || !midSync(err) {
+		try := try{again: attempt > 1 || due, due: due, last: attempt == attempts}
+		p, err := e.planOnce(ctx, t, suite, keys, old, d, try)
+		if p == nil && err == nil && old.Missing != "" {
+			return e.lookAgain(t, suite, old)
+		}
+		if try.last || !midSync(err) {
 			return p, err
 		}
 	}
@@ -56,9 +63,16 @@ func midSync(err error) bool {
 	return errors.As(err, &index) && (errors.Is(err, fault.Gone) || errors.Is(err, fault.Unproved))
 }
 
-func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, suite string, keys *debrepo.Keyring, old suiteState, again bool) (*suitePlan, error) {
+// try is one attempt to plan a suite.
+type try struct {
+	again bool // read the Release whole, although upstream says that it stands still
+	due   bool // ask for what was left out of a Release that stands still
+	last  bool // take what can be had
+}
+
+func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, suite string, keys *debrepo.Keyring, old suiteState, d *doubt, try try) (*suitePlan, error) {
 	config := e.cfg.fingerprint()
-	rel, err := e.release(ctx, suite, keys, old, again || old.Config != config)
+	rel, err := e.release(ctx, suite, keys, old, try.again || old.Config != config)
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +82,22 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, suite string, keys 
 	if err := e.current(suite, rel, old); err != nil {
 		return nil, err
 	}
-	if rel.digest() == old.Digest && old.Config == config {
+	same := rel.digest() == old.Digest && old.Config == config
+	if same && !try.due {
 		if anew, err := signedAnew(t, suite, rel, old); err != nil || !anew {
 			return nil, err
 		}
 	}
-	return e.table(ctx, t, suite, rel, old)
+	b, err := e.table(ctx, t, suite, rel, old, d, try.last)
+	if err != nil {
+		return nil, err
+	}
+	d.asked(b.doubted, same)
+	p, err := e.suitePlan(suite, rel, old, b)
+	if err == nil && same && p.State.Table == old.Table {
+		return nil, nil // and nothing more could be had
+	}
+	return p, err
 }
 
 // signedAnew reports whether the committed text has other signatures now, which
@@ -98,7 +122,7 @@ func signedAnew(t *tree.Tree, suite string, rel *signed, old suiteState) (bool, 
 
 // expired reports an unchanged suite that clients begin to refuse.
 func (e *Engine) expired(suite string, old suiteState) error {
-	if old.ValidUntil.IsZero() || !old.ValidUntil.Before(e.cfg.Now()) {
+	if e.cfg.IgnoreValidUntil || old.ValidUntil.IsZero() || !old.ValidUntil.Before(e.cfg.Now()) {
 		return nil
 	}
 	return &fault.Error{Kind: fault.Stale, Op: "apt: plan suite", Subject: suiteDir(suite),
@@ -106,34 +130,90 @@ func (e *Engine) expired(suite string, old suiteState) error {
 }
 
 // table keeps the suite's indexes and lists all that they refer to.
-func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *signed, old suiteState) (*suitePlan, error) {
-	indexes, err := e.selects(suite, rel.Release)
+func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *signed, old suiteState, d *doubt, last bool) (*builder, error) {
+	choice, err := e.choose(suite, rel.Release)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{t: t, dir: suiteDir(suite), counts: map[string]int64{}}
-	byHash := e.cfg.ByHash && rel.AcquireByHash
-	for _, index := range indexes {
-		forms, err := e.keep(ctx, t, b.dir, index.Index, rel.AcquireByHash)
+	was, err := openTable(t, old.Table)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{e: e, ctx: ctx, t: t, suite: suite, dir: suiteDir(suite), was: was, byHash: e.cfg.ByHash && rel.AcquireByHash, counts: map[string]int64{}}
+	for _, lack := range choice.lacks {
+		b.leave(&fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: b.dir, Err: fmt.Errorf("the Release file lists no Packages for %s", lack),
+			Advice: holds(rel.Release)})
+	}
+	for _, index := range choice.indexes {
+		forms, left, err := e.keep(ctx, t, b.dir, index.Index, rel.AcquireByHash, last)
+		if err == nil {
+			err = b.take(index, forms, left, d)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if err := b.index(index, forms, byHash); err != nil {
-			return nil, err
+	}
+	return b, b.releases(rel)
+}
+
+// take adds an index of which some forms were had and others left.
+func (b *builder) take(index wantedIndex, forms []form, left []leftForm, d *doubt) error {
+	if len(forms) == 0 {
+		if err := needed(index, left); err != nil {
+			return err
+		}
+		if err := d.lost(b, index.Index, left); err != nil {
+			return err
 		}
 	}
-	if err := b.releases(rel); err != nil {
-		return nil, err
+	if err := b.left(index.Index, left, len(forms) > 0); err != nil || len(forms) == 0 {
+		return err
 	}
+	return b.index(index, forms)
+}
+
+// needed returns why a suite cannot be had without an index, nil if it can.
+func needed(index wantedIndex, left []leftForm) error {
+	if index.Kind != debrepo.KindPackages && index.Kind != debrepo.KindSources {
+		return nil
+	}
+	if len(left) == 0 {
+		return &fault.Error{Kind: fault.Unproved, Op: "apt: plan index", Subject: index.Path,
+			Err: errors.New("the Release file gives neither SHA256 nor SHA512"), Advice: "upstream's Release is too old a format to be proved"}
+	}
+	return worst(left)
+}
+
+// worst returns the reason that says most: what is wrong, what may pass, what is not there.
+func worst(left []leftForm) error {
+	for _, kind := range []fault.Kind{fault.Unproved, fault.Unavailable} {
+		for _, f := range left {
+			if errors.Is(f.err, kind) {
+				return f.err
+			}
+		}
+	}
+	return left[0].err
+}
+
+// suitePlan sums up what b has collected.
+func (e *Engine) suitePlan(suite string, rel *signed, old suiteState, b *builder) (*suitePlan, error) {
 	table, err := b.write()
 	if err != nil {
 		return nil, err
 	}
-	p := &suitePlan{Suite: suite, State: suiteState{ETag: rel.etag, LastModified: rel.lastMod, Digest: rel.digest(), Date: rel.Date,
-		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(), Counts: b.counts, ByHash: b.byHash, Table: table.ID().String()}}
-	for _, component := range slices.Sorted(maps.Keys(old.Counts)) {
-		if old.Counts[component] > 0 && b.counts[component] == 0 {
-			p.Emptied = append(p.Emptied, suite+"/"+component)
+	p := &suitePlan{Suite: suite, Kept: b.fetched, State: suiteState{ETag: rel.etag, LastModified: rel.lastMod, Digest: rel.digest(), Date: rel.Date,
+		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(), Counts: b.counts, ByHash: b.hashed, Table: table.ID().String(), Notes: b.notes}}
+	if len(b.missing) > 0 {
+		missing, err := manifest.Write(b.t, each(b.missing))
+		if err != nil {
+			return nil, err
+		}
+		p.State.Missing = missing.ID().String()
+	}
+	for _, group := range slices.Sorted(maps.Keys(old.Counts)) {
+		if old.Counts[group] > 0 && b.counts[group] == 0 {
+			p.Emptied = append(p.Emptied, suite+"/"+group)
 		}
 	}
 	return p, nil

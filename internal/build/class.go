@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
-	"strings"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/sandbox"
 )
 
@@ -89,15 +89,4 @@ func lastLine(log []byte) string {
 }
 
 // oneLine makes foreign text fit for a table.
-func oneLine(s string) string {
-	s = strings.Map(func(c rune) rune {
-		if c < 0x20 || c == 0x7f || c == 0xfffd {
-			return ' '
-		}
-		return c
-	}, strings.ToValidUTF8(s, " "))
-	if s = strings.TrimSpace(s); len(s) > 300 {
-		s = strings.ToValidUTF8(s[:300], "") + "…"
-	}
-	return s
-}
+func oneLine(s string) string { return fault.Line(s, 300) }

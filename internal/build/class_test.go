@@ -39,7 +39,7 @@ func TestClassify(t *testing.T) {
 		"own exception":      {failed("  distutils.errors.DistutilsError: bad\n"), build.BuildBackend, "distutils.errors.DistutilsError: bad"},
 		"backend, silent":    {failed("ERROR: Failed building wheel for x\n"), build.BuildBackend, "Failed building wheel for x"},
 		"backend crashed":    {failed("  │ exit code: -11\n"), build.Crash, "│ exit code: -11"},
-		"unknown":            {failed("boo\x1b[31m\xff\n"), build.Unknown, "exit status 1; last line: boo [31m"},
+		"unknown":            {failed("boo\x1b[31m\xff\n"), build.Unknown, "exit status 1; last line: boo\ufffd"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

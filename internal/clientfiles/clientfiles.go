@@ -136,10 +136,13 @@ type source struct {
 }
 
 func (s source) types() string {
-	if slices.Contains(s.mirror.Architectures, "source") {
-		return "deb deb-src"
+	switch {
+	case !hasSources(s.mirror):
+		return "deb"
+	case !has(s.mirror, "packages"):
+		return "deb-src"
 	}
-	return "deb"
+	return "deb deb-src"
 }
 
 func (s source) architectures() []string {
@@ -155,23 +158,30 @@ func (s source) deb822() string {
 	if a := s.architectures(); len(a) > 0 {
 		fmt.Fprintf(&b, "Architectures: %s\n", strings.Join(a, " "))
 	}
+	for _, a := range asks(s.mirror) {
+		fmt.Fprintf(&b, "%s: %s\n", a.field, a.value)
+	}
 	fmt.Fprintf(&b, "Signed-By: %s\n", s.keyring)
 	return b.String()
 }
 
 func (s source) lines() string {
 	var b strings.Builder
-	options := "signed-by=" + s.keyring
+	var options []string
 	if a := s.architectures(); len(a) > 0 {
-		options = "arch=" + strings.Join(a, ",") + " " + options
+		options = append(options, "arch="+strings.Join(a, ","))
 	}
+	for _, a := range asks(s.mirror) {
+		options = append(options, a.option+"="+strings.ReplaceAll(a.value, " ", ","))
+	}
+	options = append(options, "signed-by="+s.keyring)
 	for _, suite := range s.dist.Suites {
 		for _, kind := range strings.Fields(s.types()) {
 			what := suite
 			if s.dist.Name != flat {
 				what += " " + strings.Join(s.mirror.Components, " ")
 			}
-			fmt.Fprintf(&b, "%s [%s] %s %s\n", kind, options, s.url, what)
+			fmt.Fprintf(&b, "%s [%s] %s %s\n", kind, strings.Join(options, " "), s.url, what)
 		}
 	}
 	return b.String()

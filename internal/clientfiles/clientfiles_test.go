@@ -27,8 +27,10 @@ func options(url string) clientfiles.Options {
 	return clientfiles.Options{
 		Region: mirrorspec.Region{Name: "dfw", URL: url},
 		Mirrors: []mirrorspec.Mirror{
-			{Name: "ubuntu", Kind: mirrorspec.Apt, Suites: []string{"jammy", "jammy-updates", "noble", "noble-security"}, Components: []string{"main", "universe"}, Architectures: []string{"amd64", "source"}},
-			{Name: "debian-security", Kind: mirrorspec.Apt, Suites: []string{"bookworm-security", "bullseye/updates"}, Components: []string{"main"}, Architectures: []string{"amd64", "arm64"}},
+			{Name: "ubuntu", Kind: mirrorspec.Apt, Suites: []string{"jammy", "jammy-updates", "noble", "noble-security"}, Components: []string{"main", "universe"}, Architectures: []string{"amd64"},
+				Indexes: []string{"all", "sources"}, Translations: []string{"all"}},
+			{Name: "debian-security", Kind: mirrorspec.Apt, Suites: []string{"bookworm-security", "bullseye/updates"}, Components: []string{"main"}, Architectures: []string{"amd64", "arm64"},
+				Indexes: []string{"packages", "translations", "pdiffs"}, Translations: []string{"en", "de"}, IgnoreValidUntil: true},
 			{Name: "tools", Kind: mirrorspec.Apt, Suites: []string{"./", "extra/"}, Architectures: []string{"all"}},
 			{Name: "unsigned", Kind: mirrorspec.Apt, Suites: []string{"noble"}, Components: []string{"main"}},
 			{Name: "pypi", Kind: mirrorspec.PyPI},

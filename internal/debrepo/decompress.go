@@ -19,9 +19,11 @@ import (
 const maxWindow = 64 << 20
 
 // Decompress returns the plain content of an index whose suffix (.xz, .zst, .bz2,
-// .gz or none) names its compression. limit is the uncompressed size in bytes that
+// .gz or none) names its compression. A file may hold several streams, members or
+// frames one after the other, empty ones among them, and padding as each format
+// has it, as xz(1), gzip(1), zstd(1), bzip2(1) and apt read them. limit is the uncompressed size in bytes that
 // Release declares; one byte more is fault.Hostile, as is a stream that asks for
-// more than 64 MiB of window. Damage is fault.Malformed, at the latest when the
+// more than 64 MiB of window; both hold over all streams together. Damage is fault.Malformed, at the latest when the
 // last byte is read. Closing it frees the decompressor, not r.
 func Decompress(name string, r io.Reader, limit int64) (io.ReadCloser, error) {
 	d := &decompressor{name: name, left: limit, release: func() {}}
@@ -33,12 +35,12 @@ func Decompress(name string, r io.Reader, limit int64) (io.ReadCloser, error) {
 		d.r, err = in, nil
 	case err != nil:
 	case strings.HasSuffix(name, ".gz"):
-		d.r, err = gzip.NewReader(in)
+		d.r, err = newMembers(in)
 	case strings.HasSuffix(name, ".xz"):
 		// The smallest dictionary makes the library take what each block asks
 		// for, which the guard has limited, and not 8 MiB at the least.
 		guarded := bufio.NewReaderSize(&xzGuard{r: in, maxDict: maxWindow}, 32<<10)
-		d.r, err = xz.ReaderConfig{DictCap: lzma.MinDictCap, SingleStream: true}.NewReader(guarded)
+		d.r, err = xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(guarded)
 	case strings.HasSuffix(name, ".zst"):
 		var z *zstd.Decoder
 		z, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -53,6 +55,45 @@ func Decompress(name string, r io.Reader, limit int64) (io.ReadCloser, error) {
 		return nil, d.fail(err)
 	}
 	return d, nil
+}
+
+// members reads gzip members one after the other. What follows the last of them
+// and is none, such as padding, is passed over, as gzip(1) and apt's zlib do.
+type members struct {
+	in *bufio.Reader
+	z  *gzip.Reader
+}
+
+func newMembers(in *bufio.Reader) (*members, error) {
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &members{in: in, z: z}, nil
+}
+
+func (m *members) Read(p []byte) (int, error) {
+	for {
+		n, err := m.z.Read(p)
+		switch {
+		case err != io.EOF:
+			return n, err
+		case n > 0:
+			return n, nil
+		}
+		magic, err := m.in.Peek(2)
+		switch {
+		case len(magic) < 2 && err != io.EOF:
+			return 0, err
+		case len(magic) < 2 || magic[0] != 0x1f || magic[1] != 0x8b:
+			return 0, io.EOF
+		}
+		if err := m.z.Reset(m.in); err != nil {
+			return 0, err
+		}
+		m.z.Multistream(false)
+	}
 }
 
 // decompressor counts what comes out.

@@ -9,23 +9,27 @@ import (
 // IndexKind says what an index is for.
 type IndexKind string
 
-// The kinds of index that a mirror tells apart.
+// The kinds of index that a mirror tells apart. Specs choose by these names.
 const (
 	KindPackages     IndexKind = "packages"     // binary-<arch>/Packages
 	KindSources      IndexKind = "sources"      // source/Sources
-	KindInstaller    IndexKind = "installer"    // debian-installer/binary-<arch>/Packages (udebs)
+	KindUdebs        IndexKind = "udebs"        // debian-installer/binary-<arch>/Packages
+	KindInstaller    IndexKind = "installer"    // installer-<arch>/…/SHA256SUMS and what it names
 	KindArchRelease  IndexKind = "release"      // binary-<arch>/Release, informative
 	KindContents     IndexKind = "contents"     // Contents-<arch>, which file is in which package
 	KindTranslations IndexKind = "translations" // i18n/Translation-<language>
-	KindAppStream    IndexKind = "appstream"    // dep11/…
-	KindCommands     IndexKind = "commands"     // cnf/Commands-<arch>
+	KindAppStream    IndexKind = "dep11"        // dep11/…: software catalogues and their icons
+	KindCommands     IndexKind = "cnf"          // cnf/Commands-<arch>, for command-not-found
+	KindPdiffs       IndexKind = "pdiffs"       // <index>.diff/Index and the patches that it names
+	KindOther        IndexKind = "other"        // anything else that Release lists
 )
 
 // Index is one index in all the forms in which Release lists it.
 type Index struct {
 	Kind  IndexKind
-	Path  string // without compression suffix, relative to the suite
-	Forms []File // smallest download first: .xz, .zst, .bz2, .gz, plain
+	Of    IndexKind // of KindPdiffs: the kind of the index that the patches are for
+	Path  string    // without compression suffix, relative to the suite
+	Forms []File    // smallest download first: .xz, .zst, .bz2, .gz, plain
 }
 
 // Plain returns the entry of the uncompressed form. Archives list it even where
@@ -78,19 +82,23 @@ func (r *Release) SeparateAll() bool {
 // Architecture "source" stands for Sources, and "" for what belongs to no
 // architecture: translations and AppStream icons. A component may be given
 // as the client says it ("main") or as Release lists it ("updates/main"); the
-// directories of both are looked at. Component "" is a flat repository: Packages
-// or Sources at the top, whatever the architecture.
+// directories of both are looked at. Files above all components belong to each.
+// Component "" is a flat repository: Packages, of whatever architecture, or Sources
+// at the top; with architecture "" what else it lists there.
 func (r *Release) Indexes(component, arch string) []Index {
 	byPath := map[string]*Index{}
 	var order []string
 	for _, f := range r.Files {
 		plain := TrimCompression(f.Path)
-		kind := r.classify(plain, component, arch)
-		if kind == "" {
+		kind, of := r.classify(plain, component, arch), IndexKind("")
+		if patched, ok := strings.CutSuffix(plain, ".diff/Index"); ok {
+			kind, of = KindPdiffs, r.classify(patched, component, arch)
+		}
+		if kind == "" || kind == KindPdiffs && of == "" {
 			continue
 		}
 		if byPath[plain] == nil {
-			byPath[plain] = &Index{Kind: kind, Path: plain}
+			byPath[plain] = &Index{Kind: kind, Of: of, Path: plain}
 			order = append(order, plain)
 		}
 		byPath[plain].Forms = append(byPath[plain].Forms, f)
@@ -117,68 +125,110 @@ func (r *Release) componentDirs(component string) []string {
 }
 
 func (r *Release) classify(plain, component, arch string) IndexKind {
+	dir, base := path.Split(plain)
 	if component == "" {
 		switch {
 		case plain == "Packages" && arch != "source":
 			return KindPackages
 		case plain == "Sources" && arch == "source":
 			return KindSources
+		case plain == "Packages", plain == "Sources", dir != "", arch != "", isObject(base):
+			return "" // a flat repository's packages may be listed among its indexes
 		}
+		return KindOther
+	}
+	if strings.Contains("/"+dir, "/by-hash/") {
 		return ""
 	}
 	// Old suites keep one Contents file per architecture above the components.
-	if arch != "" && plain == "Contents-"+arch {
-		return KindContents
+	if dir == "" && r.architecture(base) == arch {
+		if strings.HasPrefix(base, "Contents-") {
+			return KindContents
+		}
+		return KindOther
 	}
 	for _, dir := range r.componentDirs(component) {
-		if rest, ok := strings.CutPrefix(plain, dir+"/"); ok {
-			if kind := classifyBelow(rest, arch); kind != "" {
-				return kind
-			}
+		if rest, ok := strings.CutPrefix(plain, dir+"/"); ok && r.architecture(rest) == arch {
+			return classifyBelow(rest)
 		}
 	}
 	return ""
 }
 
-// classifyBelow judges a path below the directory of a component.
-func classifyBelow(rest, arch string) IndexKind {
-	dir, base := path.Split(rest)
-	switch dir {
-	case "i18n/":
-		if arch == "" && strings.HasPrefix(base, "Translation-") {
-			return KindTranslations
-		}
-		return ""
-	case "dep11/":
-		of, perArch := strings.CutPrefix(strings.TrimSuffix(base, ".yml"), "Components-")
-		if perArch && of == arch || !perArch && arch == "" {
-			return KindAppStream
-		}
-		return ""
-	}
-	if arch == "" {
-		return ""
-	}
-	binary := "binary-" + arch
-	switch rest {
-	case binary + "/Packages":
-		return KindPackages
-	case "debian-installer/" + binary + "/Packages":
-		return KindInstaller
-	case binary + "/Release", "debian-installer/" + binary + "/Release":
-		return KindArchRelease
-	case "Contents-" + arch, "Contents-udeb-" + arch:
-		return KindContents
-	case "cnf/Commands-" + arch:
-		return KindCommands
-	}
-	if arch == "source" {
-		switch rest {
-		case "source/Sources":
-			return KindSources
-		case "source/Release":
-			return KindArchRelease
+// isObject reports whether a name is that of a package or a part of a source.
+func isObject(base string) bool {
+	for _, suffix := range []string{".deb", ".udeb", ".ddeb", ".dsc", ".tar", ".asc"} {
+		if strings.HasSuffix(base, suffix) {
+			return true
 		}
 	}
-	return ""
+	return false
 }
+
+// classifyBelow judges a path below the directory of a component.
+func classifyBelow(rest string) IndexKind {
+	dir, base := path.Split(rest)
+	top, _, _ := strings.Cut(dir, "/")
+	switch {
+	case top == "i18n":
+		return KindTranslations
+	case top == "dep11":
+		return KindAppStream
+	case top == "cnf":
+		return KindCommands
+	case strings.HasPrefix(top, "installer-"):
+		return KindInstaller
+	case dir == "" && strings.HasPrefix(base, "Contents-"):
+		return KindContents
+	case base == "Release":
+		return KindArchRelease
+	case top == "debian-installer":
+		return KindUdebs
+	case base == "Packages" && strings.HasPrefix(top, "binary-"):
+		return KindPackages
+	case base == "Sources" && top == "source":
+		return KindSources
+	}
+	return KindOther
+}
+
+// architecture returns the architecture that a path names, "source", or "" if
+// it belongs to none: a word of it, between dashes, dots and slashes, as in
+// binary-amd64/Packages or Components-kfreebsd-amd64.yml.
+func (r *Release) architecture(p string) string {
+	found := ""
+	if hasWord(p, "source") {
+		found = "source"
+	}
+	for _, a := range [...][]string{r.Architectures, commonArchitectures} {
+		for _, a := range a {
+			if len(a) > len(found) && hasWord(p, a) {
+				found = a
+			}
+		}
+	}
+	return found
+}
+
+// commonArchitectures are recognised where Release does not name them: some
+// archives list indexes of more than its Architectures.
+var commonArchitectures = []string{"all", "amd64", "arm64", "armel", "armhf", "i386", "mips64el", "mipsel", "ppc64el", "riscv64", "s390x"}
+
+func hasWord(p, word string) bool {
+	const ends = "-./_"
+	for from := 0; ; {
+		i := strings.Index(p[from:], word)
+		if i < 0 {
+			return false
+		}
+		i += from
+		from = i + len(word)
+		if (i == 0 || strings.IndexByte(ends, p[i-1]) >= 0) && (from == len(p) || strings.IndexByte(ends, p[from]) >= 0) {
+			return true
+		}
+	}
+}
+
+// MissingTable is the name of the table in a generation that lists what the
+// indexes of a suite name and upstream does not have.
+func MissingTable(suite string) string { return "missing " + suite }

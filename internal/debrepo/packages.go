@@ -2,6 +2,7 @@ package debrepo
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 
@@ -16,12 +17,15 @@ type Package struct {
 	Filename     string // relative to the archive root, clean
 	Size         int64  // bytes
 	Hashes       Hashes // SHA256 or SHA512 is there
+	// Flaw says why nobody can download the package, "" if it can be: no Filename
+	// or no Size, a digest that is none, or none that proves anything. apt reads
+	// such a stanza and installs the others.
+	Flaw string
 }
 
 // ReadPackages yields the stanzas of a Packages file one by one, holding only
-// the current one. The first error ends it: a stanza without Package, Version,
-// Filename, Size or a SHA256 or SHA512 digest, or with one of them twice, is
-// fault.Malformed; a Filename that is absolute, leaves the tree or ends in a slash,
+// the current one. The first error ends it: a stanza without Package or Version,
+// or with a field twice, is fault.Malformed; a Filename that is absolute, leaves the tree or ends in a slash,
 // and lines or stanzas beyond all measure are fault.Hostile.
 func ReadPackages(r io.Reader) iter.Seq2[Package, error] {
 	return func(yield func(Package, error) bool) {
@@ -181,33 +185,46 @@ func (st *packageStanza) add(s *scanner, l line) error {
 func (st *packageStanza) value(w wanted) []byte { return st.buf[st.span[w][0]:st.span[w][1]] }
 
 func (st *packageStanza) finish(s *scanner) (Package, error) {
-	for _, w := range [...]wanted{wantPackage, wantVersion, wantFilename, wantSize} {
+	for _, w := range [...]wanted{wantPackage, wantVersion} {
 		if st.span[w][1] == 0 {
 			return Package{}, s.fail(fault.Malformed, "stanza of package %.80q has no %s", st.value(wantPackage), wantedNames[w])
 		}
 	}
+	size, flaw := st.flaw()
+	text := string(st.buf)
+	get := func(w wanted) string { return text[st.span[w][0]:st.span[w][1]] }
+	p := Package{Name: get(wantPackage), Version: get(wantVersion), Architecture: get(wantArchitecture), Size: size, Flaw: flaw}
+	if get(wantFilename) != "" {
+		var err error
+		if p.Filename, err = objectPath(get(wantFilename)); err != nil {
+			return Package{}, err
+		}
+	}
+	if flaw == "" {
+		p.Hashes = Hashes{MD5: get(wantMD5), SHA1: get(wantSHA1), SHA256: get(wantSHA256), SHA512: get(wantSHA512)}
+	}
+	return p, nil
+}
+
+// flaw returns the size, and what keeps a stanza from being of use. Digests are
+// put into small letters: some archives write them in capitals.
+func (st *packageStanza) flaw() (size int64, flaw string) {
 	size, ok := parseSize(st.value(wantSize))
-	if !ok {
-		return Package{}, s.fail(fault.Malformed, "Size %.40q", st.value(wantSize))
+	switch {
+	case st.span[wantFilename][1] == 0:
+		return 0, "no Filename"
+	case !ok:
+		return 0, fmt.Sprintf("Size %.40q", st.value(wantSize))
 	}
 	for w := wantMD5; w <= wantSHA512; w++ {
-		// Some archives write digests in capitals; files are named in small letters.
 		v := st.value(w)
 		lower(v)
 		if len(v) > 0 && !validHex(Algorithms[w-wantMD5], v) {
-			return Package{}, s.fail(fault.Malformed, "%s %.140q", wantedNames[w], v)
+			return 0, fmt.Sprintf("%s %.140q", wantedNames[w], v)
 		}
 	}
-	text := string(st.buf)
-	get := func(w wanted) string { return text[st.span[w][0]:st.span[w][1]] }
-	filename, err := objectPath(get(wantFilename))
-	if err != nil {
-		return Package{}, err
+	if st.span[wantSHA256][1] == 0 && st.span[wantSHA512][1] == 0 {
+		return 0, "neither SHA256 nor SHA512"
 	}
-	p := Package{Name: get(wantPackage), Version: get(wantVersion), Architecture: get(wantArchitecture), Filename: filename, Size: size,
-		Hashes: Hashes{MD5: get(wantMD5), SHA1: get(wantSHA1), SHA256: get(wantSHA256), SHA512: get(wantSHA512)}}
-	if !p.Hashes.Proves() {
-		return Package{}, s.fail(fault.Malformed, "package %.80q has neither SHA256 nor SHA512", p.Name)
-	}
-	return p, nil
+	return size, ""
 }

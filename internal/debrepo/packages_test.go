@@ -94,14 +94,6 @@ func TestReadPackagesRefuses(t *testing.T) {
 	}{
 		{"no Package", stanza("Package:"), fault.Malformed},
 		{"no Version", stanza("Version:"), fault.Malformed},
-		{"no Filename", stanza("Filename:"), fault.Malformed},
-		{"no Size", stanza("Size:"), fault.Malformed},
-		{"only weak digests", stanza("SHA256:", "MD5sum: "+md5a, "SHA1: "+sha1a), fault.Malformed},
-		{"not a size", stanza("Size: many"), fault.Malformed},
-		{"negative size", stanza("Size: -1"), fault.Malformed},
-		{"size beyond int64", stanza("Size: 9999999999999999999"), fault.Malformed},
-		{"not a digest", stanza("SHA256: " + strings.Repeat("z", 64)), fault.Malformed},
-		{"short digest", stanza("SHA256: abc"), fault.Malformed},
 		{"field twice", stanza() + "Filename: pool/other.deb\n", fault.Malformed},
 		{"folded Filename", "Package: a\nFilename: pool/a.deb\n /../../b\n", fault.Malformed},
 		{"no field", stanza() + "garbage\n", fault.Malformed},
@@ -127,6 +119,27 @@ func TestReadPackagesRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, err := readAll(tt.text); !errors.Is(err, tt.kind) {
 				t.Fatalf("ReadPackages = %+v, %v; want %v", got, err, tt.kind)
+			}
+		})
+	}
+}
+
+// TestFlawedStanza: one stanza that nobody can install from hides no other.
+func TestFlawedStanza(t *testing.T) {
+	for name, text := range map[string]string{
+		"no Filename":       stanza("Filename:"),
+		"no Size":           stanza("Size:"),
+		"only weak digests": stanza("SHA256:", "MD5sum: "+md5a, "SHA1: "+sha1a),
+		"not a size":        stanza("Size: many"),
+		"negative size":     stanza("Size: -1"),
+		"size beyond int64": stanza("Size: 9999999999999999999"),
+		"not a digest":      stanza("SHA256: " + strings.Repeat("z", 64)),
+		"short digest":      stanza("SHA256: abc"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := readAll(text + "\n" + stanza("Package: other"))
+			if err != nil || len(got) != 2 || got[0].Flaw == "" || got[0].Hashes.Proves() || got[1].Flaw != "" || got[1].Name != "other" {
+				t.Errorf("ReadPackages = %+v, %v", got, err)
 			}
 		})
 	}
@@ -183,6 +196,12 @@ func TestReadSources(t *testing.T) {
 		t.Error(d)
 	}
 
+	for s, err := range debrepo.ReadSources(strings.NewReader(strings.Replace(text, " "+sha256a+" 20 hello", " "+sha256a+" 20 other", 1))) {
+		if err != nil || len(s.Files) != 2 || !strings.HasPrefix(s.Flaw, "pool/main/h/hello/hello_2.10.orig.tar.gz ") {
+			t.Errorf("a file with only a weak digest: %+v, %v", s, err)
+		}
+	}
+
 	for name, tt := range map[string]struct {
 		old, new string
 		kind     fault.Kind
@@ -191,7 +210,6 @@ func TestReadSources(t *testing.T) {
 		"dot-dot name":        {" 10 hello_2.10-3.dsc", " 10 ..", fault.Hostile},
 		"absolute directory":  {"Directory: pool", "Directory: /pool", fault.Hostile},
 		"two sizes":           {sha256a + " 10", sha256a + " 11", fault.Malformed},
-		"no strong digest":    {"Checksums-Sha256", "Checksums-Unknown", fault.Malformed},
 		"no name":             {"Package: hello", "X: hello", fault.Malformed},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,6 +261,9 @@ func FuzzReadPackages(f *testing.F) {
 					t.Fatalf("err = %v", err)
 				}
 				break
+			}
+			if p.Flaw != "" {
+				continue
 			}
 			checkPath(t, p.Filename)
 			if p.Size < 0 || !p.Hashes.Proves() {

@@ -101,7 +101,8 @@ func TestIndexes(t *testing.T) {
 		"main/binary-all/Packages.xz", "main/binary-amd64/Packages", "main/binary-amd64/Packages.gz", "main/binary-amd64/Packages.xz",
 		"main/binary-amd64/Packages.diff/Index", "main/binary-amd64/Release", "main/binary-arm64/Packages",
 		"main/cnf/Commands-amd64.xz", "main/debian-installer/binary-amd64/Packages.xz", "main/dep11/Components-amd64.yml.gz",
-		"main/dep11/icons-64x64.tar.gz", "main/i18n/Translation-en.bz2", "main/source/Release", "main/source/Sources.xz",
+		"main/dep11/icons-64x64.tar.gz", "main/i18n/Translation-en.bz2", "main/i18n/Translation-en.diff/Index",
+		"main/installer-amd64/current/images/SHA256SUMS", "main/source/Release", "main/source/Sources.xz", "main/uefi/shim.json",
 	} {
 		r.Files = append(r.Files, debrepo.File{Path: p})
 	}
@@ -111,12 +112,14 @@ func TestIndexes(t *testing.T) {
 	}{
 		{"main", "amd64", []string{
 			"contents Contents-amd64 .gz", "contents main/Contents-amd64 .gz", "contents main/Contents-udeb-amd64 .gz",
-			"packages main/binary-amd64/Packages .xz .gz plain", "release main/binary-amd64/Release plain",
-			"commands main/cnf/Commands-amd64 .xz", "installer main/debian-installer/binary-amd64/Packages .xz",
-			"appstream main/dep11/Components-amd64.yml .gz"}},
+			"packages main/binary-amd64/Packages .xz .gz plain", "pdiffs main/binary-amd64/Packages.diff/Index plain",
+			"release main/binary-amd64/Release plain", "cnf main/cnf/Commands-amd64 .xz",
+			"udebs main/debian-installer/binary-amd64/Packages .xz", "dep11 main/dep11/Components-amd64.yml .gz",
+			"installer main/installer-amd64/current/images/SHA256SUMS plain"}},
 		{"updates/main", "all", []string{"packages main/binary-all/Packages .xz"}},
 		{"main", "source", []string{"release main/source/Release plain", "sources main/source/Sources .xz"}},
-		{"main", "", []string{"appstream main/dep11/icons-64x64.tar .gz", "translations main/i18n/Translation-en .bz2"}},
+		{"main", "", []string{"dep11 main/dep11/icons-64x64.tar .gz", "translations main/i18n/Translation-en .bz2",
+			"pdiffs main/i18n/Translation-en.diff/Index plain", "other main/uefi/shim.json plain"}},
 		{"extra", "amd64", []string{"contents Contents-amd64 .gz", "packages extra/binary-amd64/Packages plain"}},
 		{"absent", "armhf", nil},
 	}

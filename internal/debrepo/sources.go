@@ -16,11 +16,12 @@ type Source struct {
 	Name    string
 	Version string
 	Files   []File // paths relative to the archive root, sorted
+	Flaw    string // a file without a digest that proves it, which is not among Files; "" if there is none
 }
 
 // ReadSources yields the stanzas of a Sources file (Debian policy 5.4) one by
-// one. Its errors are those of ReadPackages; every file needs a digest in
-// Checksums-Sha256 or Checksums-Sha512.
+// one. Its errors are those of ReadPackages. A file without a digest in
+// Checksums-Sha256 or Checksums-Sha512 is left out of Files.
 func ReadSources(r io.Reader) iter.Seq2[Source, error] {
 	return func(yield func(Source, error) bool) {
 		s := newScanner(r)
@@ -115,12 +116,8 @@ func (st *sourceStanza) finish(s *scanner) (Source, error) {
 	if st.name == "" || st.version == "" {
 		return Source{}, s.fail(fault.Malformed, "stanza without Package or Version")
 	}
-	src := Source{Name: st.name, Version: st.version, Files: st.files.files}
-	for i := range src.Files {
-		f := &src.Files[i]
-		if !f.Hashes.Proves() {
-			return Source{}, s.fail(fault.Malformed, "source %.80q: %s has neither SHA256 nor SHA512", st.name, f.Path)
-		}
+	src := Source{Name: st.name, Version: st.version}
+	for _, f := range st.files.files {
 		full := f.Path
 		if st.dir != "" { // flat repositories have none, or "."
 			full = st.dir + "/" + f.Path
@@ -129,7 +126,11 @@ func (st *sourceStanza) finish(s *scanner) (Source, error) {
 		if err != nil {
 			return Source{}, err
 		}
-		f.Path = clean
+		if f.Path = clean; !f.Hashes.Proves() {
+			src.Flaw = f.Path + " has neither SHA256 nor SHA512"
+			continue
+		}
+		src.Files = append(src.Files, f)
 	}
 	slices.SortFunc(src.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return src, nil

@@ -1,6 +1,8 @@
 package debrepo
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -8,11 +10,12 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// xzGuard passes an xz stream on and refuses block headers that ask for a large
+// xzGuard passes an xz file on and refuses block headers that ask for a large
 // dictionary: the library allocates whatever a header names, up to 4 GiB. It
 // follows the container (https://tukaani.org/xz/xz-file-format.txt) without
-// decoding: stream header, then blocks of a header, LZMA2 chunks, padding and
-// check; what follows the last block is left to the library.
+// decoding: streams and the padding between them; in each stream a header, then
+// blocks of a header, LZMA2 chunks, padding and check, then the index and the
+// footer. Its limits hold over all streams together.
 type xzGuard struct {
 	r       io.Reader
 	maxDict int64
@@ -22,9 +25,10 @@ type xzGuard struct {
 	need    int    // bytes of that header
 	skip    int    // bytes to pass over before it
 	check   int    // bytes of the check after each block
-	body    int64  // bytes of chunks in this block, for the padding
-	blocks  int
-	partial bool // the state needs more of the header it was given
+	body    int64  // bytes of chunks in this block, for the padding; or of the index
+	blocks  int    // so far, in all streams
+	numbers int64  // still to come in the index
+	partial bool   // the state needs more of the header it was given
 	err     error
 }
 
@@ -70,6 +74,15 @@ func (g *xzGuard) follow(b []byte) error {
 	return nil
 }
 
+// betweenStreams tells padding from the header of another stream.
+func (g *xzGuard) betweenStreams(b []byte) (need, skip int, err error) {
+	if bytes.Equal(b, []byte{0, 0, 0, 0}) {
+		return 4, 0, nil
+	}
+	g.state, g.partial = (*xzGuard).streamHeader, true
+	return 12, 0, nil
+}
+
 func (g *xzGuard) streamHeader(b []byte) (need, skip int, err error) {
 	sizes := [16]int{0, 4, 4, 4, 8, 8, 8, 16, 16, 16, 32, 32, 32, 64, 64, 64}
 	g.check = sizes[b[7]&0x0f]
@@ -79,13 +92,42 @@ func (g *xzGuard) streamHeader(b []byte) (need, skip int, err error) {
 
 func (g *xzGuard) blockSize(b []byte) (need, skip int, err error) {
 	if b[0] == 0 {
-		return 0, 0, nil // the index: no more blocks
+		g.body, g.numbers, g.state = 1, -1, (*xzGuard).indexNumber
+		return 1, 0, nil
 	}
 	if g.blocks++; g.blocks > maxBlocks {
 		return 0, 0, fmt.Errorf("%w: more than %d blocks", errWindow, maxBlocks)
 	}
 	g.body, g.state = 0, (*xzGuard).blockHeader
 	return (int(b[0])+1)*4 - 1, 0, nil
+}
+
+// indexNumber passes over the index that ends a stream: how many records there
+// are, two numbers for each, padding, a checksum; then a footer of 12 bytes.
+func (g *xzGuard) indexNumber(b []byte) (need, skip int, err error) {
+	last := b[len(b)-1]
+	switch {
+	case last&0x80 != 0 && len(b) >= 9:
+		return 0, 0, errors.New("xz: index with an endless number")
+	case last&0x80 != 0:
+		g.partial = true
+		return len(b) + 1, 0, nil
+	}
+	g.body += int64(len(b))
+	if g.numbers < 0 {
+		records, _ := binary.Uvarint(b)
+		if records > maxBlocks {
+			return 0, 0, fmt.Errorf("%w: index of %d blocks", errWindow, records)
+		}
+		g.numbers = 2 * int64(records)
+	} else {
+		g.numbers--
+	}
+	if g.numbers > 0 {
+		return 1, 0, nil
+	}
+	g.state = (*xzGuard).betweenStreams
+	return 4, int(-g.body&3) + 4 + 12, nil
 }
 
 func (g *xzGuard) blockHeader(b []byte) (need, skip int, err error) {

@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"bytes"
+	"errors"
 	"iter"
 )
 
@@ -19,44 +21,50 @@ func (d Delta) Path() string {
 }
 
 // Diff yields what leads from a to b by ascending path. Segments that both
-// share are skipped unread, so the cost is that of the change.
+// share are skipped unread, and entries that both have are not parsed, so the
+// cost is that of the change.
 func Diff(a, b *Manifest) iter.Seq2[Delta, error] {
 	return func(yield func(Delta, error) bool) {
 		ca, cb := cursor{m: a}, cursor{m: b}
 		for {
 			skipEqual(&ca, &cb)
-			ea, err := ca.peek()
-			if err == nil {
-				var eb *Entry
-				if eb, err = cb.peek(); err == nil {
-					if ea == nil && eb == nil {
-						return
-					}
-					if !step(&ca, &cb, ea, eb, yield) {
-						return
-					}
-					continue
-				}
+			err := errors.Join(ca.load(), cb.load())
+			if err == nil && !ca.more && !cb.more {
+				return
 			}
-			yield(Delta{}, err)
-			return
+			if err == nil && ca.more && cb.more && bytes.Equal(ca.cur.text, cb.cur.text) {
+				ca.used, cb.used = true, true
+				continue
+			}
+			var d Delta
+			if err == nil {
+				d, err = step(&ca, &cb)
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
 		}
 	}
 }
 
 // step consumes the smaller of the two entries, or both where the paths agree.
-func step(ca, cb *cursor, ea, eb *Entry, yield func(Delta, error) bool) bool {
+func step(ca, cb *cursor) (d Delta, err error) {
+	order := 0
 	switch {
-	case eb == nil || (ea != nil && ea.Path < eb.Path):
-		ca.pos++
-		return yield(Delta{Old: ea}, nil)
-	case ea == nil || eb.Path < ea.Path:
-		cb.pos++
-		return yield(Delta{New: eb}, nil)
+	case !cb.more:
+		order = -1
+	case !ca.more:
+		order = 1
+	default:
+		order = bytes.Compare(ca.cur.path, cb.cur.path)
 	}
-	ca.pos++
-	cb.pos++
-	return *ea == *eb || yield(Delta{Old: ea, New: eb}, nil)
+	if order <= 0 {
+		d.Old, err = ca.take()
+	}
+	if order >= 0 && err == nil {
+		d.New, err = cb.take()
+	}
+	return d, err
 }
 
 // skipEqual passes over segments that both manifests hold while both stand at a beginning.
@@ -68,28 +76,40 @@ func skipEqual(a, b *cursor) {
 	}
 }
 
+// cursor goes through a manifest line by line.
 type cursor struct {
-	m       *Manifest
-	seg     int     // the segment after the loaded one
-	entries []Entry // the loaded segment
-	pos     int
+	m    *Manifest
+	seg  int // the segment after the loaded one
+	rest lines
+	cur  line
+	more bool // cur is a line
+	used bool // cur was passed
 }
 
-func (c *cursor) atStart() bool { return c.pos >= len(c.entries) }
+func (c *cursor) atStart() bool { return (!c.more || c.used) && len(c.rest.rest) == 0 }
 
-func (c *cursor) peek() (*Entry, error) {
-	for c.pos >= len(c.entries) {
-		if c.seg >= len(c.m.segments) {
-			return nil, nil
+// load makes cur the next line that was not passed; more is false at the end.
+func (c *cursor) load() (err error) {
+	if c.more && !c.used {
+		return nil
+	}
+	c.used = false
+	for {
+		if c.cur, c.more, err = c.rest.next(); c.more || err != nil || c.seg >= len(c.m.segments) {
+			return err
 		}
-		entries, err := c.m.read(c.seg)
-		if err != nil {
-			return nil, err
+		if c.rest.rest, err = c.m.read(c.seg); err != nil {
+			return err
 		}
-		c.entries, c.pos = entries, 0
 		c.seg++
 	}
-	return &c.entries[c.pos], nil
+}
+
+// take passes cur and returns it parsed.
+func (c *cursor) take() (*Entry, error) {
+	c.used = true
+	e, err := ParseEntry(c.cur.text)
+	return &e, err
 }
 
 // Changes returns the edit that leads from the older to the newer side of deltas.

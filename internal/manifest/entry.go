@@ -103,32 +103,19 @@ func (e Entry) AppendText(b []byte) []byte {
 
 // ParseEntry reads one line without its newline.
 func ParseEntry(line []byte) (Entry, error) {
-	var e Entry
-	bad := func(what string) (Entry, error) {
-		return Entry{}, fmt.Errorf("manifest: line %.80q: %w: %s", line, fault.Malformed, what)
+	l, err := parseLine(line)
+	if err != nil {
+		return Entry{}, err
 	}
-	if len(line) < 70 || line[1] != ' ' || line[66] != ' ' {
-		return bad("want kind, digest, size, path")
+	e := Entry{Kind: l.kind, Size: l.size, Path: string(l.path)}
+	if _, err := hex.Decode(e.Digest[:], line[2:digestEnd]); err != nil {
+		return Entry{}, malformed(line, "digest is not hexadecimal")
 	}
-	if e.Kind = Kind(line[0]); !e.Kind.valid() {
-		return bad("unknown kind")
+	if _, note, noted := bytes.Cut(line[digestEnd+1:], []byte{'\t'}); noted {
+		e.Note = string(note)
 	}
-	if _, err := hex.Decode(e.Digest[:], line[2:66]); err != nil {
-		return bad("digest is not hexadecimal")
-	}
-	size, rest, ok := bytes.Cut(line[67:], []byte{' '})
-	if !ok {
-		return bad("no path")
-	}
-	n, err := strconv.ParseInt(string(size), 10, 64)
-	if err != nil || n < 0 {
-		return bad("size is not a number")
-	}
-	e.Size = n
-	path, note, _ := bytes.Cut(rest, []byte{'\t'})
-	e.Path, e.Note = string(path), string(note)
 	if err := check(e); err != nil {
-		return bad(err.Error())
+		return Entry{}, malformed(line, err.Error())
 	}
 	return e, nil
 }
@@ -138,13 +125,20 @@ func check(e Entry) error {
 	if e.Path == "" {
 		return fmt.Errorf("empty path")
 	}
-	if strings.ContainsFunc(e.Path, isControl) || strings.ContainsFunc(e.Note, isControl) {
+	if hasControl(e.Path) || hasControl(e.Note) {
 		return fmt.Errorf("control character in path or note")
 	}
 	return nil
 }
 
-func isControl(r rune) bool { return r < 0x20 || r == 0x7f }
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
+}
 
 // Compare orders entries by path, bytewise.
 func Compare(a, b Entry) int { return strings.Compare(a.Path, b.Path) }

@@ -32,17 +32,17 @@ type Totals struct {
 	IndexBytes  int64 `json:"index_bytes"`
 }
 
-func (t *Totals) add(e Entry) {
+func (t *Totals) add(kind Kind, size int64) {
 	switch {
-	case e.Kind == Foreign:
+	case kind == Foreign:
 		return
-	case e.Kind.IsIndex():
+	case kind.IsIndex():
 		t.Indexes++
-		t.IndexBytes += e.Size
+		t.IndexBytes += size
 		return
 	}
 	t.Objects++
-	t.ObjectBytes += e.Size
+	t.ObjectBytes += size
 }
 
 func (t *Totals) merge(o Totals) {
@@ -59,20 +59,20 @@ type segment struct {
 	first  string
 }
 
-// Manifest is an opened root; its segments are read when they are needed.
+// Manifest is an opened root; its segments are read when they are needed. Its
+// methods may be called from several goroutines.
 type Manifest struct {
 	id       ID
 	store    Store
 	segments []segment
 
-	mu     sync.Mutex
-	cached int // segment held in cache, -1 for none
-	cache  []Entry
+	mu   sync.Mutex
+	hand window // what the last look-up read
 }
 
 // Open reads the root id. The zero ID opens the empty manifest.
 func Open(store Store, id ID) (*Manifest, error) {
-	m := &Manifest{id: id, store: store, cached: -1}
+	m := &Manifest{id: id, store: store}
 	if id == (ID{}) {
 		return m, nil
 	}
@@ -139,21 +139,24 @@ func (m *Manifest) Segments() []Digest {
 }
 
 // All yields every entry by ascending path, holding one segment at a time.
-func (m *Manifest) All() iter.Seq2[Entry, error] { return m.from(0, "") }
-
-// Under yields the entries whose path begins with prefix.
-func (m *Manifest) Under(prefix string) iter.Seq2[Entry, error] {
+func (m *Manifest) All() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		for e, err := range m.from(m.find(prefix), prefix) {
-			if err == nil && !strings.HasPrefix(e.Path, prefix) {
+		for i := range m.segments {
+			data, err := m.read(i)
+			if err != nil {
+				yield(Entry{}, err)
 				return
 			}
-			if !yield(e, err) {
+			if !each(data, "", yield) {
 				return
 			}
 		}
 	}
 }
+
+// Under yields the entries whose path begins with prefix. It reads those
+// blocks that hold them.
+func (m *Manifest) Under(prefix string) iter.Seq2[Entry, error] { return m.from(prefix, prefix) }
 
 // Children yields the names right below the directory dir, "" for the top, by
 // ascending path: of a subdirectory its name once, however much is in it.
@@ -172,21 +175,18 @@ func (m *Manifest) Children(dir string) iter.Seq2[string, error] {
 
 // skip is how many entries of a subdirectory are read over before the next
 // child is looked for.
-const skip = 4096
+const skip = 2 * blockLines
 
 // children goes on from start, and returns where to go on if it left a large
 // subdirectory, "" at the end.
 func (m *Manifest) children(prefix, start string, yield func(string, error) bool) string {
 	last, seen := "", 0
-	for e, err := range m.from(m.find(start), start) {
+	for e, err := range m.from(start, prefix) {
 		if err != nil {
 			yield("", err)
 			return ""
 		}
-		rest, ok := strings.CutPrefix(e.Path, prefix)
-		if !ok {
-			return ""
-		}
+		rest := strings.TrimPrefix(e.Path, prefix)
 		name, _, nested := strings.Cut(rest, "/")
 		if name == last {
 			if seen++; seen > skip {
@@ -205,43 +205,69 @@ func (m *Manifest) children(prefix, start string, yield func(string, error) bool
 	return ""
 }
 
-func (m *Manifest) from(i int, start string) iter.Seq2[Entry, error] {
+// from yields the entries at and above start, which begins with prefix, as
+// long as they begin with prefix.
+func (m *Manifest) from(start, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		for ; i < len(m.segments); i++ {
-			entries, err := m.read(i)
+		inside := func(e Entry, err error) bool {
+			return (err != nil || strings.HasPrefix(e.Path, prefix)) && yield(e, err)
+		}
+		first := m.find(start)
+		for i := first; i < len(m.segments); i++ {
+			if i > first && !strings.HasPrefix(m.segments[i].first, prefix) {
+				return
+			}
+			w, err := m.around(i, start)
+			for more := true; more; w, more, err = m.after(w) {
+				if err == nil && !each(w.data, start, inside) {
+					return
+				}
+			}
 			if err != nil {
 				yield(Entry{}, err)
 				return
-			}
-			for _, e := range entries {
-				if e.Path >= start && !yield(e, nil) {
-					return
-				}
 			}
 		}
 	}
 }
 
-// Lookup finds the entry of path. Lookups by ascending path are cheapest.
+// each yields the entries of data, a part of a segment, from start on. It
+// reports whether yield wants more.
+func each(data []byte, start string, yield func(Entry, error) bool) bool {
+	if start != "" {
+		_, begin, _, err := search(data, start)
+		if err != nil {
+			yield(Entry{}, err)
+			return false
+		}
+		data = data[begin:]
+	}
+	for text := range bytes.Lines(data) {
+		e, err := ParseEntry(bytes.TrimSuffix(text, []byte{'\n'}))
+		if !yield(e, err) || err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Lookup finds the entry of path. It reads one block of a segment that this
+// process proved before. Look-ups by ascending path are cheapest: each block
+// is read once.
 func (m *Manifest) Lookup(path string) (Entry, bool, error) {
 	if len(m.segments) == 0 {
 		return Entry{}, false, nil
 	}
-	i := m.find(path)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.cached != i {
-		entries, err := m.read(i)
-		if err != nil {
-			return Entry{}, false, err
-		}
-		m.cached, m.cache = i, entries
+	w, err := m.around(m.find(path), path)
+	if err != nil {
+		return Entry{}, false, err
 	}
-	j := sort.Search(len(m.cache), func(j int) bool { return m.cache[j].Path >= path })
-	if j < len(m.cache) && m.cache[j].Path == path {
-		return m.cache[j], true, nil
+	l, _, ok, err := search(w.data, path)
+	if err != nil || !ok || string(l.path) != path {
+		return Entry{}, false, err
 	}
-	return Entry{}, false, nil
+	e, err := ParseEntry(l.text)
+	return e, err == nil, err
 }
 
 // find returns the segment that would hold path.
@@ -250,17 +276,18 @@ func (m *Manifest) find(path string) int {
 	return max(i-1, 0)
 }
 
-// read parses segment i and checks it against its digest.
-func (m *Manifest) read(i int) ([]Entry, error) {
+// read reads segment i and checks it against its digest.
+func (m *Manifest) read(i int) ([]byte, error) {
 	d := m.segments[i].digest
 	data, err := m.store.ReadSegment(d)
 	if err != nil {
-		return nil, fmt.Errorf("manifest: read segment %s: %w", d, err)
+		return nil, readError(d, err)
 	}
-	if err := prove("manifest: read segment", d, data); err != nil {
-		return nil, err
-	}
-	return parseEntries(data, m.segments[i].totals)
+	return data, prove("manifest: read segment", d, data)
+}
+
+func readError(d Digest, err error) error {
+	return fmt.Errorf("manifest: read segment %s: %w", d, err)
 }
 
 // prove holds what a store has under a digest against it. A root that lost its
@@ -269,17 +296,5 @@ func prove(op string, d Digest, data []byte) error {
 	if sha256.Sum256(data) == d {
 		return nil
 	}
-	return &fault.Error{Kind: fault.Corrupt, Op: op, Subject: d.String(), Advice: "restore the state directory from a backup"}
-}
-
-func parseEntries(data []byte, t Totals) ([]Entry, error) {
-	out := make([]Entry, 0, t.Objects+t.Indexes)
-	for line := range bytes.Lines(data) {
-		e, err := ParseEntry(bytes.TrimSuffix(line, []byte{'\n'}))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	return out, nil
+	return corrupt(op, d)
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"iter"
@@ -84,20 +85,26 @@ func (ed *editor) segment(base *Manifest, i int) error {
 		ed.reuse(base.segments[i])
 		return nil
 	}
-	entries, err := base.read(i)
+	data, err := base.read(i)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		replaced, err := ed.insertUpTo(e.Path, false)
+	for ls := (lines{data}); ; {
+		l, more, err := ls.next()
+		if !more || err != nil {
+			return err
+		}
+		replaced := false
+		if ed.more && ed.cur.Path <= string(l.path) {
+			replaced, err = ed.insertUpTo(string(l.path), false)
+		}
 		if err == nil && !replaced {
-			err = ed.add(e)
+			err = ed.copy(l)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // insertUpTo applies the changes up to and including limit, or all of them, and
@@ -123,24 +130,40 @@ type writer struct {
 	buf      []byte
 	cur      segment
 	count    int
-	last     string
+	last     []byte // the path of the last entry
+	path     []byte // of the one that is added, reused
 }
 
 func (w *writer) add(e Entry) error {
-	if e.Path <= w.last {
-		return fmt.Errorf("manifest: write %q after %q: %w: entries must be sorted and unique", e.Path, w.last, fault.Malformed)
-	}
 	if err := check(e); err != nil {
 		return fmt.Errorf("manifest: write %q: %w: %w", e.Path, fault.Malformed, err)
 	}
-	if len(w.buf) == 0 {
-		w.cur = segment{first: e.Path}
-	}
+	w.path = append(w.path[:0], e.Path...)
+	from := len(w.buf)
 	w.buf = e.AppendText(w.buf)
-	w.cur.totals.add(e)
-	w.last = e.Path
+	return w.added(from, w.path, e.Kind, e.Size)
+}
+
+// copy adds an entry of another manifest as it is.
+func (w *writer) copy(l line) error {
+	from := len(w.buf)
+	w.buf = append(append(w.buf, l.text...), '\n')
+	return w.added(from, l.path, l.kind, l.size)
+}
+
+// added notes the entry that was appended to buf behind from, and ends the
+// segment where its path says so.
+func (w *writer) added(from int, path []byte, kind Kind, size int64) error {
+	if bytes.Compare(path, w.last) <= 0 {
+		return fmt.Errorf("manifest: write %q after %q: %w: entries must be sorted and unique", path, w.last, fault.Malformed)
+	}
+	if from == 0 {
+		w.cur = segment{first: string(path)}
+	}
+	w.cur.totals.add(kind, size)
+	w.last = append(w.last[:0], path...)
 	w.count++
-	if boundary(e.Path) || w.count >= maxSegment {
+	if boundary(path) || w.count >= maxSegment {
 		return w.flush()
 	}
 	return nil
@@ -148,7 +171,7 @@ func (w *writer) add(e Entry) error {
 
 func (w *writer) reuse(s segment) {
 	w.segments = append(w.segments, s)
-	w.last = s.first // the next entry is above it: it comes from a later segment
+	w.last = append(w.last[:0], s.first...) // the next entry is above it: it comes from a later segment
 }
 
 func (w *writer) flush() error {
@@ -179,11 +202,11 @@ func (w *writer) finish() (*Manifest, error) {
 	if err := w.store.WriteSegment(id, root); err != nil {
 		return nil, fmt.Errorf("manifest: write root: %w", err)
 	}
-	return &Manifest{id: id, store: w.store, segments: w.segments, cached: -1}, nil
+	return &Manifest{id: id, store: w.store, segments: w.segments}, nil
 }
 
 // boundary hashes path by FNV-1a and looks at well-mixed high bits.
-func boundary(path string) bool {
+func boundary(path []byte) bool {
 	h := uint64(14695981039346656037)
 	for i := range len(path) {
 		h = (h ^ uint64(path[i])) * 1099511628211

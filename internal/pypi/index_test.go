@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -78,6 +79,18 @@ func (x *index) wheel(project, version string) file {
 	info := project + "-" + version + ".dist-info/METADATA"
 	return x.file(project+"-"+version+"-py3-none-any.whl", zipped(info, "Metadata-Version: 2.1\nName: "+project+"\nVersion: "+version+"\n"))
 }
+
+// rename gives the content of f another name, and returns its path.
+func (x *index) rename(f file, name string) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	old := strings.TrimPrefix(f.URL, "../../")
+	path := old[:strings.LastIndexByte(old, '/')+1] + name
+	x.content[path] = x.content[old]
+	return path
+}
+
+func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 func zipped(members ...string) []byte {
 	var b bytes.Buffer

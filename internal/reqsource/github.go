@@ -92,20 +92,17 @@ func (a *api) file(ctx context.Context, commit, file string) (fileRecord, error)
 		return f, nil
 	}
 	data, err := a.contents(ctx, commit, file)
-	if err == nil {
-		err = proved(file, data)
-	}
 	if err != nil {
 		return fileRecord{}, err
 	}
-	digest, err := a.s.keep(data)
+	f, err := a.s.keep(file, data)
 	if err == nil {
 		if a.read == nil {
 			a.read = map[[2]string]fileRecord{}
 		}
-		a.read[key] = fileRecord{SHA256: digest}
+		a.read[key] = f
 	}
-	return fileRecord{SHA256: digest}, err
+	return f, err
 }
 
 // contents reads a file at a commit and proves it by the name of its blob. The

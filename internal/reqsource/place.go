@@ -43,12 +43,11 @@ func (s *Source) one(ctx context.Context, where string, had fileRecord) (fileRec
 		}
 		next.ETag, next.LastModified = res.ETag, res.LastModified
 	}
-	if err == nil {
-		err = proved(where, data)
+	if err != nil {
+		return next, err
 	}
-	if err == nil {
-		next.SHA256, err = s.keep(data)
-	}
+	kept, err := s.keep(where, data)
+	next.SHA256, next.Notes = kept.SHA256, kept.Notes
 	return next, err
 }
 

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -32,6 +33,9 @@ type Config struct {
 	// path there, else a URL or an absolute path; without it the requirements
 	// themselves pin.
 	Requirements, Constraints string
+
+	// Build are lines that bound what builds are made with.
+	Build []string
 
 	State        string                              // directory of the mirror's state
 	Environments map[string]requirements.Environment // by platform
@@ -139,7 +143,7 @@ func (s *Source) Bring(ctx context.Context) (Outcome, error) {
 	}
 	out, err := s.want(refs)
 	out.Stale = stale
-	return out, err
+	return out, errors.Join(err, s.setStale(stale))
 }
 
 // names are the refs of the source; what is no repository has one without a name.
@@ -158,6 +162,16 @@ func (s *Source) nothing() error {
 // want writes down what refs want, if it changed.
 func (s *Source) want(refs []requirements.Ref) (Outcome, error) {
 	w := requirements.Want(refs, s.cfg.Environments)
+	if len(s.cfg.Build) > 0 {
+		build, notes, err := requirements.ParseFile("build-constraints", []byte(strings.Join(s.cfg.Build, "\n")))
+		if err != nil {
+			return Outcome{}, err
+		}
+		for _, n := range notes {
+			w.Notes = append(w.Notes, n.String())
+		}
+		w.ForBuilds(build)
+	}
 	data, err := w.Encode()
 	if err != nil {
 		return Outcome{}, err
@@ -174,7 +188,7 @@ func (s *Source) want(refs []requirements.Ref) (Outcome, error) {
 		return out, err
 	}
 	if out.Changed = had.Digest != w.Digest; out.Changed {
-		err = write(s.path(wantedFile), data)
+		err = write(s.path(wantedFile), data, 0o644) // build workers read it as other users
 	} else {
 		err = nil
 	}
@@ -193,11 +207,13 @@ func (s *Source) read(name string, known refRecord) (requirements.Ref, error) {
 		if name != "" {
 			label = name + ":" + file
 		}
-		all, notes, err := requirements.ParseFile(label, data)
+		all, _, err := requirements.ParseFile(label, data)
 		if err != nil {
 			return ref, err
 		}
-		ref.Notes = append(ref.Notes, notes...)
+		for _, n := range known.Files[file].Notes {
+			ref.Notes = append(ref.Notes, requirements.Note{Name: label, Line: n.Line, Err: errors.New(n.Text)})
+		}
 		if i == 0 {
 			ref.Requirements = all
 		}
@@ -216,16 +232,6 @@ func (s *Source) files() []string {
 		return []string{first}
 	}
 	return []string{first, s.cfg.Constraints}
-}
-
-// proved refuses a text that is none of requirements, or has none in it.
-func proved(name string, data []byte) error {
-	all, _, err := requirements.ParseFile(name, data)
-	if err == nil && len(all) == 0 {
-		err = &fault.Error{Kind: fault.Malformed, Op: "reqsource: read", Subject: name, Err: errors.New("it holds no requirement at all"),
-			Advice: "the last text that had some stays in use"}
-	}
-	return err
 }
 
 func stale(what string, err error) string { return fmt.Sprintf("%s: %v", what, err) }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -20,9 +22,11 @@ import (
 //
 //	requirements/wanted         what is wanted (requirements.Wanted)
 //	requirements/source         validators: record
-//	requirements/text/<sha256>  the texts that it names
+//	requirements/stale          what the last call answered from here, and why
+//	requirements/text/<sha256>  the texts that it names, as requirements.Text writes them
 const (
 	wantedFile = "wanted"
+	staleFile  = "stale"
 	sourceFile = "source"
 	textDir    = "text"
 )
@@ -41,9 +45,16 @@ type refRecord struct {
 }
 
 type fileRecord struct {
-	SHA256       string `json:"sha256"`
+	SHA256       string `json:"sha256"` // of the text as it is kept
+	Notes        []note `json:"notes,omitempty"`
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"last_modified,omitempty"`
+}
+
+// note is what ParseFile noted of a line that the kept text does not have.
+type note struct {
+	Line int    `json:"line"`
+	Text string `json:"text"`
 }
 
 // Wanted reads what the wheels mirror with that state directory wants; the zero
@@ -57,6 +68,34 @@ func Wanted(state string) (requirements.Wanted, error) {
 		return requirements.Wanted{}, fmt.Errorf("reqsource: read wanted: %w", err)
 	}
 	return requirements.ParseWanted(data)
+}
+
+// Stale reads what the last call of Bring answered from the state, and why.
+func Stale(state string) ([]string, error) {
+	data, err := os.ReadFile(filepath.Join(state, "requirements", staleFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var out []string
+	if err == nil && json.Unmarshal(data, &out) != nil {
+		return nil, nil // the next call writes it anew
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reqsource: read stale: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Source) setStale(stale []string) error {
+	had, err := Stale(s.cfg.State)
+	if err != nil || slices.Equal(had, stale) {
+		return err
+	}
+	data, err := json.Marshal(stale)
+	if err != nil {
+		return err
+	}
+	return write(s.path(staleFile), data, 0o644)
 }
 
 func (s *Source) path(elem ...string) string {
@@ -77,15 +116,38 @@ func (s *Source) load() (record, error) {
 	if json.Unmarshal(data, &r) != nil || r.Of != of {
 		return fresh, nil
 	}
+	old := r
+	r.Refs = maps.Clone(r.Refs)
 	for name, ref := range r.Refs {
-		for _, file := range s.files() {
-			if _, err := s.text(ref.Files[file].SHA256); err != nil {
-				delete(r.Refs, name) // asked anew, without validators
-				break
-			}
+		if next, err := s.current(ref); err != nil {
+			delete(r.Refs, name) // asked anew, without validators
+		} else {
+			r.Refs[name] = next
 		}
 	}
-	return r, nil
+	return r, s.save(old, r)
+}
+
+// current is a record whose texts are there. What an older version kept as it
+// came, comments and credentials included, is kept anew.
+func (s *Source) current(ref refRecord) (refRecord, error) {
+	ref.Files = maps.Clone(ref.Files)
+	for _, file := range s.files() {
+		f := ref.Files[file]
+		data, err := s.text(f.SHA256)
+		if err != nil {
+			return ref, err
+		}
+		kept, err := s.keep(file, data)
+		if err != nil {
+			return ref, err
+		}
+		if kept.SHA256 != f.SHA256 {
+			f.SHA256, f.Notes = kept.SHA256, kept.Notes
+			ref.Files[file] = f
+		}
+	}
+	return ref, nil
 }
 
 // save writes the record, if it changed, and removes texts that it does not name.
@@ -95,7 +157,7 @@ func (s *Source) save(had, next record) error {
 	}
 	data, err := json.MarshalIndent(next, "", " ")
 	if err == nil {
-		err = write(s.path(sourceFile), data)
+		err = write(s.path(sourceFile), data, 0o600)
 	}
 	if err != nil {
 		return err
@@ -118,14 +180,27 @@ func (s *Source) save(had, next record) error {
 	return err
 }
 
-// keep stores a text and returns its digest.
-func (s *Source) keep(data []byte) (string, error) {
-	sum := sha256.Sum256(data)
-	digest := hex.EncodeToString(sum[:])
-	if _, err := s.text(digest); err == nil {
-		return digest, nil
+// keep proves a text and stores what can be read of it: no comment, option or
+// credential that stands in it comes into the state.
+func (s *Source) keep(name string, data []byte) (fileRecord, error) {
+	all, notes, err := requirements.ParseFile(name, data)
+	if err == nil && len(all) == 0 {
+		err = &fault.Error{Kind: fault.Malformed, Op: "reqsource: read", Subject: name, Err: errors.New("it holds no requirement at all"),
+			Advice: "the last text that had some stays in use"}
 	}
-	return digest, write(s.path(textDir, digest), data)
+	if err != nil {
+		return fileRecord{}, err
+	}
+	text := requirements.Text(all)
+	sum := sha256.Sum256(text)
+	f := fileRecord{SHA256: hex.EncodeToString(sum[:])}
+	for _, n := range notes {
+		f.Notes = append(f.Notes, note{n.Line, n.Err.Error()})
+	}
+	if _, err := s.text(f.SHA256); err == nil {
+		return f, nil
+	}
+	return f, write(s.path(textDir, f.SHA256), text, 0o600)
 }
 
 func (s *Source) text(digest string) ([]byte, error) {
@@ -141,7 +216,7 @@ func (s *Source) text(digest string) ([]byte, error) {
 }
 
 // write makes a file whole or not at all, also across a power cut.
-func write(name string, data []byte) error {
+func write(name string, data []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("reqsource: make state: %w", err)
 	}
@@ -151,7 +226,7 @@ func write(name string, data []byte) error {
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		if err = os.Chmod(f.Name(), 0o644); err == nil { // build workers read it as other users
+		if err = os.Chmod(f.Name(), mode); err == nil {
 			err = os.Rename(f.Name(), name)
 		}
 	}

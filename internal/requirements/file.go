@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -23,7 +25,8 @@ func (n Note) String() string { return fmt.Sprintf("%s:%d: %v", n.Name, n.Line, 
 // ParseFile reads a file of requirements or constraints: one per line, comments
 // behind "#", lines continued with "\". name names the file in notes. Lines that
 // cannot be read, and options such as -r, -c and -e, which would name other
-// files, are left out and noted; --hash and other options behind a requirement
+// files, are left out and noted; notes quote nothing, since such lines hold
+// credentials; --hash and other options behind a requirement
 // are passed over, because files are proved by the index. A text of which most
 // lines cannot be read is no such file: fault.Malformed.
 func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
@@ -44,8 +47,7 @@ func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
 			continue
 		}
 		if strings.HasPrefix(text, "-") {
-			option, _, _ := strings.Cut(text, " ")
-			notes = append(notes, Note{name, line, fmt.Errorf("option %.40q is not followed; write the file itself into the spec", option)})
+			notes = append(notes, Note{name, line, fmt.Errorf("option %sis not followed; write the file itself into the spec", option(text))})
 			continue
 		}
 		r, err := Parse(stripOptions(text))
@@ -60,6 +62,23 @@ func ParseFile(name string, data []byte) ([]Requirement, []Note, error) {
 		return nil, notes, malformed(fmt.Errorf("%d of %d lines are no requirements, the first: %w", unread, unread+len(all), firstRefusal(notes)))
 	}
 	return all, notes, nil
+}
+
+// options are those of pip that may stand on a line of their own.
+var options = []string{"-i", "--index-url", "--extra-index-url", "--no-index", "-f", "--find-links", "-r", "--requirement", "-c", "--constraint",
+	"-e", "--editable", "--no-binary", "--only-binary", "--prefer-binary", "--require-hashes", "--pre", "--trusted-host", "--use-feature"}
+
+// option is the quoted name of a known option, with a blank behind it. What is
+// glued to it, as in "-ihttps://…" and "--index-url=…", is not shown.
+func option(text string) string {
+	name := text[:min(2, len(text))]
+	if name == "--" {
+		name, _, _ = strings.Cut(strings.Fields(text)[0], "=")
+	}
+	if !slices.Contains(options, name) {
+		return ""
+	}
+	return strconv.Quote(name) + " "
 }
 
 func firstRefusal(notes []Note) error { return errors.New(notes[0].String()) }

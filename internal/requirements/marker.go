@@ -44,11 +44,11 @@ func ParseMarker(text string) (Marker, error) {
 	if err == nil {
 		p.blanks()
 		if p.rest != "" {
-			err = fmt.Errorf("unexpected %.20q", p.rest)
+			err = errors.New("something unexpected stands behind it")
 		}
 	}
 	if err != nil {
-		return Marker{}, fmt.Errorf("marker %.100q: %w", text, err)
+		return Marker{}, fmt.Errorf("marker: %w", err)
 	}
 	return Marker{text: trim(text), root: root}, nil
 }
@@ -160,7 +160,7 @@ func (p *markerParser) operand() (text string, variable bool, err error) {
 	}
 	name, ok := variables[p.rest[:n]]
 	if !ok {
-		return "", false, fmt.Errorf("unknown variable %.40q", p.rest[:max(n, 1)])
+		return "", false, errors.New("unknown variable")
 	}
 	p.rest = p.rest[n:]
 	return name, true, nil
@@ -183,5 +183,5 @@ func (p *markerParser) operator() (string, error) {
 			return op, nil
 		}
 	}
-	return "", fmt.Errorf("no operator before %.20q", p.rest)
+	return "", errors.New("an operator is missing")
 }

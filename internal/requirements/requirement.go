@@ -2,7 +2,6 @@ package requirements
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -17,16 +16,17 @@ type Requirement struct {
 	Name     string   // normalised
 	Extras   []string // normalised and sorted
 	Versions Specifiers
-	URL      string // of a direct reference, then Versions is empty
+	URL      string // of a direct reference, without credentials; then Versions is empty
 	Marker   Marker
 }
 
 // Parse reads a requirement such as `Foo[bar]>=1.2,<2; python_version < "3.13"`.
-// The error is plain: whoever knows the file names it.
+// The error is plain and quotes nothing, because such lines hold credentials:
+// whoever knows the file names it. Of a URL, logins and queries are left out.
 func Parse(text string) (Requirement, error) {
 	r, err := parse(text)
 	if err != nil {
-		return Requirement{}, fmt.Errorf("requirement %.100q: %w", text, err)
+		return Requirement{}, err // nothing of what was read so far
 	}
 	return r, nil
 }
@@ -56,11 +56,12 @@ func parse(text string) (r Requirement, err error) {
 		if i < 0 {
 			i = len(url)
 		}
-		if r.URL, rest = url[:i], trim(url[i:]); r.URL == "" {
+		if i == 0 {
 			return r, errors.New("no URL behind '@'")
 		}
+		r.URL, rest = public(url[:i]), trim(url[i:])
 		if rest != "" && rest[0] != ';' {
-			return r, fmt.Errorf("unexpected %.20q behind the URL", rest)
+			return r, errors.New("something unexpected stands behind the URL")
 		}
 	}
 	versions, marker, conditional := strings.Cut(rest, ";")
@@ -81,7 +82,7 @@ func parseExtras(text string) (extras []string, rest string, err error) {
 	if list = trim(list); list != "" {
 		for extra := range strings.SplitSeq(list, ",") {
 			if extra = trim(extra); !simpleindex.ValidName(extra) {
-				return nil, "", fmt.Errorf("extra %.40q is no name", extra)
+				return nil, "", errors.New("an extra is no name")
 			}
 			extras = append(extras, simpleindex.Normalize(extra))
 		}

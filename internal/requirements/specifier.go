@@ -40,7 +40,7 @@ func ParseSpecifiers(text string) (Specifiers, error) {
 }
 
 func parseClause(text string) (clause, error) {
-	wrong := func(why string) (clause, error) { return clause{}, fmt.Errorf("specifier %.80q: %s", text, why) }
+	wrong := func(why string) (clause, error) { return clause{}, fmt.Errorf("specifier: %s", why) }
 	var c clause
 	for _, op := range operators {
 		if rest, ok := strings.CutPrefix(text, op); ok {

@@ -17,9 +17,13 @@ type Wanted struct {
 	Digest string `json:"digest"`
 	// Platforms are the pins to have wheels of, sorted, by platform of the spec.
 	Platforms map[string][]Pin `json:"platforms"`
+	// Elsewhere are the pins of required names that a platform does not want,
+	// because the markers of either do not hold. By platform, sorted.
+	Elsewhere map[string][]Pin `json:"elsewhere,omitempty"`
 	// Environments are what markers are judged by, by platform.
 	Environments map[string]Environment `json:"environments"`
-	// Requirements and Constraints are the lines of all refs, sorted, each once.
+	// Requirements and Constraints are the lines of all refs, sorted, each once;
+	// what builds are made with is among the requirements, and nothing to build.
 	Requirements []string `json:"requirements"`
 	Constraints  []string `json:"constraints"`
 	// Notes say what could not be read or pinned.
@@ -40,6 +44,7 @@ func Want(refs []Ref, environments map[string]Environment) Wanted {
 			}
 		}
 		w.Platforms[platform] = append([]Pin{}, MergePins(pins)...)
+		w.elsewhere(platform, refs)
 	}
 	for _, ref := range refs {
 		for _, n := range ref.Notes {
@@ -55,11 +60,46 @@ func Want(refs []Ref, environments map[string]Environment) Wanted {
 	return w
 }
 
+// elsewhere notes the pins of required names that a platform does not want.
+func (w *Wanted) elsewhere(platform string, refs []Ref) {
+	wanted := map[string]bool{}
+	for _, p := range w.Platforms[platform] {
+		wanted[p.Name] = true
+	}
+	var pins []Pin
+	for _, ref := range refs {
+		named := map[string]bool{}
+		for _, r := range ref.Requirements {
+			named[r.Name] = !wanted[r.Name]
+		}
+		for _, c := range ref.Constraints {
+			if version, ok := c.Versions.Pinned(); ok && named[c.Name] {
+				pins = append(pins, Pin{c.Name, version})
+			}
+		}
+	}
+	if len(pins) == 0 {
+		return
+	}
+	if w.Elsewhere == nil {
+		w.Elsewhere = map[string][]Pin{}
+	}
+	w.Elsewhere[platform] = MergePins(pins)
+}
+
 // Ref is one state of a source, such as a branch.
 type Ref struct {
 	Name                      string
 	Requirements, Constraints []Requirement
 	Notes                     []Note // of lines that could not be read
+}
+
+// ForBuilds adds what builds are made with: the index must hold what meets these
+// lines, and nobody asked for wheels of it.
+func (w *Wanted) ForBuilds(all []Requirement) {
+	w.Requirements = append(w.Requirements, lines(all)...)
+	slices.Sort(w.Requirements)
+	w.Requirements = slices.Compact(w.Requirements)
 }
 
 func lines(all []Requirement) (out []string) {

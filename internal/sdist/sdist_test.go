@@ -7,12 +7,15 @@ import (
 	"compress/gzip"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/need"
 	"mirrorcycle/internal/sdist"
 )
 
@@ -22,8 +25,14 @@ func targz(t testing.TB, members ...string) []byte {
 	z := gzip.NewWriter(&b)
 	w := tar.NewWriter(z)
 	for i := 0; i < len(members); i += 2 {
-		err := w.WriteHeader(&tar.Header{Name: members[i], Mode: 0o644, Size: int64(len(members[i+1])), Typeflag: tar.TypeReg})
-		if err == nil {
+		h := &tar.Header{Name: members[i], Mode: 0o644, Size: int64(len(members[i+1])), Typeflag: tar.TypeReg}
+		for mark, kind := range map[string]byte{"->": tar.TypeSymlink, "=>": tar.TypeLink} {
+			if to, ok := strings.CutPrefix(members[i+1], mark); ok {
+				h.Typeflag, h.Linkname, h.Size = kind, to, 0
+			}
+		}
+		err := w.WriteHeader(h)
+		if err == nil && h.Typeflag == tar.TypeReg {
 			_, err = w.Write([]byte(members[i+1]))
 		}
 		if err != nil {
@@ -34,6 +43,24 @@ func targz(t testing.TB, members ...string) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// repacked has a program of the machine compress what is in a .gz.
+func repacked(t testing.TB, program string, gz []byte) []byte {
+	t.Helper()
+	_, err := exec.LookPath(program)
+	need.That(t, err == nil, program+" is not installed")
+	z, err := gzip.NewReader(bytes.NewReader(gz))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-c")
+	cmd.Stdin = z
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 func zipped(t testing.TB, members ...string) []byte {
@@ -89,7 +116,22 @@ func TestNeeds(t *testing.T) {
 		{"requires.txt of old", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", "Name: a\nVersion: 1\n",
 			"a-1/a.egg-info/requires.txt", "b>=1\n\n[:python_version < \"3\"]\nc\n[x]\nd\n[y:os_name == \"nt\"]\ne\n"),
 			sdist.Needs{Build: legacy, Run: []string{"b>=1", `c ; python_version < "3"`, `d ; extra == "x"`, `e ; (os_name == "nt") and extra == "y"`}, Backend: backend}},
-		{"files further down", "a-1.tar.gz", targz(t, "a-1/tests/pyproject.toml", project, "a-1/tests/PKG-INFO", info, "pyproject.toml", project), sdist.Needs{Build: legacy, Backend: backend}},
+		{"files further down", "a-1.tar.gz", targz(t, "a-1/tests/pyproject.toml", project, "a-1/tests/PKG-INFO", info, "a-1/x", ""), sdist.Needs{Build: legacy, Backend: backend}},
+		{"two directories", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", info, "b-1/pyproject.toml", project), sdist.Needs{Build: legacy, Backend: backend}},
+		{"a directory and a file", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", info, "pyproject.toml", project), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Backend: backend}},
+		{"members of one name", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[", "a-1/PKG-INFO", info, "./a-1/pyproject.toml", project),
+			sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run, Backend: backend}},
+		{"a link", "a-1.tar.gz", targz(t, "a-1/real/p.toml", project, "a-1/pyproject.toml", "->real/p.toml", "a-1/PKG-INFO", info),
+			sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run, Backend: backend}},
+		{"a hard link to a link", "a-1.tar.gz", targz(t, "a-1/p.toml", project, "a-1/q", "->./p.toml", "a-1/pyproject.toml", "=>a-1/q"),
+			sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Backend: backend}},
+		{"a link to the outside", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "->../../etc/passwd", "a-1/x", ""), sdist.Needs{Build: legacy, Backend: backend}},
+		{"a link after the file", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "[", "a-1/p", project, "a-1/pyproject.toml", "->p"),
+			sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Backend: backend}},
+		{"static metadata", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", strings.Replace(info, "2.1", "2.2", 1)+"", "a-1/x", ""), sdist.Needs{Build: legacy, Run: run, Backend: backend, Static: true}},
+		{"dynamic metadata", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", "Dynamic: Requires-Dist\n"+strings.Replace(info, "2.1", "2.4", 1)), sdist.Needs{Build: legacy, Run: run, Backend: backend}},
+		{"xz", "a-1.tar.xz", repacked(t, "xz", targz(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project)), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run, Backend: backend}},
+		{"bzip2", "a-1.tar.bz2", repacked(t, "bzip2", targz(t, "a-1/PKG-INFO", info, "a-1/pyproject.toml", project)), sdist.Needs{Build: []string{"pbr>=6", "setuptools"}, Run: run, Backend: backend}},
 	} {
 		got, err := read(t, c.file, c.data)
 		if err != nil {
@@ -111,7 +153,9 @@ func TestWhatIsNoSourceDistribution(t *testing.T) {
 		{"not gzip", "a-1.tar.gz", []byte("<html>"), fault.Malformed},
 		{"cut short", "a-1.tar.gz", good[:len(good)/2], fault.Malformed},
 		{"not zip", "a-1.zip", good, fault.Malformed},
-		{"other form", "a-1.tar.xz", good, fault.Malformed},
+		{"other form", "a-1.tar.Z", good, fault.Malformed},
+		{"not xz", "a-1.tar.xz", good, fault.Malformed},
+		{"links in a circle", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "->x", "a-1/x", "->pyproject.toml"), fault.Hostile},
 		{"no TOML", "a-1.tar.gz", targz(t, "a-1/pyproject.toml", "["), fault.Malformed},
 		{"large metadata", "a-1.tar.gz", targz(t, "a-1/PKG-INFO", string(make([]byte, 5<<20))), fault.Hostile},
 		{"large metadata in a zip", "a-1.zip", zipped(t, "a-1/PKG-INFO", string(make([]byte, 5<<20))), fault.Hostile},

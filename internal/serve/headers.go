@@ -20,6 +20,7 @@ var types = map[string]string{
 	".metadata": "text/plain; charset=utf-8",
 	".xml":      "application/xml",
 	".asc":      "text/plain; charset=utf-8",
+	".log":      "text/plain; charset=utf-8",
 	".deb":      "application/vnd.debian.binary-package",
 	".udeb":     "application/vnd.debian.binary-package",
 	".rpm":      "application/x-rpm",

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -35,7 +36,7 @@ func (g *region) beside(p string) (to string, ok bool) {
 	mirror, rest, _ := strings.Cut(rest, "/")
 	index := g.Indexes[mirror]
 	rest, ok = strings.CutPrefix(rest, index+"/")
-	if index == "" || !ok || strings.Contains(rest, "..") || strings.Contains(rest, "//") {
+	if index == "" || !ok || strings.Contains(rest, "//") || slices.Contains(strings.Split(rest, "/"), "..") {
 		return "", false
 	}
 	return (&url.URL{Path: "/" + index + "/" + rest}).EscapedPath(), true

@@ -46,6 +46,7 @@ func TestPagesOfTheIndexMirror(t *testing.T) {
 		"a page that nobody has":           {"/pypi/simple/none/", http.StatusNotFound, ""},
 		"another mirror has no such pages": {"/pypi/d12/simple/own/", http.StatusNotFound, ""},
 		"a link from a snapshot":           {"/.releases/wheels/pypi/packages/x.whl", http.StatusFound, "/pypi/packages/x.whl"},
+		"a link to an odd name":            {"/.releases/wheels/pypi/packages/x-1%212.0%2Bc%23d%25e%20..f.whl", http.StatusFound, "/pypi/packages/x-1%212.0+c%23d%25e%20..f.whl"},
 		"a link that climbs":               {"/.releases/wheels/pypi/../x", http.StatusBadRequest, ""},
 		"hidden files of the index mirror": {"/.releases/wheels/pypi/.mirror/id", http.StatusFound, "/pypi/.mirror/id"},
 		"a snapshot of no wheels mirror":   {"/.releases/pypi/wheels/x", http.StatusNotFound, ""},

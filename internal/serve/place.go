@@ -92,6 +92,12 @@ func (p place) project() (string, bool) {
 	return name, ok && strings.Count(p.rest, "/") <= 2 && !strings.Contains(name, "/")
 }
 
+// packages reports whether the place is in the mirror's simple index or among its files.
+func (p place) packages(mirror string) bool {
+	top, _, _ := strings.Cut(p.rest, "/")
+	return p.mirror == mirror && p.snapshot == 0 && (top == "simple" || top == "packages")
+}
+
 // cacheControl says how long the file may be kept.
 func (p place) cacheControl(index time.Duration) string {
 	below := "/" + path.Dir(p.rest) + "/"

@@ -51,12 +51,16 @@ type Options struct {
 	// Site is the directory of the region's status page and client files, for /,
 	// /status.json, /healthz and /config/. Without one / lists the mirrors.
 	Site string
+	// Only names the one mirror that is served, and of it the simple index and the
+	// files: what builds of wheels may read. Dir is a storage's root then. Nothing
+	// else of Dir can be named, by a link neither.
+	Only string
 }
 
 // New returns the handler of a region for the root of a host. A directory that
 // is not there is fault.Config; one that is rebuilt later is followed.
 func New(o Options) (http.Handler, error) {
-	root, err := os.OpenRoot(o.Dir)
+	root, err := os.OpenRoot(path.Join(o.Dir, o.Only))
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "serve: open region", Subject: o.Dir, Err: err,
 			Advice: "run starter setup, or check the region's dir in the spec"}
@@ -74,7 +78,7 @@ func (g *region) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusMethodNotAllowed)
 		return
 	}
-	if to, ok := g.beside(r.URL.Path); ok {
+	if to, ok := g.beside(r.URL.Path); ok && g.Only == "" {
 		redirect(w, r, to, g.IndexMaxAge)
 		return
 	}
@@ -83,11 +87,15 @@ func (g *region) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, status)
 		return
 	}
+	if g.Only != "" && !at.packages(g.Only) {
+		fail(w, http.StatusNotFound)
+		return
+	}
 	if g.ofSite(w, r) {
 		return
 	}
 	// Opened per request, so that a region that was rebuilt is seen.
-	root, err := os.OpenRoot(g.Dir)
+	root, err := os.OpenRoot(path.Join(g.Dir, g.Only))
 	if err != nil {
 		fail(w, http.StatusServiceUnavailable)
 		return
@@ -151,6 +159,9 @@ func (q *request) try(base string) error {
 // base returns where the mirror's view is at this moment. The link is read here
 // and nowhere else, so that a flip does not divide a response.
 func (q *request) base() (string, error) {
+	if q.Only != "" {
+		return ".", nil
+	}
 	link := q.at.link()
 	target, err := q.root.Readlink(link)
 	if errors.Is(err, syscall.EINVAL) {
@@ -250,7 +261,7 @@ func (q *request) refuse(err error) {
 	status := statusOf(err)
 	switch {
 	case status != http.StatusNotFound:
-	case q.away():
+	case q.Only == "" && q.away():
 		status = http.StatusServiceUnavailable
 	case q.expired():
 		status = http.StatusGone

@@ -77,7 +77,9 @@ func Start(o Options) (*Service, error) {
 	if o.Builder == nil {
 		o.Builder = new(activities.Sandboxed)
 	}
-	wheels := &activities.Wheels{Builder: o.Builder, Index: func(root string) (http.Handler, error) { return serve.New(serve.Options{Dir: root}) }}
+	wheels := &activities.Wheels{Builder: o.Builder, Index: func(root, mirror string) (http.Handler, error) {
+		return serve.New(serve.Options{Dir: root, Only: mirror})
+	}}
 	for _, r := range o.Roles {
 		for queue, slots := range queues(r) {
 			w := worker.New(o.Client, queue, options(slots, o.Logger))

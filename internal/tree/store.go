@@ -101,6 +101,32 @@ func (t *Tree) ReadSegment(d manifest.Digest) ([]byte, error) {
 	return os.ReadFile(t.blobPath("segments", d))
 }
 
+// ReadSegmentAt implements manifest.BlockStore.
+func (t *Tree) ReadSegmentAt(d manifest.Digest, buf []byte, offset int64) error {
+	return ReadAt(t.blobPath("segments", d), buf, offset)
+}
+
+// ReadAt fills buf from a file, from offset bytes behind its beginning.
+func ReadAt(name string, buf []byte, offset int64) error {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	for read := 0; read < len(buf); {
+		n, err := unix.Pread(fd, buf[read:], offset+int64(read))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return &fs.PathError{Op: "read", Path: name, Err: err}
+		case n == 0:
+			return &fs.PathError{Op: "read", Path: name, Err: io.ErrUnexpectedEOF}
+		}
+		read += max(n, 0)
+	}
+	return nil
+}
+
 // WriteSegment implements manifest.Store.
 func (t *Tree) WriteSegment(d manifest.Digest, data []byte) error {
 	return t.putBlob("segments", d, data)

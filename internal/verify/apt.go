@@ -2,6 +2,8 @@ package verify
 
 import (
 	"context"
+	"io"
+	"iter"
 	"os"
 	"path"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
 )
 
 const (
@@ -34,7 +37,7 @@ func (c *checker) apt(ctx context.Context) error {
 	seen := map[string]bool{} // one compression of an index is enough
 	for _, e := range c.indexes {
 		plain := debrepo.TrimCompression(e.Path)
-		if path.Base(plain) != "Packages" || seen[plain] {
+		if base := path.Base(plain); base != "Packages" && base != "Sources" || seen[plain] {
 			continue
 		}
 		seen[plain] = true
@@ -118,17 +121,77 @@ func (c *checker) packages(ctx context.Context, e manifest.Entry) error {
 		return nil
 	}
 	defer plain.Close()
-	for p, err := range debrepo.ReadPackages(plain) {
+	return c.named(ctx, e, files(e.Path, plain))
+}
+
+// files yields what the stanzas of an index name. What nobody can download is passed over.
+func files(index string, r io.Reader) iter.Seq2[debrepo.File, error] {
+	return func(yield func(debrepo.File, error) bool) {
+		if path.Base(debrepo.TrimCompression(index)) == "Sources" {
+			for s, err := range debrepo.ReadSources(r) {
+				for _, f := range s.Files {
+					if !yield(f, nil) {
+						return
+					}
+				}
+				if err != nil && !yield(debrepo.File{}, err) {
+					return
+				}
+			}
+			return
+		}
+		for p, err := range debrepo.ReadPackages(r) {
+			if p.Flaw == "" && !yield(debrepo.File{Path: p.Filename, Size: p.Size, Hashes: p.Hashes}, err) {
+				return
+			}
+		}
+	}
+}
+
+// named checks that the generation holds the files, but for those that it says are missing upstream.
+func (c *checker) named(ctx context.Context, index manifest.Entry, files iter.Seq2[debrepo.File, error]) error {
+	for f, err := range files {
 		if err != nil {
-			c.report.problem("%s: %v", e.Path, err)
+			c.report.problem("%s: %v", index.Path, err)
 			return nil
 		}
-		if err := c.names(e.Path, p.Filename, p.Size, strings.ToLower(p.Hashes.SHA256)); err != nil {
+		if missing, err := c.isMissing(f); err != nil {
+			return err
+		} else if missing {
+			continue
+		}
+		if err := c.names(index.Path, f.Path, f.Size, f.Hashes.SHA256); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// isMissing reports whether the generation lists a file as one that upstream
+// does not have, under that digest.
+func (c *checker) isMissing(f debrepo.File) (bool, error) {
+	for _, m := range c.missing {
+		if e, ok, err := m.Lookup(f.Path); err != nil || ok && e.Size == f.Size && (f.Hashes.SHA256 == "" || f.Hashes.SHA256 == e.Digest.String()) {
+			return ok, err
+		}
+	}
+	return false, nil
+}
+
+// readMissing opens the generation's tables of what is missing.
+func (c *checker) readMissing(g *tree.Generation) error {
+	for name := range g.Aux {
+		if !strings.HasPrefix(name, debrepo.MissingTable("")) {
+			continue
+		}
+		m, err := c.t.Table(g, name)
+		if err != nil {
+			return err
+		}
+		c.missing = append(c.missing, m)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"context"
+	"net/url"
 	"path"
 	"strings"
 
@@ -63,7 +64,7 @@ func (c *checker) project(e manifest.Entry, data []byte, base string, inside fun
 		return err
 	}
 	for _, f := range p.Files {
-		object, local := strings.CutPrefix(f.URL, anyHost)
+		object, local := below(f.URL)
 		if local {
 			object, local = inside(object)
 		}
@@ -82,6 +83,16 @@ func (c *checker) project(e manifest.Entry, data []byte, base string, inside fun
 		html.expect(c, "#sha256="+f.SHA256, f.Filename)
 	}
 	return nil
+}
+
+// below returns the path below the region's root that a link leads to, as files
+// are called on disk: not escaped.
+func below(link string) (name string, ok bool) {
+	u, err := url.Parse(link)
+	if err != nil || u.Scheme+"://"+u.Host+"/" != anyHost || u.RawQuery != "" {
+		return "", false
+	}
+	return strings.TrimPrefix(u.Path, "/"), true
 }
 
 // html is the HTML form of a page. What it links to is looked for in the order

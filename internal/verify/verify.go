@@ -81,6 +81,9 @@ func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Rep
 	if c.m, err = t.ManifestOf(g); err != nil {
 		return c.report, err
 	}
+	if err := c.readMissing(g); err != nil {
+		return c.report, err
+	}
 	since := o.Since
 	if o.Full {
 		since = nil
@@ -108,37 +111,27 @@ type checker struct {
 	old     *manifest.Manifest // what it is compared with
 	o       Options
 	report  Report
-	indexes []manifest.Entry // changed ones, for the format
+	indexes []manifest.Entry     // changed ones, for the format
+	missing []*manifest.Manifest // apt: what indexes name and upstream does not have
+
+	promised []promise // by indexes, not yet looked up
 }
 
-func (c *checker) formats(ctx context.Context) error {
+func (c *checker) formats(ctx context.Context) (err error) {
 	switch c.o.Kind {
 	case Apt:
-		return c.apt(ctx)
+		err = c.apt(ctx)
 	case PyPI:
-		return c.pypi(ctx)
+		err = c.pypi(ctx)
 	case Wheels:
-		return c.wheels(ctx)
+		err = c.wheels(ctx)
 	case Yum:
-		return c.yum(ctx)
+		err = c.yum(ctx)
 	}
-	return nil
-}
-
-// names checks that an index's promise of path is kept by the manifest.
-func (c *checker) names(index, path string, size int64, sha256 string) error {
-	e, ok, err := c.m.Lookup(path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !ok:
-		c.report.problem("%s names %s, which the generation lacks", index, path)
-	case size >= 0 && e.Size != size:
-		c.report.problem("%s names %s with %d bytes, the generation has %d", index, path, size, e.Size)
-	case sha256 != "" && e.Digest.String() != sha256:
-		c.report.problem("%s names %s with SHA-256 %s, the generation has %s", index, path, sha256, e.Digest)
 	}
-	return nil
+	return c.kept()
 }
 
 // strangers looks for files that neither the manifest, nor the list of retained

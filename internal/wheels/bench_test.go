@@ -213,7 +213,7 @@ func (b *bench) deliver(platform string, job wheels.Job, make func(wheels.Job) (
 	if err := b.store.Ready(platform, time.Hour); err != nil {
 		b.tb.Fatal(err)
 	}
-	d := wheels.Delivery{Attempt: fmt.Sprintf("%s-%s-%d", job.Name, job.Version, b.now.Unix()), Log: "build.log"}
+	d := wheels.Delivery{Attempt: fmt.Sprintf("%s-%s-%d", job.Name, strings.ReplaceAll(job.Version, ".", "-"), b.now.Unix()), Log: "build.log"}
 	dir := b.store.Inbox(platform, d.Attempt)
 	var content string
 	d.File, content, d.Class = make(job)

@@ -6,13 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/simpleindex"
@@ -22,6 +18,9 @@ import (
 const (
 	maxWheel = 2 << 30 // bytes of a wheel
 	maxLog   = 4 << 20 // bytes of a log; the rest is cut off
+
+	maxMessage = 1000 // bytes of a failure's message
+	maxLibrary = 200  // bytes of a library's name
 )
 
 // Delivery is what a build says of itself.
@@ -42,6 +41,7 @@ func (s Store) Ingest(platform string, platforms []Platform, page *simpleindex.P
 	if err != nil {
 		return Record{}, err
 	}
+	d = d.checked()
 	e := log[job.Pin]
 	switch {
 	case s.has(e.Built) && e.Built.Source == job.SHA256:
@@ -62,75 +62,13 @@ func (s Store) Ingest(platform string, platforms []Platform, page *simpleindex.P
 		}
 	}
 	if d.Class != "" {
-		r = Record{Pin: job.Pin, Source: job.SHA256, Attempt: d.Attempt, Log: r.Log, State: Failed, Class: d.Class, Message: brief(d.Message),
+		r = Record{Pin: job.Pin, Source: job.SHA256, Attempt: d.Attempt, Log: r.Log, State: Failed, Class: d.Class, Message: fault.Line(d.Message, maxMessage),
 			Next: s.now().Add(Backoff(e.Attempts + 1)), Known: e.Failed != nil && e.Failed.Class == d.Class && e.Failed.Source == job.SHA256}
 	}
 	if err := s.append(platform, r); err != nil {
 		return r, err
 	}
 	return r, s.clear(platform, d)
-}
-
-// brief bounds a text that stands in a journal.
-func brief(text string) string {
-	text = strings.ToValidUTF8(text, "�")
-	if len(text) > 1000 {
-		text = strings.ToValidUTF8(text[:1000], "") + "…"
-	}
-	return text
-}
-
-func (s Store) clear(platform string, d Delivery) error {
-	if d.Attempt == "" {
-		return nil
-	}
-	if err := os.RemoveAll(s.Inbox(platform, filepath.Base(d.Attempt))); err != nil {
-		return fmt.Errorf("wheels: clear inbox: %w", err)
-	}
-	return nil
-}
-
-// open opens a file of an inbox, which is not to be trusted: no link is followed.
-func (s Store) open(platform string, d Delivery, name string) (*os.File, error) {
-	if name != filepath.Base(name) || filepath.Base(d.Attempt) != d.Attempt {
-		return nil, &fault.Error{Kind: fault.Hostile, Op: "wheels: open delivery", Subject: fmt.Sprintf("%.200q", name), Err: errors.New("it is not a name in the inbox")}
-	}
-	full := filepath.Join(s.Inbox(platform, d.Attempt), name)
-	f, err := os.OpenFile(full, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ELOOP):
-		return nil, &fault.Error{Kind: fault.Unproved, Op: "wheels: open delivery", Subject: name, Err: err}
-	case err != nil:
-		return nil, fmt.Errorf("wheels: open delivery: %w", err)
-	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return nil, &fault.Error{Kind: fault.Hostile, Op: "wheels: open delivery", Subject: name, Err: errors.Join(err, errors.New("not a regular file"), f.Close())}
-	}
-	return f, nil
-}
-
-// copyIn copies up to limit bytes of a delivered file and returns the copy's name and digest.
-func (s Store) copyIn(kind string, in io.Reader, limit int64) (temp, digest string, size int64, err error) {
-	if err := s.mkdir(kind); err != nil {
-		return "", "", 0, err
-	}
-	f, err := os.CreateTemp(s.path(kind), "new.*")
-	if err != nil {
-		return "", "", 0, full("wheels: keep", s.path(kind), err)
-	}
-	h := sha256.New()
-	size, err = io.Copy(io.MultiWriter(f, h), io.LimitReader(in, limit))
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return f.Name(), "", size, full("wheels: keep", f.Name(), err)
-	}
-	return f.Name(), hex.EncodeToString(h.Sum(nil)), size, nil
-}
-
-func full(op, subject string, err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return &fault.Error{Kind: fault.NoSpace, Op: op, Subject: subject, Err: err, Advice: "free space or raise the quota"}
-	}
-	return fmt.Errorf("%s %s: %w", op, subject, err)
 }
 
 func (s Store) keepLog(platform string, d Delivery) (string, error) {
@@ -145,7 +83,11 @@ func (s Store) keepLog(platform string, d Delivery) (string, error) {
 		return "", err
 	}
 	defer in.Close()
-	temp, digest, _, err := s.copyIn("logs", in, maxLog)
+	text, err := io.ReadAll(io.LimitReader(in, maxLog))
+	if err != nil {
+		return "", fmt.Errorf("wheels: read log: %w", err)
+	}
+	temp, digest, _, err := s.copyIn("logs", strings.NewReader(fault.Text(string(text))), 2*maxLog)
 	if err != nil {
 		os.Remove(temp)
 		return "", err
@@ -161,6 +103,9 @@ func (s Store) keepWheel(platform string, platforms []Platform, page *simpleinde
 		return err
 	}
 	defer in.Close()
+	if st, err := in.Stat(); err != nil || st.Size() > maxWheel {
+		return &fault.Error{Kind: fault.Hostile, Op: "wheels: open delivery", Subject: d.File, Err: errors.Join(err, errors.New("larger than 2 GB"))}
+	}
 	temp, digest, size, err := s.copyIn("built", in, maxWheel)
 	defer os.Remove(temp)
 	if err != nil {
@@ -205,7 +150,9 @@ func prove(f *os.File, size int64, name string, pin Pin, facts wheel.Platform, r
 	if err != nil {
 		return err
 	}
-	r.Libraries = report.External
+	for _, name := range report.External {
+		r.Libraries = append(r.Libraries, fault.Line(name, maxLibrary))
+	}
 	// Plain linux tags promise nothing about other systems.
 	r.Shared = report.Contained() && !slices.ContainsFunc(w.Filename.Tags, func(t wheel.Tag) bool { return strings.HasPrefix(t.Platform, "linux_") })
 	r.RequiresPython = w.Metadata.RequiresPython

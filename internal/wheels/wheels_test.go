@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -213,6 +214,25 @@ func TestDeliveriesAreNotTrusted(t *testing.T) {
 		"a path": func(t *testing.T, dir string, d *wheels.Delivery) {
 			put(t, dir, d, "a", "1", "py3-none-any")
 			d.File = "../" + d.Attempt + "/" + d.File
+		},
+		"a hard link": func(t *testing.T, dir string, d *wheels.Delivery) {
+			outside := filepath.Join(filepath.Dir(dir), "outside")
+			d.File, d.SHA256 = "a-1-py3-none-any.whl", write(t, outside, good)
+			if err := os.Link(outside, filepath.Join(dir, d.File)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a pipe": func(t *testing.T, dir string, d *wheels.Delivery) {
+			d.File = "a-1-py3-none-any.whl"
+			if err := syscall.Mkfifo(filepath.Join(dir, d.File), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a file below a link": func(t *testing.T, dir string, d *wheels.Delivery) {
+			if err := os.Symlink(t.TempDir(), filepath.Join(dir, "sub")); err != nil {
+				t.Fatal(err)
+			}
+			d.File = "sub/a-1-py3-none-any.whl"
 		},
 		"a directory": func(t *testing.T, dir string, d *wheels.Delivery) {
 			d.File = "a-1-py3-none-any.whl"

@@ -43,6 +43,7 @@ func nginx(tb testing.TB, dir string) string {
 events { worker_connections 512; }
 http { access_log off; sendfile on; keepalive_requests 1000000;
  client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+ types { application/vnd.pypi.simple.v1+json json; } index index.json;
  server { listen %[2]s; root %[3]s; } }`, run, address, dir)
 	if os.Getuid() == 0 {
 		conf = "user root; " + conf

@@ -3,6 +3,8 @@ package security_test
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"mirrorcycle/internal/lab"
+	"mirrorcycle/internal/otlptest"
 	"mirrorcycle/internal/reqsource/githubtest"
 	"mirrorcycle/workflows"
 )
@@ -31,11 +34,19 @@ const (
 	token    = "github-token-77c2"
 	apiKey   = "temporal-key-5e08"
 	hookPath = "/hook-path-b61e"
+	inFile   = "file-secret-c3d9" // of requirement files
 )
+
+// secretive are requirements with a secret in each place where people put one:
+// what an index can answer, and below it what cannot be followed or read.
+const secretive = "nova # " + inFile + "\n--extra-index-url https://user:" + inFile + "@index.example.org/simple\n--index-url=https://" + inFile + "@index.example.org/\n" +
+	"private @ git+https://user:" + inFile + "@git.example.org/private@v1\nsigned @ https://files.example.org/signed.zip?sig=" + inFile + "\n"
+
+const unreadable = "nova\nother\nhttps://" + inFile + "@files.example.org/x.whl\nnova>=" + inFile + "\n"
 
 // forms are how a secret may be written: as it is, and as Basic authentication has it.
 func forms() []string {
-	return []string{login, password, token, apiKey, hookPath[1:], base64.StdEncoding.EncodeToString([]byte(login + ":" + password)),
+	return []string{login, password, token, apiKey, hookPath[1:], inFile, base64.StdEncoding.EncodeToString([]byte(login + ":" + password)),
 		strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(password)), "=")}
 }
 
@@ -70,7 +81,7 @@ func TestSecretsAreNowhere(t *testing.T) {
 	u.Debs(lab.Deb("alpha", "1"))
 	u.Project("nova", "1.0")
 	hub.NeedToken(token)
-	hub.Push("master", map[string]string{"global-requirements.txt": "nova\n", "upper-constraints.txt": "nova===1.0\n"})
+	hub.Push("master", map[string]string{"global-requirements.txt": secretive, "upper-constraints.txt": "nova===1.0\n"})
 	hub.Answer(echo)
 	g := &guard{next: u}
 	g.shut.Store(true)
@@ -81,17 +92,20 @@ func TestSecretsAreNowhere(t *testing.T) {
 	t.Cleanup(hook.Close)
 	keep := t.TempDir()
 	netrc, urlFile := filepath.Join(keep, "netrc"), filepath.Join(keep, "webhook")
-	for file, text := range map[string]string{netrc: "machine 127.0.0.1 login " + login + " password " + password + "\n", urlFile: hook.URL + hookPath + "\n"} {
+	wanted := filepath.Join(keep, "requirements.txt")
+	for file, text := range map[string]string{wanted: unreadable, netrc: "machine 127.0.0.1 login " + login + " password " + password + "\n", urlFile: hook.URL + hookPath + "\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	mirrors := strings.ReplaceAll(u.AptMirror("debian", "1h")+"netrc = \""+netrc+"\"\n"+u.PyPIMirror("pypi", "1h")+"netrc = \""+netrc+"\"\n", u.URL, s.URL) +
+	mirrors := strings.ReplaceAll(u.AptMirror("debian", "1h")+"netrc = \""+netrc+"\"\n"+u.PyPIMirror("pypi", "1h")+"netrc = \""+netrc+"\"\nrequirements = [\""+wanted+"\"]\n", u.URL, s.URL) +
 		"[[mirror]]\nname = \"wheels\"\nkind = \"wheels\"\nindex = \"pypi\"\ngithub = \"openstack/requirements\"\nrefs = [\"master\"]\nrequirements = \"global-requirements.txt\"\nconstraints = \"upper-constraints.txt\"\n" +
 		"platforms = [{ name = \"none-anywhere\", root = \"/srv/none\", python = \"3.11\" }]\n[notify]\nurl-file = \"" + urlFile + "\"\n"
 	h := lab.New(t, lab.Options{Regions: []string{"here"}, Mirrors: mirrors, NoWork: true, Window: "8s"})
-	env := append(front(t, h.Address, apiKey), "GITHUB_TOKEN="+token, "GITHUB_API_URL="+hub.URL, "MIRRORCYCLE_SPEC="+filepath.Join(h.Dir, "mirrors.toml"))
-	worker := start(t, env, "worker", "--roles", "cycle,sync:"+h.Spec.Storage.Name, "--log-level", "debug")
+	spans := otlptest.New(t)
+	metrics := lab.FreeAddress(t)
+	env := append(front(t, h.Address, apiKey), "OTEL_EXPORTER_OTLP_ENDPOINT="+spans.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_TRACES_EXPORTER=otlp", "GITHUB_TOKEN="+token, "GITHUB_API_URL="+hub.URL, "MIRRORCYCLE_SPEC="+filepath.Join(h.Dir, "mirrors.toml"))
+	worker := start(t, env, "worker", "--roles", "cycle,sync:"+h.Spec.Storage.Name, "--log-level", "debug", "--metrics", metrics)
 	said := map[string]string{}
 	failed, code := run(t, env, "starter", "run")
 	said["the failing cycle"] = failed
@@ -106,8 +120,12 @@ func TestSecretsAreNowhere(t *testing.T) {
 	if err := h.Client.GetWorkflow(t.Context(), workflows.NotifyID(h.Spec.Cycle.Name), "").Get(t.Context(), nil); err != nil {
 		t.Log("the webhook's workflow:", err)
 	}
+	said["the metrics"] = scrape(t, "http://"+metrics+"/metrics")
 	worker.End(syscall.SIGTERM)
-	said["the worker"] = worker.String()
+	said["the worker"], said["the spans"] = worker.String(), fmt.Sprint(spans.Spans())
+	if len(said["the spans"]) < 1000 || len(said["the metrics"]) < 1000 || !strings.Contains(said["the next cycle"]+said["its JSON"], "requirements.txt:3") {
+		t.Errorf("nothing was looked at: %s\n%s\n%s", said["the spans"], said["the metrics"], said["its JSON"])
+	}
 	asked := strings.Join(hub.Requests(), "\n") + "\n"
 	if h.Status("here", "/debian/dists/stable/InRelease") != http.StatusOK || g.let.Load() == 0 || told.count() == 0 || !strings.Contains(asked, " 401\n") || !strings.Contains(asked, " 200\n") {
 		t.Errorf("a secret was not used: let %d, told %d, GitHub %v\n%s", g.let.Load(), told.count(), asked, said["the next cycle"])
@@ -117,6 +135,20 @@ func TestSecretsAreNowhere(t *testing.T) {
 	}
 	files(t, h.Dir)
 	histories(t, h.Client)
+}
+
+func scrape(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // hook is a webhook that fails at first, and sends back what it was sent.

@@ -19,6 +19,11 @@ func (r *Region) segment(d manifest.Digest) string {
 // ReadSegment reads a segment that the region keeps. It makes Region the reading half of a manifest.Store.
 func (r *Region) ReadSegment(d manifest.Digest) ([]byte, error) { return os.ReadFile(r.segment(d)) }
 
+// ReadSegmentAt reads a part of one.
+func (r *Region) ReadSegmentAt(d manifest.Digest, buf []byte, offset int64) error {
+	return tree.ReadAt(r.segment(d), buf, offset)
+}
+
 // WriteSegment refuses: the region's segments are copies.
 func (r *Region) WriteSegment(d manifest.Digest, _ []byte) error {
 	return fmt.Errorf("dir: write segment %s: a region's manifests are copies", d)
