@@ -41,7 +41,9 @@ type Question struct {
 
 	Platform string    `json:"platform,omitempty"` // wheels, retry, skip; "" is all
 	Pin      string    `json:"pin,omitempty"`      // retry, skip
-	Failed   bool      `json:"failed,omitempty"`   // wheels: only those that failed
+	Failed   bool      `json:"failed,omitempty"`   // wheels, retry: only those that failed
+	Class    string    `json:"class,omitempty"`    // retry: those whose failure is of that class
+	Rebuild  bool      `json:"rebuild,omitempty"`  // retry: also a wheel that is built
 	Until    time.Time `json:"until,omitzero"`     // skip; zero is for ever
 }
 

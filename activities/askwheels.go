@@ -47,12 +47,17 @@ func wheelStates(q Question) ([]WheelState, error) {
 		return nil, err
 	}
 	defer done()
+	elsewhere, err := elsewhere(q.Target)
+	if err != nil {
+		return nil, err
+	}
 	var out []WheelState
 	for _, name := range names {
 		rows, err := store.Survey(x, platforms, name, false)
 		if err != nil {
 			return nil, err
 		}
+		rows = append(rows, elsewhere[name]...)
 		for _, r := range rows {
 			if q.Pin != "" && q.Pin != r.Pin.String() {
 				continue
@@ -100,11 +105,14 @@ func platformsOf(q Question) ([]string, error) {
 	return []string{q.Platform}, nil
 }
 
-// setWheel makes a pin due again, or skips it, and answers with its states.
+// setWheel makes pins due again, or skips one, and answers with their states.
 func setWheel(q Question) ([]WheelState, error) {
 	names, err := platformsOf(q)
 	if err != nil {
 		return nil, err
+	}
+	if q.Pin == "" {
+		return retryFailed(q, names)
 	}
 	pin, err := wheels.ParsePin(q.Pin)
 	if err != nil {
@@ -119,17 +127,57 @@ func setWheel(q Question) ([]WheelState, error) {
 		return nil, &fault.Error{Kind: fault.Gone, Op: "wheels: look for pin", Subject: pin.String(), Err: errors.New("nobody wants it"),
 			Advice: "see starter wheels for those that are wanted"}
 	}
-	store := states(q.Target)
 	for _, p := range names {
-		if q.Verb == VerbRetry {
-			err = store.Retry(p, pin)
-		} else {
-			err = store.Skip(p, pin, q.Reason, q.Until)
-		}
-		if err != nil {
+		if err := set(q, p, pin); err != nil {
 			return nil, err
 		}
 	}
 	q.Failed, q.Pin = false, pin.String()
 	return wheelStates(q)
+}
+
+// set notes what a person wants of one pin on one platform. A wheel that another
+// platform built is replaced there.
+func set(q Question, platform string, pin wheels.Pin) error {
+	store := states(q.Target)
+	switch {
+	case q.Verb == VerbSkip:
+		return store.Skip(platform, pin, q.Reason, q.Until)
+	case !q.Rebuild:
+		return store.Retry(platform, pin)
+	}
+	log, err := store.Read(platform)
+	if err != nil {
+		return err
+	}
+	if log[pin].Built == nil {
+		return store.Retry(platform, pin)
+	}
+	return store.Rebuild(platform, pin)
+}
+
+// retryFailed makes all failures due again, or those of one class.
+func retryFailed(q Question, platforms []string) ([]WheelState, error) {
+	class := q.Class
+	q.Failed, q.Class = true, ""
+	all, err := wheelStates(q)
+	if err != nil {
+		return nil, err
+	}
+	out := []WheelState{}
+	for _, s := range all {
+		if s.State != string(wheels.Failed) || s.Class == wheels.NoSource || class != "" && s.Class != class || !slices.Contains(platforms, s.Platform) {
+			continue
+		}
+		pin, err := wheels.ParsePin(s.Pin)
+		if err == nil {
+			err = states(q.Target).Retry(s.Platform, pin)
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.State, s.Next = string(wheels.Due), time.Time{}
+		out = append(out, s)
+	}
+	return out, nil
 }

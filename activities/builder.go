@@ -12,6 +12,11 @@ import (
 
 // Sandboxed builds in the sandboxes of this host.
 type Sandboxed struct {
+	// What all builds of the host together may take: bytes, and processes with
+	// threads. 0 is the sandbox's default.
+	HostMemory    int64
+	HostProcesses int
+
 	mu   sync.Mutex
 	open map[string]*sandbox.Sandbox // by how the spec calls it
 
@@ -29,7 +34,7 @@ func (b *Sandboxed) sandbox(name string) (*sandbox.Sandbox, error) {
 	if s := b.open[name]; s != nil {
 		return s, nil
 	}
-	s, err := sandbox.Open(sandbox.Config{Mode: modes[name]})
+	s, err := sandbox.Open(sandbox.Config{Mode: modes[name], HostMemory: b.HostMemory, HostProcesses: b.HostProcesses})
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +63,6 @@ func (b *Sandboxed) Build(ctx context.Context, r BuildRequest) (Delivered, error
 	res, err := build.Build(ctx, build.Request{Sandbox: s, Root: r.Platform.Root, Platform: r.Facts, SDist: r.Source, SHA256: r.Job.SHA256,
 		Name: r.Job.Name, Version: r.Job.Version, Dir: r.Dir, Index: r.Index, IndexPath: r.Simple,
 		Environments: &b.environments, IndexState: r.IndexState, Epoch: r.Job.Upload,
-		Limits: sandbox.Limits{Timeout: r.Timeout, Memory: r.Memory}})
+		Limits: r.Limits, Constraints: r.Constraints})
 	return Delivered{Class: string(res.Class), Message: res.Message, File: res.File, SHA256: res.SHA256, Log: res.Log, Seconds: int64(res.Time.Seconds())}, err
 }

@@ -28,7 +28,7 @@ func wheelsEngine(t Target) (Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wheels.New(wheels.Config{Index: t.Index.Name, Tree: cfg, Platforms: platformNames(t), Wanted: wanted(t), Store: states(t)}), nil
+	return wheels.New(wheels.Config{Index: t.Index.Name, Tree: cfg, Platforms: platformNames(t), Wanted: wanted(t), Notes: requirementNotes(t), Store: states(t)}), nil
 }
 
 // states keeps the states of a wheels mirror.

@@ -25,7 +25,7 @@ func (s *Sync) mend(ctx context.Context, t *tree.Tree, target Target, regions []
 	if err != nil {
 		return nil, err
 	}
-	client, err := s.clients.of(target)
+	client, err := s.clients.of(target, s.Internal)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,8 @@ import (
 // what they want. Which machine a platform is, the spec does not say.
 func pypiConfig(target Target) pypi.Config {
 	m := target.Mirror
-	cfg := pypi.Config{Upstreams: m.Upstream, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest, Workers: target.Limits.Downloads}
+	cfg := pypi.Config{Upstreams: m.Upstream, Indexes: m.IndexURLs, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest,
+		LeavePreReleases: m.LeavePreReleases, LeaveLocalVersions: m.LeaveLocalVersions, Workers: target.Limits.Downloads}
 	for _, name := range m.Requirements {
 		if strings.HasPrefix(name, "/") {
 			cfg.Requirements = append(cfg.Requirements, name)

@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"os"
 	"time"
 
 	"mirrorcycle/internal/clientfiles"
@@ -58,7 +57,10 @@ func (s *Sync) Survey(ctx context.Context, in SurveyInput) (Surveyed, error) {
 	}
 	for _, target := range in.Targets {
 		for _, name := range in.Remote {
-			if data, err := os.ReadFile(target.Mirror.Keyring); name == target.Mirror.Name && err == nil && len(data) <= maxKeyring {
+			if name != target.Mirror.Name {
+				continue
+			}
+			if data, err := clientfiles.ReadKeyring(target.Mirror.Keyring); err == nil && len(data) <= maxKeyring {
 				if out.Keyrings == nil {
 					out.Keyrings = map[string][]byte{}
 				}
@@ -108,8 +110,8 @@ func (r *Regions) WriteSite(_ context.Context, in SiteInput) (SiteWritten, error
 	return SiteWritten{Written: wrote}, translate(err)
 }
 
-// clientFiles is nil, for leaving them as they are, while a keyring is missing:
-// the sources that trust it must not go.
+// clientFiles is nil, for leaving them as they are, while a keyring is missing or
+// holds what must not be shown: the sources that trust it must not go.
 func clientFiles(in SiteInput) map[string][]byte {
 	o := clientfiles.Options{Region: in.Region, Mirrors: in.Mirrors, Keyrings: map[string][]byte{}}
 	for _, m := range in.Mirrors {
@@ -119,7 +121,7 @@ func clientFiles(in SiteInput) map[string][]byte {
 		data, ok := in.Keyrings[m.Name]
 		if !ok {
 			var err error
-			if data, err = os.ReadFile(m.Keyring); err != nil {
+			if data, err = clientfiles.ReadKeyring(m.Keyring); err != nil {
 				return nil
 			}
 		}

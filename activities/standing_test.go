@@ -30,7 +30,7 @@ func TestStandingNotesAreToldOnce(t *testing.T) {
 			known = nil
 			var notes []tree.Note
 			for _, u := range units {
-				notes = append(notes, tree.Note{Unit: u, Error: "no", Standing: u != "passes"})
+				notes = append(notes, tree.Note{Unit: u, Error: "no", Standing: u != "passes", Known: u == "told by a commit"})
 			}
 			if err := recognise(tr, notes); err != nil {
 				t.Fatal(err)
@@ -55,6 +55,7 @@ func TestStandingNotesAreToldOnce(t *testing.T) {
 		{"the same", []string{"a", "b", "passes"}, []string{"a", "b"}},
 		{"one is mended", []string{"b"}, []string{"b"}},
 		{"and breaks again", []string{"a", "b"}, []string{"b"}},
+		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
 	}
 	for _, s := range steps {
 		if diff := cmp.Diff(s.want, run(s.units...)); diff != "" {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +32,8 @@ type Sync struct {
 	seats   seats
 	// Crash is handed to every tree; tests stop the process there.
 	Crash func(point string)
+	// Internal is what upstreams may lead to inside: fetch.Options.Internal.
+	Internal []string
 }
 
 // config locates the tree of target; holder names the run in the lease.
@@ -130,7 +134,7 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		if out.Digest, out.Info, err = engine.Plan(ctx, t); err == nil {
 			err = recognise(t, out.Info.Deferred)
 		}
-		out.Info.Deferred, out.Info.Emptied = Told(out.Info.Deferred), few(out.Info.Emptied)
+		out.Info.Deferred, out.Info.Emptied, out.Info.Renamed = Told(out.Info.Deferred), few(out.Info.Emptied), few(out.Info.Renamed)
 		if err != nil || out.Digest == "" {
 			return err
 		}
@@ -156,7 +160,7 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 func (s *Sync) Fetch(ctx context.Context, in FetchInput) (Fetched, error) {
 	var out Fetched
 	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, beat *pulse) (err error) {
-		client, err := s.clients.of(in.Target)
+		client, err := s.clients.of(in.Target, s.Internal)
 		if err != nil {
 			return err
 		}
@@ -298,14 +302,14 @@ func (s *Sync) open(ctx context.Context, target Target, epoch int64) (*tree.Tree
 
 // engine builds the engine of target's kind.
 func (s *Sync) engine(target Target) (Engine, error) {
-	client, err := s.clients.of(target)
+	client, err := s.clients.of(target, s.Internal)
 	if err != nil {
 		return nil, err
 	}
 	m := target.Mirror
 	switch m.Kind {
 	case mirrorspec.Apt:
-		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, Architectures: m.Architectures,
+		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 			Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
 			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
 	case mirrorspec.Yum:
@@ -332,15 +336,44 @@ type clientKey struct {
 	netrc, cert, key, rootFile string
 }
 
-func (c *clients) of(t Target) (*fetch.Client, error) {
-	k := clientKey{t.Limits, t.Mirror.Netrc, t.Mirror.ClientCert, t.Mirror.ClientKey, t.Mirror.CAFile}
+func (c *clients) of(t Target, internal []string) (*fetch.Client, error) {
+	m := t.Mirror
+	k := clientKey{t.Limits, m.Netrc, m.ClientCert, m.ClientKey, m.CAFile}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	client, err := c.with(k, internal)
+	if err != nil {
+		return nil, err
+	}
+	return client, client.Own(urls(m)...)
+}
+
+// urls are all that a mirror's part of the spec names: upstreams, and where its
+// requirements are.
+func urls(m mirrorspec.Mirror) (out []string) {
+	for _, field := range reflect.ValueOf(m).Fields() {
+		all := []string{}
+		switch v := field.Interface().(type) {
+		case string:
+			all = append(all, v)
+		case []string:
+			all = v
+		}
+		for _, text := range all {
+			if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
+				out = append(out, text)
+			}
+		}
+	}
+	return out
+}
+
+func (c *clients) with(k clientKey, internal []string) (*fetch.Client, error) {
 	if have := c.all[k]; have != nil {
 		return have, nil
 	}
 	made, err := fetch.New(fetch.Options{Downloads: k.limits.Downloads, PerHost: k.limits.PerHost, Rate: int64(k.limits.Rate),
-		Netrc: k.netrc, ClientCert: k.cert, ClientKey: k.key, RootCAs: k.rootFile})
+		Netrc: k.netrc, ClientCert: k.cert, ClientKey: k.key, RootCAs: k.rootFile, Internal: internal})
 	if err != nil {
 		return nil, err
 	}

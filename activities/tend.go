@@ -40,7 +40,11 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		if err != nil || g == nil {
 			return err
 		}
-		report, err := verify.Scrub(ctx, t, g, now)
+		doubted, err := suspects(in.Target)
+		if err != nil {
+			return err
+		}
+		report, err := verify.Scrub(ctx, t, g, now, doubted...)
 		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
 		if err == nil && len(report.Damaged) > 0 && in.Epoch > 0 {
 			if out.Mended, err = s.mend(ctx, t, in.Target, in.Regions, report.Damaged); err == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/sandbox"
+	"mirrorcycle/internal/sdist"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheel"
 	"mirrorcycle/internal/wheels"
@@ -57,8 +60,9 @@ type WheelPlanInput struct {
 type WheelPlanned struct {
 	Digest  string         `json:"digest,omitempty"`
 	Builds  int            `json:"builds"`
-	Waiting int            `json:"waiting"` // pins that another platform builds first
-	Unknown bool           `json:"unknown"` // nobody has said yet what the platform is
+	Waiting int            `json:"waiting"`       // pins that another platform builds first
+	Unknown bool           `json:"unknown"`       // nobody has said yet what the platform is
+	Ask     bool           `json:"ask,omitempty"` // it was said long ago: its root may have got another Python
 	States  map[string]int `json:"states,omitempty"`
 }
 
@@ -130,6 +134,7 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 		out.Unknown = err == nil
 		return out, err
 	}
+	out.Ask = in.Facts == nil && store.Ask(in.Platform)
 	x, done, err := openIndex(in.Target)
 	if err != nil {
 		return out, err
@@ -143,9 +148,8 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 	if err != nil {
 		return out, err
 	}
-	out.States = map[string]int{}
-	for _, r := range rows {
-		out.States[string(r.State)]++
+	if out.States, err = count(in, rows); err != nil {
+		return out, err
 	}
 	out.Builds, out.Waiting = out.States[string(wheels.Due)], out.States[string(wheels.Waiting)]
 	if out.Builds == 0 {
@@ -156,6 +160,16 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 	}
 	out.Digest, err = store.PutJobs(in.Platform, wheels.Jobs(rows))
 	return out, err
+}
+
+// count counts a platform's pins by state, those that are for others only included.
+func count(in WheelPlanInput, rows []wheels.Row) (map[string]int, error) {
+	others, err := elsewhere(in.Target)
+	states := map[string]int{}
+	for _, r := range append(rows, others[in.Platform]...) {
+		states[string(r.State)]++
+	}
+	return states, err
 }
 
 // Ingest proves and keeps what a build delivered, and records what became of it.
@@ -177,18 +191,30 @@ func ingest(in IngestInput) (Ingested, error) {
 		return Ingested{}, err
 	}
 	defer done()
-	page, err := x.Page(job.Name)
-	if err != nil {
-		return Ingested{}, err
-	}
 	platforms, err := store.Platforms(platformNames(in.Target), wanted(in.Target))
 	if err != nil {
 		return Ingested{}, err
 	}
 	d := in.Delivered
-	r, err := store.Ingest(in.Platform, platforms, page, job,
-		wheels.Delivery{Attempt: d.Attempt, Class: d.Class, Message: d.Message, File: d.File, SHA256: d.SHA256, Log: d.Log})
+	r, err := store.Ingest(in.Platform, platforms, x.Page, job, wheels.Delivery{Attempt: d.Attempt, Class: d.Class, Message: d.Message,
+		File: d.File, SHA256: d.SHA256, Log: d.Log, Static: d.Class == "" && static(in.Target, job)})
 	return Ingested{Pin: job.Pin.String(), State: string(r.State), Class: r.Class, Known: r.Known}, err
+}
+
+// static reports whether the source of a job, which is in the index mirror,
+// promises the same dependencies on every platform. What cannot be read does not.
+func static(t Target, job wheels.Job) bool {
+	cfg, err := indexTree(t)
+	if err != nil {
+		return false
+	}
+	f, err := os.Open(filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	needs, err := sdist.Read(f, job.File)
+	return err == nil && needs.Static
 }
 
 func jobOf(store wheels.Store, platform, plan string, n int) (wheels.Job, error) {
@@ -212,10 +238,10 @@ type BuildRequest struct {
 	Index    http.Handler // of the index mirror, for build dependencies
 	Simple   string       // path of the simple index below it
 	// IndexState names what Index has now: other packages, another name.
-	IndexState string
-	Sandbox    string // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
-	Timeout    time.Duration
-	Memory     int64 // bytes
+	IndexState  string
+	Sandbox     string // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
+	Limits      sandbox.Limits
+	Constraints []string // of what is installed for the build
 }
 
 // Builder builds wheels on this host. A build that fails is a Delivered with a
@@ -283,7 +309,8 @@ func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Deli
 	out, err := w.Builder.Build(ctx, BuildRequest{Job: job, Source: filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)), Platform: in.Platform,
 		Facts: wheel.Platform(in.Facts), Dir: dir, Index: index, Simple: "/" + in.Target.Index.Name + "/simple/",
 		IndexState: fmt.Sprint(served.Tree, " ", served.Number, " ", served.Manifest), Sandbox: m.Sandbox,
-		Timeout: time.Duration(m.BuildTimeout), Memory: int64(m.BuildMemory)})
+		Limits: sandbox.Limits{Timeout: time.Duration(m.BuildTimeout), Memory: int64(m.BuildMemory), Processes: m.BuildProcesses,
+			Disk: int64(m.BuildDisk), Log: int64(m.BuildLog)}, Constraints: m.BuildConstraints})
 	out.Attempt, out.Pin = attempt, job.Pin.String()
 	return out, err
 }

@@ -37,11 +37,18 @@ func (r *reader) checkCircles(s *Spec) {
 func linksOf(s *Spec, i int) (out []link) {
 	m := &s.Mirrors[i]
 	at := fmt.Sprintf("mirror[%d]", i)
+	from := map[string]string{}
 	for j, upstream := range m.Upstream {
+		from[upstream] = fmt.Sprintf("%s.upstream[%d]", at, j)
+	}
+	for _, index := range m.IndexURLs {
+		from[index] = at + ".index"
+	}
+	for _, upstream := range slices.Concat(m.Upstream, m.IndexURLs) {
 		for _, region := range s.Regions {
 			for _, other := range s.Mirrors {
 				if base := region.URL + "/" + other.Name; region.URL != "" && other.Name != "" && (upstream == base || within(base, upstream)) {
-					out = append(out, link{fmt.Sprintf("%s.upstream[%d]", at, j), other.Name})
+					out = append(out, link{from[upstream], other.Name})
 				}
 			}
 		}

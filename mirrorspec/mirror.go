@@ -105,7 +105,8 @@ func readGuard(s *section) Guard {
 
 // readUpstream reads what every kind that downloads from an upstream has.
 func readUpstream(s *section, m *Mirror) {
-	if m.Kind != Yum || !s.has("metalink") && !s.has("mirrorlist") {
+	listed := m.Kind == PyPI && s.has("index") || m.Kind == Yum && (s.has("metalink") || s.has("mirrorlist"))
+	if !listed {
 		s.require("upstream", `upstream = ["https://upstream.example.org/path"]`)
 	}
 	m.Upstream = s.urls("upstream", "https://upstream.example.org/path")
@@ -134,13 +135,8 @@ func readSigned(s *section, m *Mirror) {
 
 func readApt(s *section, m *Mirror) {
 	readSigned(s, m)
-	s.require("suites", `suites = ["noble", "noble-updates"]`)
+	readSuites(s, m)
 	s.require("architectures", `architectures = ["amd64"]`)
-	m.Suites = s.list("suites", "noble", checkRelative)
-	m.Components = s.list("components", "main", checkRelative)
-	if slices.ContainsFunc(m.Suites, func(suite string) bool { return !strings.HasSuffix(suite, "/") }) {
-		s.require("components", `components = ["main"]`)
-	}
 	m.Translations = s.listOrNone("translations", "en", matches(wordPattern, "a language", "en"))
 	if !s.has("translations") {
 		m.Translations = []string{AllLanguages}
@@ -204,6 +200,14 @@ func readPyPI(s *section, m *Mirror) {
 	m.Exclude = s.projects("exclude", "nova-*")
 	m.Requirements = s.list("requirements", "/etc/mirror/requirements.txt", nil)
 	m.KeepLatest = s.count("keep-latest", 1, 0)
+	m.LeavePreReleases = !s.boolean("keep-pre-releases", true)
+	m.LeaveLocalVersions = !s.boolean("keep-local-versions", true)
+	for _, key := range []string{"keep-pre-releases", "keep-local-versions"} {
+		if s.has(key) && !s.has("keep-latest") {
+			s.fault(key, "says nothing without keep-latest", "write keep-latest = 5, or remove it")
+		}
+	}
+	m.IndexURLs = s.urlOrURLs("index", "https://index.example.org/simple")
 	if !s.has("projects") && !s.has("requirements") {
 		s.require("projects", `projects = ["nova", "oslo-*"], or ["*"] for all, or requirements`)
 	}

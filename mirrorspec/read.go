@@ -130,6 +130,14 @@ func (s *section) urls(key, example string) []string {
 	return all
 }
 
+// urlOrURLs is urls for a key that is mostly one.
+func (s *section) urlOrURLs(key, example string) []string {
+	if s.has(key) && s.table.entries[key].value.kind == isString {
+		return []string{strings.TrimRight(s.checked(key, example, checkURL), "/")}
+	}
+	return s.urls(key, example)
+}
+
 func readCycle(s *section) Cycle {
 	c := Cycle{
 		Name:        s.optionalName(s.table != nil, "openstack"),

@@ -148,11 +148,13 @@ type Mirror struct {
 	Architectures []string `json:"architectures,omitempty"` // apt (required), yum (default all)
 	OnConflict    string   `json:"on_conflict,omitempty"`   // apt, yum; Refuse (default) or Replace
 
-	Suites       []string `json:"suites,omitempty"`       // apt; one that ends in "/" is a flat repository
-	Components   []string `json:"components,omitempty"`   // apt; may be empty if all suites are flat
-	Indexes      []string `json:"indexes,omitempty"`      // apt; kinds of index, default ["all"]; has "sources" for sources = true
-	Translations []string `json:"translations,omitempty"` // apt; languages, default ["all"], [] for none
-	Missing      string   `json:"missing,omitempty"`      // apt; what an object does that upstream lacks: Refuse (default) or Tolerate
+	Suites     []string `json:"suites,omitempty"`     // apt; one that ends in "/" is a flat repository
+	Components []string `json:"components,omitempty"` // apt; may be empty if all suites are flat
+	// SuiteComponents are, for apt, the components of suites that have their own.
+	SuiteComponents map[string][]string `json:"suite_components,omitempty"`
+	Indexes         []string            `json:"indexes,omitempty"`      // apt; kinds of index, default ["all"]; has "sources" for sources = true
+	Translations    []string            `json:"translations,omitempty"` // apt; languages, default ["all"], [] for none
+	Missing         string              `json:"missing,omitempty"`      // apt; what an object does that upstream lacks: Refuse (default) or Tolerate
 
 	IgnoreValidUntil bool `json:"ignore_valid_until,omitempty"` // apt; a Release past its Valid-Until is mirrored all the same
 
@@ -166,7 +168,14 @@ type Mirror struct {
 
 	Projects   []string `json:"projects,omitempty"`    // pypi; normalised names and globs
 	Exclude    []string `json:"exclude,omitempty"`     // pypi; the same
-	KeepLatest int      `json:"keep_latest,omitempty"` // pypi; newest versions per project, zero for all
+	KeepLatest int      `json:"keep_latest,omitempty"` // pypi; newest final versions per project, zero for all
+	// With KeepLatest: whether pre-releases, and local versions of releases that have
+	// files without a local label, are left out although they are new enough.
+	LeavePreReleases   bool `json:"leave_pre_releases,omitempty"`
+	LeaveLocalVersions bool `json:"leave_local_versions,omitempty"`
+	// IndexURLs are, for pypi, URLs of the index root itself, where Upstream is above
+	// its simple/.
+	IndexURLs []string `json:"index_urls,omitempty"`
 
 	// Requirements are, for pypi, absolute paths of requirements files or names of
 	// wheels mirrors; for wheels with GitHub, the one path inside the repository.

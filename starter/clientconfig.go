@@ -73,7 +73,7 @@ func clientFiles(spec *mirrorspec.Spec, o clientOptions) (map[string][]byte, err
 		if m.Keyring == "" { // only signed kinds have one
 			continue
 		}
-		data, err := os.ReadFile(m.Keyring)
+		data, err := clientfiles.ReadKeyring(m.Keyring)
 		if err != nil {
 			return nil, &fault.Error{Kind: fault.Config, Op: "client-config: read keyring of", Subject: m.Name, Err: err,
 				Advice: "run this where the keyring is, or take the files from " + region.URL + "/config/"}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -19,10 +20,20 @@ func initCmd() *cobra.Command {
 		Short: "Write a spec from this machine's apt sources and pip and uv configuration",
 		Long: `Write a spec that mirrors what this machine installs from: apt's sources in both
 forms, and the indexes of pip and uv. It asks no server, and leaves credentials
-out. A file that is there already stays as it is.`,
+out. What cannot be mirrored is named at the end of the spec, with the reason. Keys
+that stand inside sources are written beside the spec. A file that is there already
+stays as it is.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			text, err := hostconf.Read(root).Spec()
+			found := hostconf.Read(root)
+			if out != "-" {
+				at, err := filepath.Abs(out)
+				if err != nil {
+					return err
+				}
+				found.KeyDir = filepath.Dir(at)
+			}
+			text, err := found.Spec()
 			if text == nil {
 				return err
 			}
@@ -38,7 +49,7 @@ out. A file that is there already stays as it is.`,
 				return werr
 			}
 			_, werr = f.Write(text)
-			if werr = errors.Join(werr, f.Close()); werr != nil {
+			if werr = errors.Join(werr, f.Close(), writeKeys(found)); werr != nil {
 				return werr
 			}
 			fmt.Fprintf(c.OutOrStdout(), "wrote %s: look at it, then starter validate %s\n", out, out)
@@ -48,4 +59,22 @@ out. A file that is there already stays as it is.`,
 	c.Flags().StringVarP(&out, "output", "o", "mirrors.toml", "the file to write; - for standard output")
 	c.Flags().StringVar(&root, "root", "/", "root directory of the machine to read")
 	return c
+}
+
+// writeKeys writes the keys of sources that hold them. A file that is there stays.
+func writeKeys(found hostconf.Found) error {
+	for name, key := range found.Keys() {
+		f, err := os.OpenFile(filepath.Join(found.KeyDir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(key)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

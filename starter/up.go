@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
+	"mirrorcycle/activities"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/local"
 	"mirrorcycle/internal/release"
@@ -106,7 +107,7 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	if err := upRegions(out, spec, held, &ends); err != nil {
 		return err
 	}
-	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec)})
+	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Permit: activities.PermitOf(spec)})
 	if err != nil {
 		return err
 	}

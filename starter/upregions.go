@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -245,7 +244,8 @@ func listenAt(address string, h http.Handler, ends *stack) error {
 }
 
 func serveOn(l net.Listener, h http.Handler, ends *stack) {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	s := serve.Server(h)
+	l = serve.Listener(l, serve.MaxConnections, serve.WriteStall)
 	go func() { _ = s.Serve(l) }() // it returns when the server is closed
 	ends.push(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -281,7 +281,7 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 			case mirrorspec.Yum:
 				fmt.Fprintf(w, "  baseurl=%s/%s/%s\n", r.URL, m.Name, strings.TrimSuffix(m.Repos[0], "."))
 			case mirrorspec.Apt:
-				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.Components, " "))
+				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.ComponentsOf(m.Suites[0]), " "))
 			}
 		}
 	}

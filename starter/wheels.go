@@ -44,15 +44,26 @@ func wheelsCmd(g *globals) *cobra.Command {
 
 func wheelsRetryCmd(g *globals) *cobra.Command {
 	var f wheelFlags
+	q := activities.Question{Verb: activities.VerbRetry}
 	c := &cobra.Command{
-		Use:   "retry PIN",
-		Short: "Build a wheel in the next cycle that failed or is skipped; PIN is as in name===1.0",
-		Args:  cobra.ExactArgs(1),
+		Use:   "retry [PIN]",
+		Short: "Build a failed or skipped wheel again in the next cycle; PIN is as in name===1.0",
+		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return askWheels(c, g, f, activities.Question{Verb: activities.VerbRetry, Pin: args[0]})
+			if len(args) == 1 {
+				q.Pin = args[0]
+			}
+			many := q.Failed || q.Class != ""
+			if many == (q.Pin != "") || many && q.Rebuild {
+				return fmt.Errorf("name a PIN, or --failed, or --class, one of them: %w", errUsage)
+			}
+			return askWheels(c, g, f, q)
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&q.Rebuild, "rebuild", false, "also if it is built: the new wheel gets the next build number, and takes its place")
+	c.Flags().BoolVar(&q.Failed, "failed", false, "all whose last build failed")
+	c.Flags().StringVar(&q.Class, "class", "", "all whose last build failed with this class, such as header-missing")
 	return c
 }
 

@@ -29,7 +29,7 @@ func AboutMirror(m mirrorspec.Mirror, regions []mirrorspec.Region) string {
 	for _, p := range m.Platforms {
 		platforms = append(platforms, p.Name)
 	}
-	var index []string
+	index := m.IndexURLs
 	if m.Index != "" {
 		index = []string{m.Index}
 	}

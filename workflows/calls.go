@@ -88,8 +88,8 @@ func require(ctx workflow.Context, queue string, in activities.RequireInput) (ac
 	return call[activities.Required](options(ctx, "Require", queue, "ask what is wanted of "+in.Target.Mirror.Name), syncs.Require, in)
 }
 
-func describe(ctx workflow.Context, queue string, in activities.PlatformInput) (activities.Facts, error) {
-	return call[activities.Facts](options(ctx, "Describe", queue, "ask what "+in.Platform.Name+" is"), wheels.Describe, in)
+func describe(ctx workflow.Context, step, queue string, in activities.PlatformInput) (activities.Facts, error) {
+	return call[activities.Facts](options(ctx, step, queue, "ask what "+in.Platform.Name+" is"), wheels.Describe, in)
 }
 
 func wheelPlan(ctx workflow.Context, queue string, in activities.WheelPlanInput) (activities.WheelPlanned, error) {

@@ -38,6 +38,7 @@ var budgets = map[string]budget{
 	"Ask":       {attempt: 12 * time.Hour, queue: 2 * time.Minute, beat: 20 * time.Second, attempts: 2},
 	"Require":   {attempt: 30 * time.Minute, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
 	"Describe":  {attempt: 2 * time.Minute, queue: 10 * time.Minute, beat: 20 * time.Second, attempts: 3},
+	"Look":      {attempt: 2 * time.Minute, queue: time.Minute, beat: 20 * time.Second, attempts: 2},
 	"WheelPlan": {attempt: 30 * time.Minute, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
 	"Build":     {attempt: 15 * time.Minute, queue: 12 * time.Hour, beat: 20 * time.Second, attempts: 3},
 	"Ingest":    {attempt: 30 * time.Minute, queue: time.Hour, beat: 20 * time.Second, attempts: 10},

@@ -78,6 +78,8 @@ type WheelsInput struct {
 	Platform mirrorspec.Platform `json:"platform"`
 	SoFar    WheelsResult        `json:"so_far"` // of the runs that this one goes on from
 	Alone    bool                `json:"alone,omitempty"`
+	// Look: nothing is to be built, unless the platform has become another one.
+	Look bool `json:"look,omitempty"`
 }
 
 // WheelsResult is what came of the builds of a platform.

@@ -110,7 +110,8 @@ func (c *cycle) platform(ctx workflow.Context, t activities.Target, p mirrorspec
 		return failed(err)
 	}
 	res.States, res.Builds, res.Waiting = plan.States, plan.Builds, plan.Waiting
-	if plan.Builds+plan.Waiting == 0 && !plan.Unknown {
+	idle := plan.Builds+plan.Waiting == 0 && !plan.Unknown
+	if idle && !plan.Ask {
 		return res
 	}
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -118,7 +119,7 @@ func (c *cycle) platform(ctx workflow.Context, t activities.Target, p mirrorspec
 		StaticSummary: "wheels of " + t.Mirror.Name + " for " + p.Name,
 	})
 	var got WheelsResult
-	switch err := workflow.ExecuteChildWorkflow(child, Wheels, WheelsInput{Target: t, Tree: tree, Platform: p}).Get(ctx, &got); {
+	switch err := workflow.ExecuteChildWorkflow(child, Wheels, WheelsInput{Target: t, Tree: tree, Platform: p, Look: idle}).Get(ctx, &got); {
 	case alreadyRunning(err):
 		res.Outcome = Busy
 		return res

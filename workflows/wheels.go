@@ -54,8 +54,13 @@ const (
 // run reports whether it has to go on in a new run.
 func (w *builds) run(ctx workflow.Context) (again bool) {
 	var err error
-	if w.facts, err = describe(ctx, w.hosts, activities.PlatformInput{Target: w.in.Target, Platform: w.in.Platform}); w.note(err) {
-		return false
+	step := "Describe"
+	if w.in.Look {
+		step = "Look"
+	}
+	w.facts, err = describe(ctx, step, w.hosts, activities.PlatformInput{Target: w.in.Target, Platform: w.in.Platform})
+	if w.in.Look && unattended(err) || w.note(err) {
+		return false // where nothing is to be built, nobody need be there who builds
 	}
 	left := patience
 	for n, waited := 0, -1; ; {
@@ -161,6 +166,12 @@ const Perished = "perished"
 func perished(err error) bool {
 	var timeout *temporal.TimeoutError
 	return errors.As(err, &timeout) && timeout.TimeoutType() != enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START
+}
+
+// unattended tells that no worker took a step on.
+func unattended(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START
 }
 
 // note keeps the first error of the run and reports whether there is one now.

@@ -51,7 +51,7 @@ func (b *wheelBench) ingested() {
 		defer b.mu.Unlock()
 		b.left--
 		return activities.Ingested{Class: in.Delivered.Class, Known: in.Delivered.Class == "as before"}, nil
-	})
+	}).Maybe()
 }
 
 func wheelsInput() workflows.WheelsInput {
@@ -158,6 +158,33 @@ func TestWheels(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestLooksWhetherThePlatformIsTheSame: nothing is to be built, and that nobody
+// is there to say what the platform is makes no failure.
+func TestLooksWhetherThePlatformIsTheSame(t *testing.T) {
+	in := wheelsInput()
+	in.Look = true
+	for name, c := range map[string]struct {
+		err  error
+		left int
+		want workflows.Outcome
+	}{
+		"nobody is there":  {temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil), 0, workflows.Unchanged},
+		"it is the same":   {nil, 0, workflows.Unchanged},
+		"it is another":    {nil, 2, workflows.Done},
+		"its root is gone": {refused("config"), 0, workflows.Failed},
+	} {
+		b := newWheelBench(t, c.left)
+		b.ingested()
+		b.env.OnActivity("Describe", mock.Anything, mock.Anything).Return(activities.Facts{Python: "3.12"}, c.err)
+		b.env.OnActivity("BuildWheel", mock.Anything, mock.Anything).Return(wellBuilt).Maybe()
+		b.env.ExecuteWorkflow("Wheels", in)
+		var out workflows.WheelsResult
+		if err := b.env.GetWorkflowResult(&out); err != nil || out.Outcome != c.want {
+			t.Errorf("%s: %+v %v", name, out, err)
+		}
 	}
 }
 

@@ -344,6 +344,9 @@ func TestGuard(t *testing.T) {
 		"half of a small one":           {tree.PlanInfo{BaseObjects: 4, Drops: 2}, false},
 		"more than half of a small one": {tree.PlanInfo{BaseObjects: 4, Drops: 3}, true},
 		"empties a suite":               {tree.PlanInfo{BaseObjects: 4000, Drops: 1, Emptied: []string{"noble/main"}}, true},
+		"another suite in its place":    {tree.PlanInfo{BaseObjects: 4000, Renamed: []string{"noble, which is Suite \"jammy\""}}, true},
+		"all of it in quarantine":       {tree.PlanInfo{BaseObjects: 400, Drops: 400, Urgent: 400}, false},
+		"quarantine, and much else":     {tree.PlanInfo{BaseObjects: 400, Drops: 300, Urgent: 100}, true},
 		"first plan":                    {tree.PlanInfo{}, false},
 		"more than there is":            {tree.PlanInfo{BaseObjects: -1, Drops: 1}, true},
 	}

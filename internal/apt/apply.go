@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"time"
 
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/manifest"
@@ -131,7 +132,7 @@ func request(old state, plans []*suitePlan) (tree.CommitRequest, error) {
 			next.Suites[s.Suite] = s.State
 		}
 	}
-	req := tree.CommitRequest{Aux: map[string]manifest.ID{}}
+	req := tree.CommitRequest{Aux: map[string]manifest.ID{}, Upstream: tree.Upstream{Suites: map[string]time.Time{}}}
 	for suite, s := range next.Suites {
 		id, err := manifest.ParseDigest(s.Table)
 		if err != nil {
@@ -143,6 +144,7 @@ func request(old state, plans []*suitePlan) (tree.CommitRequest, error) {
 				return req, err
 			}
 		}
+		req.Upstream.Suites[suite] = s.Date
 		if s.Date.After(req.Upstream.Date) {
 			req.Upstream.Date = s.Date
 		}

@@ -7,7 +7,6 @@
 package apt
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -24,15 +23,17 @@ import (
 
 // Config says what to mirror.
 type Config struct {
-	Upstreams     []string // base URLs of one archive, in order of failover
-	Suites        []string // "noble"; one that ends in "/" is a flat repository
-	Components    []string
-	Architectures []string
-	Indexes       []string // kinds, as debrepo names them; none is All
-	Translations  []string // languages, or All; none for none
-	Keyring       string   // path of the keys that may sign
-	Replace       bool     // a path that changes its bytes gets the new ones; else its suite stays as it is
-	Tolerate      bool     // an object that upstream lacks is left out; else its suite stays as it is
+	Upstreams  []string // base URLs of one archive, in order of failover
+	Suites     []string // "noble"; one that ends in "/" is a flat repository
+	Components []string
+	// SuiteComponents are the components of suites that have their own.
+	SuiteComponents map[string][]string
+	Architectures   []string
+	Indexes         []string // kinds, as debrepo names them; none is All
+	Translations    []string // languages, or All; none for none
+	Keyring         string   // path of the keys that may sign
+	Replace         bool     // a path that changes its bytes gets the new ones; else its suite stays as it is
+	Tolerate        bool     // an object that upstream lacks is left out; else its suite stays as it is
 	// IgnoreValidUntil mirrors archived suites, whose last Release has expired.
 	IgnoreValidUntil bool
 	ByHash           bool // lay indexes down under their digests too, where Release allows it
@@ -62,7 +63,9 @@ type state struct {
 type suiteState struct {
 	ETag         string           `json:"etag,omitempty"`
 	LastModified string           `json:"last_modified,omitempty"`
-	Digest       string           `json:"digest"` // SHA-256 of the signed text
+	Is           string           `json:"is,omitempty"`     // what it calls itself: Suite/Codename
+	Signer       string           `json:"signer,omitempty"` // fingerprint of its key
+	Digest       string           `json:"digest"`           // SHA-256 of the signed text
 	Date         time.Time        `json:"date"`
 	ValidUntil   time.Time        `json:"valid_until,omitzero"`
 	Config       string           `json:"config"`            // what was mirrored of it
@@ -85,10 +88,17 @@ func readState(g *tree.Generation) (state, error) {
 }
 
 // fingerprint names what cfg wants of a suite, so that a changed spec is applied to what is there.
-func (c Config) fingerprint() string {
+func (c Config) fingerprint(suite string) string {
 	h := sha256.New()
-	fmt.Fprintln(h, c.Components, c.Architectures, c.Indexes, c.Translations, c.ByHash, c.Tolerate)
+	fmt.Fprintln(h, c.components(suite), c.Architectures, c.Indexes, c.Translations, c.ByHash, c.Tolerate)
 	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+func (c Config) components(suite string) []string {
+	if own, ok := c.SuiteComponents[suite]; ok {
+		return own
+	}
+	return c.Components
 }
 
 func (e *Engine) keyring() (*debrepo.Keyring, error) {
@@ -103,7 +113,7 @@ func (e *Engine) keyring() (*debrepo.Keyring, error) {
 		return nil, &fault.Error{Kind: fault.Config, Op: "apt: read keyring", Subject: e.cfg.Keyring, Err: err,
 			Advice: "it must hold OpenPGP public keys"}
 	}
-	return k, nil
+	return k.At(e.cfg.Now), nil
 }
 
 // suiteDir is the directory of a suite below the archive's root, "" for a flat repository at the root.
@@ -119,11 +129,6 @@ func join(dir, name string) string {
 		return name
 	}
 	return dir + "/" + name
-}
-
-func (e *Engine) get(ctx context.Context, req fetch.Request) ([]byte, fetch.Result, error) {
-	req.Upstreams = e.cfg.Upstreams
-	return e.client.GetBytes(ctx, req)
 }
 
 // ValidUntil returns when clients begin to refuse the first of a generation's

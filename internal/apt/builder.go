@@ -142,6 +142,14 @@ func checkFilename(p string) error {
 
 // releases keeps the signed files, InRelease last in rank.
 func (b *builder) releases(rel *signed) error {
+	if rel.files["InRelease"] == nil {
+		// It may be gone for this one answer: what is there is as good, but asked for again.
+		_, had, err := b.was.Lookup(join(b.dir, "InRelease"))
+		if err != nil {
+			return err
+		}
+		b.doubted = b.doubted || had
+	}
 	for name, data := range rel.files {
 		d, err := b.t.PutIndex(data)
 		if err != nil {

@@ -57,19 +57,24 @@ func (e *Engine) choose(suite string, r *debrepo.Release) (choice, error) {
 	var out choice
 	has := map[[2]string]bool{}
 	seen := map[string]bool{}
-	components, needed := e.cfg.Components, e.needed(r)
+	components, needed := e.cfg.components(suite), e.needed(r)
 	if strings.HasSuffix(suite, "/") {
 		components = []string{""}
 	}
 	architectures := append(slices.Clip(needed), "")
-	if r.SeparateAll() && !slices.Contains(needed, "all") {
+	if !slices.Contains(needed, "all") {
+		// apt asks for what belongs to all architectures beside each, also where
+		// the packages of "all" stand in the indexes of the others.
 		architectures = append(architectures, "all")
 	}
 	for _, component := range components {
 		for _, arch := range architectures {
 			for _, index := range r.Indexes(component, arch) {
-				if index.Kind == debrepo.KindPackages || index.Kind == debrepo.KindSources {
+				if index.Kind == debrepo.KindSources || index.Kind == debrepo.KindPackages && (arch != "all" || slices.Contains(needed, "all")) {
 					has[[2]string{component, arch}] = true
+				}
+				if arch == "all" && !slices.Contains(needed, "all") && !r.SeparateAll() && (index.Kind == debrepo.KindPackages || index.Kind == debrepo.KindArchRelease) {
+					continue
 				}
 				if e.cfg.wantsIndex(index) && !seen[index.Path] {
 					seen[index.Path] = true
@@ -78,7 +83,11 @@ func (e *Engine) choose(suite string, r *debrepo.Release) (choice, error) {
 			}
 		}
 	}
-	out.lacks = lacking(components, slices.DeleteFunc(needed, func(a string) bool { return a == "all" }), has)
+	// Packages of "all" may stand in the indexes of the others.
+	if named := slices.DeleteFunc(slices.Clone(needed), func(a string) bool { return a == "all" }); len(named) > 0 {
+		needed = named
+	}
+	out.lacks = lacking(components, needed, has)
 	if len(has) == 0 {
 		return out, &fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: suiteDir(suite),
 			Err: fmt.Errorf("the Release file lists no Packages for %s", strings.Join(out.lacks, ", ")), Advice: holds(r)}

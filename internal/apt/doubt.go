@@ -104,7 +104,7 @@ func (d *doubt) lost(b *builder, index debrepo.Index, left []leftForm) error {
 	}
 	d.Lost[index.Path] = b.t.Epoch()
 	return &fault.Error{Kind: fault.KindOf(err), Op: "apt: plan index", Subject: join(b.dir, index.Path),
-		Err:    fmt.Errorf("Release lists it, it was there before, and now it is not: %w", err),
+		Err:    fmt.Errorf("it is listed, it was there before, and now it is not: %w", err),
 		Advice: "the suite keeps its generation; if the next cycle gets the same answer, it is believed"}
 }
 

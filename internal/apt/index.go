@@ -8,7 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/fault"
@@ -32,21 +35,52 @@ type leftForm struct {
 	err error
 }
 
+// keeping is how the indexes of a suite are fetched.
+type keeping struct {
+	upstreams []string // that have its Release
+	dir       string
+	byHash    bool
+	last      bool // of all attempts
+}
+
+// atOnce is how many indexes are fetched at once: many are small, and far away.
+const atOnce = 8
+
+// found is what of an index could be had, and what could not.
+type found struct {
+	forms []form
+	left  []leftForm
+}
+
+// keepAll brings the forms of all indexes into the state.
+func (e *Engine) keepAll(ctx context.Context, t *tree.Tree, indexes []wantedIndex, how keeping) ([]found, error) {
+	out := make([]found, len(indexes))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for i, index := range indexes {
+		g.Go(func() (err error) {
+			out[i].forms, out[i].left, err = e.keep(ctx, t, index.Index, how)
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
 // keep brings every form of an index that upstream serves into the state.
 // Archives list forms that they do not serve, and one of several may be wrong:
 // one is enough. What is left has a reason each. Before the last attempt a wrong
 // one is an error: the suite is begun anew.
-func (e *Engine) keep(ctx context.Context, t *tree.Tree, dir string, index debrepo.Index, byHash, last bool) (kept []form, left []leftForm, err error) {
+func (e *Engine) keep(ctx context.Context, t *tree.Tree, index debrepo.Index, how keeping) (kept []form, left []leftForm, err error) {
 	for _, f := range index.Forms {
 		if !f.Hashes.Proves() {
 			continue
 		}
-		d, err := e.keepForm(ctx, t, dir, f, byHash)
+		d, err := e.keepForm(ctx, t, f, how)
 		if stop := stops(ctx, err); stop != nil {
 			return nil, nil, stop
 		}
 		switch {
-		case errors.Is(err, fault.Unproved) && !last:
+		case errors.Is(err, fault.Unproved) && !how.last:
 			return nil, nil, err // upstream may be publishing
 		case err == nil:
 			kept = append(kept, form{f, d})
@@ -59,27 +93,32 @@ func (e *Engine) keep(ctx context.Context, t *tree.Tree, dir string, index debre
 	return kept, left, nil
 }
 
-func (e *Engine) keepForm(ctx context.Context, t *tree.Tree, dir string, f debrepo.File, byHash bool) (manifest.Digest, error) {
+// fresh keeps caches in between from answering with what had the name before.
+var fresh = http.Header{"Cache-Control": {"max-age=0"}}
+
+func (e *Engine) keepForm(ctx context.Context, t *tree.Tree, f debrepo.File, how keeping) (manifest.Digest, error) {
 	if d, err := manifest.ParseDigest(f.Hashes.SHA256); err == nil && t.HasIndex(d, f.Size) {
 		return d, nil
 	}
 	if f.Size == 0 && f.Hashes.SHA256 == emptySHA256 {
 		return t.PutIndex(nil) // archives list empty indexes, and do not serve them
 	}
-	req := fetch.Request{Path: join(dir, f.Path), Size: f.Size, SHA256: f.Hashes.SHA256, SHA512: f.Hashes.SHA512}
-	if byHash {
+	req := fetch.Request{Upstreams: how.upstreams, Path: join(how.dir, f.Path), Size: f.Size, SHA256: f.Hashes.SHA256, SHA512: f.Hashes.SHA512}
+	if how.byHash {
 		alg, hex := f.Hashes.Strongest()
-		req.Path = join(dir, debrepo.ByHashPath(f.Path, alg, hex))
+		req.Path = join(how.dir, debrepo.ByHashPath(f.Path, alg, hex))
+	} else {
+		req.Header = fresh
 	}
 	res, err := e.keepContent(ctx, t, req)
-	if byHash && absent(err) {
+	if how.byHash && absent(err) {
 		// Some archives announce by-hash and lay only a part of the indexes down.
-		req.Path = join(dir, f.Path)
+		req.Path, req.Header = join(how.dir, f.Path), fresh
 		res, err = e.keepContent(ctx, t, req)
 	}
 	switch {
 	case err != nil && fault.KindOf(err) != "":
-		return manifest.Digest{}, &indexError{path: join(dir, f.Path), err: err}
+		return manifest.Digest{}, &indexError{path: join(how.dir, f.Path), err: err}
 	case err != nil:
 		return manifest.Digest{}, err
 	}
@@ -88,7 +127,9 @@ func (e *Engine) keepForm(ctx context.Context, t *tree.Tree, dir string, f debre
 
 // keepContent downloads what req asks for into the state.
 func (e *Engine) keepContent(ctx context.Context, t *tree.Tree, req fetch.Request) (fetch.Result, error) {
-	req.Upstreams = e.cfg.Upstreams
+	if req.Upstreams == nil {
+		req.Upstreams = e.cfg.Upstreams
+	}
 	sink, err := t.Create()
 	if err != nil {
 		return fetch.Result{}, err

@@ -6,6 +6,7 @@ import (
 	"io"
 	"path"
 	"strings"
+	"unicode"
 
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/fault"
@@ -49,7 +50,7 @@ func (b *builder) packages(r io.Reader, index, group string) error {
 			return err
 		}
 		if p.Flaw != "" {
-			flaws = append(flaws, fmt.Sprintf("package %s %s has %s", p.Name, p.Version, p.Flaw))
+			flaws = append(flaws, fmt.Sprintf("package %s %s has %s", printable(p.Name), printable(p.Version), p.Flaw))
 			continue
 		}
 		n++
@@ -73,7 +74,7 @@ func (b *builder) sources(r io.Reader, index, group string) error {
 		}
 		n++
 		if s.Flaw != "" {
-			flaws = append(flaws, fmt.Sprintf("source %s %s: %s", s.Name, s.Version, s.Flaw))
+			flaws = append(flaws, fmt.Sprintf("source %s %s: %s", printable(s.Name), printable(s.Version), s.Flaw))
 		}
 		for _, f := range s.Files {
 			if err := b.object(f.Path, f.Size, f.Hashes); err != nil {
@@ -84,6 +85,18 @@ func (b *builder) sources(r io.Reader, index, group string) error {
 	return b.count(index, group, n, flaws)
 }
 
+// maxFlaws is how many stanzas of one index are told of by name.
+const maxFlaws = 20
+
+// printable shows a name of upstream's as it is, or quoted where a terminal
+// would take it for a command.
+func printable(s string) string {
+	if len(s) > 80 || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return fmt.Sprintf("%.80q", s)
+	}
+	return s
+}
+
 // count keeps how much an index names, and tells of stanzas that are of no use.
 func (b *builder) count(index, group string, n int64, flaws []string) error {
 	b.counts[group] += n
@@ -91,7 +104,12 @@ func (b *builder) count(index, group string, n int64, flaws []string) error {
 		return &fault.Error{Kind: fault.Unproved, Op: "apt: read index", Subject: index, Err: errors.New(flaws[0] + ", and so have all others"),
 			Advice: "upstream must list sizes and SHA256 or SHA512 digests"}
 	}
-	for _, flaw := range flaws {
+	for i, flaw := range flaws {
+		if i == maxFlaws {
+			flaw = fmt.Sprintf("%d more stanzas like these", len(flaws)-i)
+		} else if i > maxFlaws {
+			break
+		}
 		b.leave(&fault.Error{Kind: fault.Malformed, Op: "apt: read index", Subject: index, Err: errors.New(flaw), Advice: "it is left out; tell upstream"})
 	}
 	return nil

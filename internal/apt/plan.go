@@ -46,69 +46,6 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	return w.Finish()
 }
 
-// suites plans each suite by itself. Suites that left the spec lose everything.
-func (e *Engine) suites(ctx context.Context, t *tree.Tree, old state, info *tree.PlanInfo) ([]*suitePlan, error) {
-	keys, err := e.keyring()
-	if err != nil {
-		return nil, err
-	}
-	doubts, kept, err := readDoubts(t)
-	if err != nil {
-		return nil, err
-	}
-	var plans []*suitePlan
-	var first error
-	failed := 0
-	for _, suite := range e.cfg.Suites {
-		was, d := old.Suites[suite], doubts[suite]
-		p, err := e.plan(ctx, t, suite, keys, was, &d)
-		if doubts[suite] = d; d.none() {
-			delete(doubts, suite)
-		}
-		if stop := stops(ctx, err); stop != nil {
-			return nil, stop
-		}
-		switch {
-		case err != nil:
-			if failed++; first == nil {
-				first = err
-			}
-			info.Deferred = append(info.Deferred, note(suite, err))
-			info.Deferred = append(info.Deferred, known(was.Notes)...)
-		case p != nil:
-			plans = append(plans, p)
-			info.Deferred = append(info.Deferred, p.State.Notes...)
-		default:
-			info.Deferred = append(info.Deferred, known(was.Notes)...)
-		}
-	}
-	if err := doubts.write(t, kept); err != nil {
-		return nil, err
-	}
-	if first != nil && failed == len(e.cfg.Suites) {
-		return nil, first
-	}
-	for _, suite := range slices.Sorted(maps.Keys(old.Suites)) {
-		if !slices.Contains(e.cfg.Suites, suite) {
-			plans = append(plans, &suitePlan{Suite: suite, Emptied: []string{suite}})
-		}
-	}
-	return plans, nil
-}
-
-// known returns the notes of a committed Release: its cycle has told of them.
-func known(notes []tree.Note) []tree.Note {
-	out := slices.Clone(notes)
-	for i := range out {
-		out[i].Known = true
-	}
-	return out
-}
-
-func note(suite string, err error) tree.Note {
-	return tree.Note{Unit: suite, Kind: string(fault.KindOf(err)), Error: err.Error()}
-}
-
 // planner turns suite plans into a fetch list and a list of drops.
 type planner struct {
 	e    *Engine
@@ -132,6 +69,9 @@ func (p *planner) write(ctx context.Context, plans []*suitePlan) error {
 	}
 	for _, s := range plans {
 		info.Emptied = append(info.Emptied, s.Emptied...)
+		if s.Renamed != "" {
+			info.Renamed = append(info.Renamed, s.Renamed)
+		}
 		if s.State.Date.After(info.Upstream.Date) {
 			info.Upstream.Date = s.State.Date
 		}

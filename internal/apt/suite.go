@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -22,6 +23,7 @@ type suitePlan struct {
 	Suite   string     `json:"suite"`
 	State   suiteState `json:"state"`
 	Emptied []string   `json:"emptied,omitempty"` // components that lost their last package
+	Renamed string     `json:"renamed,omitempty"` // what the suite calls itself, if that is not what was asked for
 	// Replaced are objects whose path holds other bytes, which the spec allows.
 	// Their content is kept in the state until the suite is settled: put in
 	// place any earlier, it would spoil the committed generation.
@@ -71,15 +73,9 @@ type try struct {
 }
 
 func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, suite string, keys *debrepo.Keyring, old suiteState, d *doubt, try try) (*suitePlan, error) {
-	config := e.cfg.fingerprint()
-	rel, err := e.release(ctx, suite, keys, old, try.again || old.Config != config)
-	if err != nil {
-		return nil, err
-	}
-	if rel == nil {
-		return nil, e.expired(suite, old)
-	}
-	if err := e.current(suite, rel, old); err != nil {
+	config := e.cfg.fingerprint(suite)
+	rel, err := e.release(ctx, suite, keys, old, ask{whole: try.again || old.Config != config, again: try.again})
+	if err != nil || rel == nil {
 		return nil, err
 	}
 	same := rel.digest() == old.Digest && old.Config == config
@@ -140,16 +136,20 @@ func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *sig
 		return nil, err
 	}
 	b := &builder{e: e, ctx: ctx, t: t, suite: suite, dir: suiteDir(suite), was: was, byHash: e.cfg.ByHash && rel.AcquireByHash, counts: map[string]int64{}}
+	if rel.Date.IsZero() {
+		b.leave(&fault.Error{Kind: fault.Stale, Op: "apt: plan suite", Subject: b.dir, Err: errors.New(cmp.Or(rel.DateFlaw, "Release has no Date")),
+			Advice: "an older Release in its place cannot be told; tell upstream"})
+	}
 	for _, lack := range choice.lacks {
 		b.leave(&fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: b.dir, Err: fmt.Errorf("the Release file lists no Packages for %s", lack),
 			Advice: holds(rel.Release)})
 	}
-	for _, index := range choice.indexes {
-		forms, left, err := e.keep(ctx, t, b.dir, index.Index, rel.AcquireByHash, last)
-		if err == nil {
-			err = b.take(index, forms, left, d)
-		}
-		if err != nil {
+	found, err := e.keepAll(ctx, t, choice.indexes, keeping{upstreams: rel.upstreams, dir: b.dir, byHash: rel.AcquireByHash, last: last})
+	if err != nil {
+		return nil, err
+	}
+	for i, index := range choice.indexes {
+		if err := b.take(index, found[i].forms, found[i].left, d); err != nil {
 			return nil, err
 		}
 	}
@@ -202,8 +202,8 @@ func (e *Engine) suitePlan(suite string, rel *signed, old suiteState, b *builder
 	if err != nil {
 		return nil, err
 	}
-	p := &suitePlan{Suite: suite, Kept: b.fetched, State: suiteState{ETag: rel.etag, LastModified: rel.lastMod, Digest: rel.digest(), Date: rel.Date,
-		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(), Counts: b.counts, ByHash: b.hashed, Table: table.ID().String(), Notes: b.notes}}
+	p := &suitePlan{Suite: suite, Kept: b.fetched, Renamed: renamed(suite, rel, old), State: suiteState{Signer: rel.signer, Is: rel.names(), ETag: rel.etag, LastModified: rel.lastMod, Digest: rel.digest(), Date: rel.Date,
+		ValidUntil: rel.ValidUntil, Config: e.cfg.fingerprint(suite), Counts: b.counts, ByHash: b.hashed, Table: table.ID().String(), Notes: b.notes}}
 	if len(b.missing) > 0 {
 		missing, err := manifest.Write(b.t, each(b.missing))
 		if err != nil {

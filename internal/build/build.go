@@ -53,8 +53,10 @@ type Request struct {
 	Environments *Environments
 	IndexState   string
 	Limits       sandbox.Limits
+	// Constraints are lines that bound what is installed for the build.
+	Constraints []string
 	// Epoch is the time that everything in the wheel bears (SOURCE_DATE_EPOCH);
-	// default is that of the sdist's newest member.
+	// default is that of the sdist's newest member. A zip archive begins with 1980.
 	Epoch time.Time
 }
 
@@ -76,17 +78,20 @@ type Result struct {
 // LogName is the log's file name.
 const LogName = "build.log"
 
-// Build builds. The sdist is refused as fault.Unproved if its digest is another;
-// what the sandbox lacks is fault.Config. Two builds of one request give the same
+// Build builds. What the sandbox lacks is fault.Config. Two builds of one request give the same
 // bytes as far as the project's own build is deterministic.
 func Build(ctx context.Context, r Request) (Result, error) {
 	archive, err := r.open()
 	if err != nil {
-		return Result{}, err
+		class := Source
+		if errors.Is(err, fault.Hostile) {
+			class = BadSDist
+		}
+		return r.finish(Result{Class: class, Message: oneLine(err.Error())}, sandbox.Outcome{})
 	}
 	defer archive.Close()
 	r.IndexPath = cmp.Or(r.IndexPath, "/simple/")
-	if r.Epoch.IsZero() {
+	if r.Epoch.Before(oldest) || r.Epoch.After(newest) {
 		if r.Epoch, err = newestMember(archive); err != nil {
 			return r.finish(Result{Class: BadSDist, Message: oneLine(err.Error())}, sandbox.Outcome{})
 		}
@@ -148,10 +153,19 @@ func (r Request) run(ctx context.Context, archive *os.File, output io.Writer) (s
 	defer script.Close()
 	name := filepath.Base(r.SDist)
 	files := []sandbox.File{{Name: "in/" + name, Content: archive}, {Name: "build.py", Content: script}}
+	bounds, err := r.bounds()
+	if err != nil {
+		return sandbox.Outcome{}, err
+	}
+	if bounds != nil {
+		defer bounds.Close()
+		files = append(files, sandbox.File{Name: "constraints.txt", Content: bounds})
+	}
 	backend := []byte("{}")
 	// What cannot be read is for pip to refuse.
 	if needs, err := sdist.Read(archive, name); err == nil {
-		if backend, err = json.Marshal(map[string]any{"backend": needs.Backend, "path": append([]string{}, needs.BackendPath...)}); err != nil {
+		if backend, err = json.Marshal(map[string]any{"requires": append([]string{}, needs.Build...), "backend": needs.Backend,
+			"path": append([]string{}, needs.BackendPath...)}); err != nil {
 			return sandbox.Outcome{}, err
 		}
 		env, err := r.Environments.take(ctx, r, needs)
@@ -178,11 +192,19 @@ func (r Request) run(ctx context.Context, archive *os.File, output io.Writer) (s
 	})
 }
 
-// environment makes a build repeatable: no user's configuration, no clock, no
-// hash order, and no debugging symbols, which name random directories.
+// bounds is a file of the constraints; nil if there are none.
+func (r Request) bounds() (*os.File, error) {
+	if len(r.Constraints) == 0 {
+		return nil, nil
+	}
+	return poured(strings.Join(r.Constraints, "\n") + "\n")
+}
+
+// environment makes a build repeatable: no user's configuration, no clock and no
+// hash order. build.py adds the compiler's flags, which only the root's Python knows.
 func (r Request) environment(index string) []string {
 	return []string{"MIRRORCYCLE_INDEX=" + index, "PIP_CONFIG_FILE=/dev/null", "PYTHONHASHSEED=0", "PYTHONNOUSERSITE=1", "TZ=UTC",
-		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.Epoch.Unix()), "CFLAGS=-O2 -g0", "CXXFLAGS=-O2 -g0"}
+		fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.Epoch.Unix())}
 }
 
 // finish writes the log.

@@ -1,14 +1,12 @@
 package build_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"mirrorcycle/internal/build"
-	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/rootlab"
 	"mirrorcycle/internal/sandbox"
 )
@@ -22,11 +20,22 @@ func request(t *testing.T, sdist, digest string) build.Request {
 	return build.Request{Sandbox: s, Platform: rootlab.Platforms[rootlab.Debian12], SDist: sdist, SHA256: digest, Name: "demo", Version: "1", Dir: t.TempDir()}
 }
 
-func TestAnSDistOfOtherBytesIsNotBuilt(t *testing.T) {
-	sdist, _ := rootlab.SDist(t, "demo", "1", nil)
-	if _, err := build.Build(t.Context(), request(t, sdist, strings.Repeat("0", 64))); !errors.Is(err, fault.Unproved) {
+// refused is a request that fails before anything of it runs, as a class of its own.
+func refused(t *testing.T, r build.Request, class build.Class) {
+	t.Helper()
+	res, err := build.Build(t.Context(), r)
+	if err != nil || res.Class != class || res.Message == "" {
+		t.Errorf("%s: %+v, %v, want class %s", r.SDist, res, err, class)
+	}
+	if _, err := os.Stat(filepath.Join(r.Dir, build.LogName)); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestASourceThatIsRottenOrMissing(t *testing.T) {
+	sdist, digest := rootlab.SDist(t, "demo", "1", nil)
+	refused(t, request(t, sdist, strings.Repeat("0", 64)), build.Source)
+	refused(t, request(t, sdist+".gone.tar.gz", digest), build.Source)
 }
 
 func TestAnSDistThatCannotBeReadIsAFailureOfItsOwn(t *testing.T) {
@@ -48,8 +57,6 @@ func TestAnSDistThatCannotBeReadIsAFailureOfItsOwn(t *testing.T) {
 
 func TestANameThatPipWouldReadOtherwiseIsRefused(t *testing.T) {
 	for _, name := range []string{"-r.tar.gz", "a[extra].tar.gz", "a@b-1.tar.gz"} {
-		if _, err := build.Build(t.Context(), request(t, filepath.Join(t.TempDir(), name), "")); !errors.Is(err, fault.Hostile) {
-			t.Errorf("%s: %v", name, err)
-		}
+		refused(t, request(t, filepath.Join(t.TempDir(), name), ""), build.BadSDist)
 	}
 }

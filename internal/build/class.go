@@ -27,10 +27,11 @@ const (
 	BuildBackend   Class = "build-backend"   // setup.py or its like failed
 	WrongWheel     Class = "wrong-wheel"     // not what was asked for, or not in itself consistent
 	BadSDist       Class = "sdist"           // cannot be read
+	Source         Class = "source"          // missing in the index mirror, or not what it says
 	Unknown        Class = "unknown"
 )
 
-// signs are what a log shows of a failure, the most telling first. The first
+// signs are what a log shows of a failure, the most telling first. The last
 // group, if there is one, is the message; else the whole line is.
 var signs = []struct {
 	class Class
@@ -46,11 +47,15 @@ var signs = []struct {
 	{HeaderMissing, regexp.MustCompile(`(?mi)^.*((?:Package '?\S+'?(?:, required by \S+)?,? (?:was )?not found|No package '\S+' found|Dependency \S+ not found).*)$`)},
 	{HeaderMissing, regexp.MustCompile(`(?mi)^.*\b((?:pkg-config|\w+_config|\w+-config)\b.*\bnot found).*$`)},
 	{Compiler, regexp.MustCompile(`(?mi)^.*((?:can't find|could not find|cannot find|unable to find) (?:a )?(?:Rust|C|C\+\+|Fortran)? ?compiler.*)$`)},
+	{HeaderMissing, regexp.MustCompile(`(?m)^\s*(Could NOT find \w.*)$`)},
+	{Compiler, regexp.MustCompile(`(?m)^\s*([^\s:]+\.(?:c|cc|cpp|cxx|h|hpp|pyx|rs|f90):[0-9]+:(?:[0-9]+:)? (?:fatal )?error: .*)$`)},
+	{Compiler, regexp.MustCompile(`(?m)^\s*(error\[E[0-9]+\]: .*)$`)},
+	{Compiler, regexp.MustCompile(`(?m)^.*\b(undefined reference to .*)$`)},
 	{Compiler, regexp.MustCompile(`(?m)^.*(command '?\S*(?:gcc|g\+\+|cc|clang|cargo|rustc|gfortran)'? failed.*)$`)},
 	{Compiler, regexp.MustCompile(`(?m)^.*(No such file or directory: '\S*(?:gcc|g\+\+|cc|clang|cargo|rustc|make|cmake)').*$`)},
-	{Compiler, regexp.MustCompile(`(?m)^\s*([^\s:]+\.(?:c|cc|cpp|cxx|h|hpp|rs):[0-9]+:(?:[0-9]+:)? (?:fatal )?error: .*)$`)},
 	{BuildBackend, regexp.MustCompile(`(?m)^\s*((?:ModuleNotFoundError|ImportError|AttributeError|TypeError|ValueError|NameError|SyntaxError|RuntimeError|FileNotFoundError|PermissionError|OSError|KeyError|AssertionError|Exception)\b.*)$`)},
 	{BuildBackend, regexp.MustCompile(`(?m)^\s*((?:[\w.]+Error|[\w.]*Exception|BackendUnavailable|BackendInvalid)\b: .*)$`)},
+	{BuildBackend, regexp.MustCompile(`(?m)^\s*(CMake Error.*)$`)},
 	{BuildBackend, regexp.MustCompile(`(?m)^.*((?:metadata-generation-failed|subprocess-exited-with-error|Failed building wheel for|Failed to build).*)$`)},
 }
 
@@ -75,8 +80,9 @@ func classify(out sandbox.Outcome) (Class, string) {
 		return Crash, fmt.Sprintf("ended by signal %d", out.Exit-128)
 	}
 	for _, s := range signs {
-		m := s.form.FindSubmatch(log)
-		if m != nil {
+		// The last one: those before it may have been probes, or led to it.
+		if all := s.form.FindAllSubmatch(log, -1); len(all) > 0 {
+			m := all[len(all)-1]
 			return s.class, oneLine(string(m[len(m)-1]))
 		}
 	}

@@ -52,7 +52,7 @@ func (e *Environments) take(ctx context.Context, r Request, needs sdist.Needs) (
 		return nil, nil
 	}
 	wanted := slices.Sorted(slices.Values(needs.Build))
-	key, err := json.Marshal([]any{r.Root, r.Platform, r.IndexPath, r.IndexState, slices.Compact(wanted)})
+	key, err := json.Marshal([]any{r.Root, r.Platform, r.IndexPath, r.IndexState, slices.Compact(wanted), r.Constraints})
 	if err != nil {
 		return nil, err
 	}
@@ -129,10 +129,19 @@ func (r Request) install(ctx context.Context, wanted []string) (tar *os.File, de
 		return nil, false, errors.Join(err, tar.Close())
 	}
 	defer script.Close()
+	files := []sandbox.File{{Name: "environment.py", Content: script}}
+	bounds, err := r.bounds()
+	if err != nil {
+		return nil, false, errors.Join(err, tar.Close())
+	}
+	if bounds != nil {
+		defer bounds.Close()
+		files = append(files, sandbox.File{Name: "constraints.txt", Content: bounds})
+	}
 	out, err := r.Sandbox.Run(ctx, sandbox.Command{
 		Root:   r.Root,
 		Args:   append([]string{"sh", "-c", `exec "$0" -I "$TMPDIR/environment.py" "$MIRRORCYCLE_INDEX" "$TMPDIR" "$@"`, "python" + r.Platform.Python}, wanted...),
-		Files:  []sandbox.File{{Name: "environment.py", Content: script}},
+		Files:  files,
 		Index:  r.Index,
 		Output: tar,
 		Limits: r.Limits,

@@ -4,7 +4,7 @@
 //
 //	apt/<distribution>/<mirror>.sources    deb822, for apt 1.1 and newer (sources.list(5))
 //	apt/<distribution>/<mirror>.list       the same, one line each
-//	apt/<mirror>-mirror.gpg or .asc        the keys that both trust
+//	apt/<mirror>-mirror.gpg                the keys that both trust; .asc if they are armored
 //	apt/80mirrors.conf                     settings that help through flips (apt.conf(5))
 //	pip/<mirror>/pip.conf                  with /<platform> before the name for wheels
 //	uv/<mirror>/uv.toml                    the same
@@ -17,10 +17,12 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strings"
 
+	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -29,6 +31,17 @@ type Options struct {
 	Region   mirrorspec.Region
 	Mirrors  []mirrorspec.Mirror
 	Keyrings map[string][]byte // of apt mirrors, by name; one without gets no apt files, since nothing would be trusted
+}
+
+// ReadKeyring reads the keys that a mirror trusts, for clients to trust the same:
+// public keys in binary form and nothing else that the file may hold. A file that
+// holds a secret key or no key is fault.Config.
+func ReadKeyring(name string) ([]byte, error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return debrepo.PublicKeys(data)
 }
 
 // For returns the client files by their path below /config/.
@@ -153,11 +166,29 @@ func (s source) architectures() []string {
 	return slices.DeleteFunc(slices.Clone(s.mirror.Architectures), func(a string) bool { return a == "source" || a == "all" })
 }
 
+// deb822 is one stanza for the suites of the same components.
 func (s source) deb822() string {
+	var groups [][]string
+	for _, suite := range s.dist.Suites {
+		i := slices.IndexFunc(groups, func(g []string) bool { return slices.Equal(s.mirror.ComponentsOf(g[0]), s.mirror.ComponentsOf(suite)) })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], suite)
+	}
+	var all []string
+	for _, suites := range groups {
+		all = append(all, s.stanza(suites))
+	}
+	return strings.Join(all, "\n")
+}
+
+func (s source) stanza(suites []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Types: %s\nURIs: %s\nSuites: %s\n", s.types(), s.url, strings.Join(s.dist.Suites, " "))
+	fmt.Fprintf(&b, "Types: %s\nURIs: %s\nSuites: %s\n", s.types(), s.url, strings.Join(suites, " "))
 	if s.dist.Name != flat {
-		fmt.Fprintf(&b, "Components: %s\n", strings.Join(s.mirror.Components, " "))
+		fmt.Fprintf(&b, "Components: %s\n", strings.Join(s.mirror.ComponentsOf(suites[0]), " "))
 	}
 	if a := s.architectures(); len(a) > 0 {
 		fmt.Fprintf(&b, "Architectures: %s\n", strings.Join(a, " "))
@@ -183,7 +214,7 @@ func (s source) lines() string {
 		for _, kind := range strings.Fields(s.types()) {
 			what := suite
 			if s.dist.Name != flat {
-				what += " " + strings.Join(s.mirror.Components, " ")
+				what += " " + strings.Join(s.mirror.ComponentsOf(suite), " ")
 			}
 			fmt.Fprintf(&b, "%s [%s] %s %s\n", kind, strings.Join(options, " "), s.url, what)
 		}

@@ -28,7 +28,7 @@ func options(url string) clientfiles.Options {
 		Region: mirrorspec.Region{Name: "dfw", URL: url},
 		Mirrors: []mirrorspec.Mirror{
 			{Name: "ubuntu", Kind: mirrorspec.Apt, Suites: []string{"jammy", "jammy-updates", "noble", "noble-security"}, Components: []string{"main", "universe"}, Architectures: []string{"amd64"},
-				Indexes: []string{"all", "sources"}, Translations: []string{"all"}},
+				Indexes: []string{"all", "sources"}, Translations: []string{"all"}, SuiteComponents: map[string][]string{"noble-security": {"main"}}},
 			{Name: "debian-security", Kind: mirrorspec.Apt, Suites: []string{"bookworm-security", "bullseye/updates"}, Components: []string{"main"}, Architectures: []string{"amd64", "arm64"},
 				Indexes: []string{"packages", "translations", "pdiffs"}, Translations: []string{"en", "de"}, IgnoreValidUntil: true},
 			{Name: "tools", Kind: mirrorspec.Apt, Suites: []string{"./", "extra/"}, Architectures: []string{"all"}},

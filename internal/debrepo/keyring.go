@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"mirrorcycle/internal/fault"
 )
@@ -15,6 +17,19 @@ import (
 // Keyring holds the public keys that a mirror trusts.
 type Keyring struct {
 	entities openpgp.EntityList
+	now      func() time.Time // nil is time.Now
+}
+
+// At judges keys and signatures by another clock.
+func (k *Keyring) At(now func() time.Time) *Keyring {
+	return &Keyring{entities: k.entities, now: now}
+}
+
+func (k *Keyring) time() time.Time {
+	if k.now == nil {
+		return time.Now()
+	}
+	return k.now()
 }
 
 // maxKeyring is the largest keyring file read, in bytes; Debian's is 60 kB.
@@ -34,6 +49,9 @@ func ReadKeyring(r io.Reader) (*Keyring, error) {
 	}
 	if err == nil && len(entities) == 0 {
 		err = errors.New("holds no usable key")
+	}
+	if holdsSecret(data) {
+		err = errors.New("holds a secret key")
 	}
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "debrepo: read keyring", Err: err,
@@ -78,6 +96,91 @@ func readKeys(data []byte) (openpgp.EntityList, error) {
 		all, data = append(all, entities...), data[end:]
 	}
 }
+
+// PublicKeys reads a keyring and returns its public keys alone, in binary form:
+// what clients may be handed. A file that holds a secret key, or none at all, is
+// fault.Config.
+func PublicKeys(data []byte) ([]byte, error) {
+	if _, err := ReadKeyring(bytes.NewReader(data)); err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	for _, block := range keyBlocks(data) {
+		packets := packet.NewOpaqueReader(block)
+		for {
+			p, err := packets.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err == nil && isPublic(p.Tag) {
+				err = p.Serialize(&out)
+			}
+			if err != nil {
+				return nil, &fault.Error{Kind: fault.Config, Op: "debrepo: read keyring", Err: err, Advice: "export the public keys anew"}
+			}
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// Tags of OpenPGP packets (RFC 9580, 5).
+const (
+	tagSignature     = 2
+	tagSecretKey     = 5
+	tagPublicKey     = 6
+	tagSecretSubkey  = 7
+	tagUserID        = 13
+	tagPublicSubkey  = 14
+	tagUserAttribute = 17
+)
+
+func isPublic(tag uint8) bool {
+	switch tag {
+	case tagSignature, tagPublicKey, tagPublicSubkey, tagUserID, tagUserAttribute:
+		return true
+	}
+	return false
+}
+
+// holdsSecret reports whether a keyring has a secret key in it, which it never needs.
+func holdsSecret(data []byte) bool {
+	if bytes.Contains(data, []byte("-----BEGIN PGP PRIVATE KEY BLOCK-----")) {
+		return true
+	}
+	for _, block := range keyBlocks(data) {
+		packets := packet.NewOpaqueReader(block)
+		for {
+			p, err := packets.Next()
+			if err != nil {
+				break
+			}
+			if p.Tag == tagSecretKey || p.Tag == tagSecretSubkey {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// keyBlocks returns the binary content of a keyring's blocks.
+func keyBlocks(data []byte) (out []io.Reader) {
+	if !bytes.Contains(data, beginKey) {
+		return []io.Reader{bytes.NewReader(data)}
+	}
+	for _, part := range bytes.SplitAfter(data, endKey) {
+		if i := bytes.Index(part, beginKey); i >= 0 {
+			if block, err := armor.Decode(bytes.NewReader(part[i:])); err == nil {
+				out = append(out, block.Body)
+			}
+		}
+	}
+	return out
+}
+
+var (
+	beginKey = []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----")
+	endKey   = []byte("-----END PGP PUBLIC KEY BLOCK-----")
+)
 
 // NewKeyring makes a keyring of keys at hand, such as those of debrepotest.
 func NewKeyring(keys ...*openpgp.Entity) *Keyring { return &Keyring{entities: keys} }

@@ -16,7 +16,8 @@ import (
 type Release struct {
 	Origin, Label, Version, Suite, Codename string
 	Description                             string
-	Date                                    time.Time // zero if absent
+	Date                                    time.Time // zero if absent, or no date
+	DateFlaw                                string    // why Date is no date
 	ValidUntil                              time.Time // zero if absent: valid for ever
 	NotAutomatic, ButAutomaticUpgrades      bool
 	AcquireByHash                           bool
@@ -35,7 +36,7 @@ type File struct {
 }
 
 // ParseRelease reads the text of a Release file, which must have been proved
-// with Verify or VerifyDetached. A repeated field, an unreadable date or file
+// with Verify or VerifyRelease. A repeated field, an unreadable Valid-Until or file
 // entry, a path listed twice under one algorithm or with two sizes is
 // fault.Malformed; a path that is not a clean relative one is fault.Hostile.
 func ParseRelease(text []byte) (*Release, error) {
@@ -133,10 +134,14 @@ func (p *releaseParser) field(s *scanner, name, value string) error {
 		*f = strings.EqualFold(value, "yes") || strings.EqualFold(value, "true") || value == "1"
 	} else if d := dates[name]; d != nil {
 		at, err := parseDate(value)
-		if err != nil {
+		switch {
+		case err == nil:
+			*d = at
+		case name == "date": // apt warns of it, and takes the suite
+			r.DateFlaw = err.Error()
+		default:
 			return s.fail(fault.Malformed, "%s: %w", name, err)
 		}
-		*d = at
 	} else if w := words[name]; w != nil {
 		*w = strings.Fields(value)
 	} else if a := lists[name]; a != "" {

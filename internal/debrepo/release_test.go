@@ -65,8 +65,8 @@ func TestParseReleaseRefuses(t *testing.T) {
 		{"portal page", "<html><body>log in</body></html>\n", fault.Malformed},
 		{"field twice", "Suite: a\nsuite: b\n", fault.Malformed},
 		{"second stanza", "Suite: a\n\nSuite: b\n", fault.Malformed},
-		{"unreadable date", "Date: yesterday\n", fault.Malformed},
-		{"date in another zone", "Date: Sat, 05 Jul 2025 09:08:07 CET\n", fault.Malformed},
+		{"unreadable end", "Valid-Until: tomorrow\n", fault.Malformed},
+		{"end in another zone", "Valid-Until: Sat, 05 Jul 2025 09:08:07 CET\n", fault.Malformed},
 		{"path twice", entry(sha256a+" 1 a", sha256a+" 1 a"), fault.Malformed},
 		{"two sizes", "Suite: s\nSHA256:\n " + sha256a + " 1 a\nMD5Sum:\n " + md5a + " 2 a\n", fault.Malformed},
 		{"short digest", entry("abc 1 a"), fault.Malformed},
@@ -152,6 +152,16 @@ func TestIndexesOfFlatRepository(t *testing.T) {
 	}
 	if got := r.Indexes("", "source"); len(got) != 1 || got[0].Kind != debrepo.KindSources {
 		t.Errorf("Indexes = %+v", got)
+	}
+}
+
+// TestUnreadableDate is a flaw of a Release that apt takes.
+func TestUnreadableDate(t *testing.T) {
+	for _, date := range []string{"yesterday", "Sat, 05 Jul 2025 09:08:07 CET", "Sat, 05 Jul 2025 09:08:07 +0200", ""} {
+		r, err := debrepo.ParseRelease([]byte("Suite: s\nDate: " + date + "\n"))
+		if err != nil || !r.Date.IsZero() || r.DateFlaw == "" {
+			t.Errorf("%q: %+v, %v", date, r, err)
+		}
 	}
 }
 

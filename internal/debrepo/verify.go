@@ -22,12 +22,13 @@ const maxSignatures = 32
 // Verify checks an InRelease file and returns the text that was signed and the
 // fingerprint of the key that signed it.
 //
-// The file must be exactly one cleartext-signed block; anything before or after
-// it but white space is refused, because apt has been tricked by such additions.
-// One good signature by a key of the keyring is enough, as archives sign with
-// several keys while they rotate; the key must be neither expired nor revoked at
-// the time of the signature, and the signature must not use MD5, SHA-1 or
-// RIPEMD-160. Every failure is fault.Unproved.
+// It judges as apt does with gpgv. The file must be exactly one cleartext-signed
+// block, with nothing before or after it. One good signature by a key of the
+// keyring is enough, as archives sign with several keys while they rotate, and a
+// bad one spoils it. Now the key must be neither expired nor revoked, nor the
+// signature expired, and it must not use MD5, SHA-1 or RIPEMD-160. Stricter than
+// apt 2.6, as later ones are, it refuses signatures of the future and RSA and DSA
+// keys of fewer than 2,048 bits. Every failure is fault.Unproved.
 func Verify(keyring *Keyring, inRelease []byte) (signed []byte, signer string, err error) {
 	const op = "debrepo: verify"
 	if err := checkOneBlock(inRelease); err != nil {
@@ -40,27 +41,30 @@ func Verify(keyring *Keyring, inRelease []byte) (signed []byte, signer string, e
 	if len(bytes.TrimSpace(rest)) != 0 {
 		return nil, "", unproved(op, "InRelease", errors.New("data after the signed block"))
 	}
-	signer, err = keyring.check(block.Bytes, block.ArmoredSignature.Body)
+	signatures, err := readSignatures(block.ArmoredSignature.Body, maxSignatures)
+	if err == nil {
+		signer, err = keyring.judge(block.Bytes, signatures)
+	}
 	if err != nil {
 		return nil, "", unproved(op, "InRelease", err)
 	}
 	return append(block.Plaintext, '\n'), signer, nil
 }
 
-// VerifyDetached checks a Release file against Release.gpg, armored or binary,
-// by the same rules as Verify.
+// VerifyDetached checks a text against a signature beside it, armored or binary:
+// one good signature is enough, by a key that was valid when it was made.
 func VerifyDetached(keyring *Keyring, release, sig []byte) (signer string, err error) {
 	var body io.Reader = bytes.NewReader(sig)
 	if trimmed := bytes.TrimLeft(sig, " \t\r\n"); bytes.HasPrefix(trimmed, []byte("-----BEGIN PGP")) {
 		block, err := armor.Decode(bytes.NewReader(trimmed))
 		if err != nil {
-			return "", unproved("debrepo: verify", "Release.gpg", err)
+			return "", unproved("debrepo: verify", "detached signature", err)
 		}
 		body = block.Body
 	}
 	signer, err = keyring.check(release, body)
 	if err != nil {
-		return "", unproved("debrepo: verify", "Release.gpg", err)
+		return "", unproved("debrepo: verify", "detached signature", err)
 	}
 	return signer, nil
 }
@@ -171,9 +175,7 @@ func checkOneBlock(data []byte) error {
 				state = atEnd
 			}
 		case atEnd:
-			if len(bytes.TrimSpace(line)) != 0 {
-				return errors.New("data after the signed block")
-			}
+			return errors.New("data after the signed block")
 		}
 	}
 	if state != atEnd {

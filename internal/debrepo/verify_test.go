@@ -51,11 +51,12 @@ func TestVerify(t *testing.T) {
 		ok   bool
 	}{
 		{"one good signature", good, true},
-		{"trailing white space", append(bytes.Clone(good), " \r\n\t\n"...), true},
+		{"trailing white space", append(bytes.Clone(good), " \r\n\t\n"...), false},
+		{"a blank line after the block", append(bytes.Clone(good), '\n'), false},
 		{"carriage returns", bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), true},
 		{"a stranger's signature beside ours", clearsign(t, releaseText, signedAt, stranger, ours), true},
-		{"our old key while it was valid", clearsign(t, releaseText, debrepotest.Epoch.Add(time.Hour), shortLived), true},
-		{"superseded after the signature", byRevoked, true},
+		{"our key that has expired since", clearsign(t, releaseText, debrepotest.Epoch.Add(time.Hour), shortLived), false},
+		{"superseded after the signature", byRevoked, false},
 		{"compromised at any time", byCompromised, false},
 		{"stranger only", clearsign(t, releaseText, signedAt, stranger), false},
 		{"empty", nil, false},
@@ -95,8 +96,12 @@ func TestVerifyRefusesKeyExpiredAtSigning(t *testing.T) {
 	// The same secret key, its self-signature saying that it never expires, signs;
 	// the keyring holds the key that expires.
 	data := clearsign(t, releaseText, debrepotest.Epoch.Add(time.Hour), key)
-	if _, _, err := debrepo.Verify(debrepo.NewKeyring(key), data); err != nil {
+	then := debrepo.NewKeyring(key).At(func() time.Time { return debrepotest.Epoch.Add(2 * time.Hour) })
+	if _, _, err := debrepo.Verify(then, data); err != nil {
 		t.Fatal(err)
+	}
+	if signer := then.Fingerprints()[0]; !then.Expires(signer).Equal(debrepotest.Epoch.Add(30 * 24 * time.Hour)) {
+		t.Errorf("expires %v", then.Expires(signer))
 	}
 	for _, id := range key.Identities {
 		old := *id.SelfSignature.KeyLifetimeSecs
@@ -144,6 +149,70 @@ func TestVerifyDetached(t *testing.T) {
 				t.Fatalf("err = %v, want ok %v", err, tt.ok)
 			}
 		})
+	}
+}
+
+// TestVerifyRelease takes armored blocks, one or several, and nothing else.
+func TestVerifyRelease(t *testing.T) {
+	ours, stranger := debrepotest.NewKey("ours"), debrepotest.NewKey("stranger")
+	sign := func(text string, k *openpgp.Entity) []byte {
+		b, err := debrepo.SignDetached([]byte(text), signedAt, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(bytes.TrimRight(b, "\n"), '\n')
+	}
+	var binary bytes.Buffer
+	if err := openpgp.DetachSign(&binary, ours, strings.NewReader(releaseText), nil); err != nil {
+		t.Fatal(err)
+	}
+	mine, theirs := sign(releaseText, ours), sign(releaseText, stranger)
+	for name, c := range map[string]struct {
+		sig []byte
+		ok  bool
+	}{
+		"armored":                          {mine, true},
+		"without the last line's end":      {bytes.TrimRight(mine, "\n"), true},
+		"a stranger's and ours":            {append(bytes.Clone(theirs), mine...), true},
+		"ours and a stranger's":            {append(bytes.Clone(mine), theirs...), true},
+		"a stranger's":                     {theirs, false},
+		"binary":                           {binary.Bytes(), false},
+		"a blank line between":             {bytes.Join([][]byte{mine, mine}, []byte("\n")), false},
+		"ours, and ours over another text": {append(bytes.Clone(mine), sign("other\n", ours)...), false},
+		"nothing":                          {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := debrepo.VerifyRelease(debrepo.NewKeyring(ours), []byte(releaseText), c.sig); c.ok != (err == nil) || err != nil && !errors.Is(err, fault.Unproved) {
+				t.Errorf("err = %v, want ok %v", err, c.ok)
+			}
+		})
+	}
+}
+
+// TestPublicKeys hands out public keys, and nothing else that a file may hold.
+func TestPublicKeys(t *testing.T) {
+	key := debrepotest.NewKey("a")
+	var secret bytes.Buffer
+	if err := key.SerializePrivate(&secret, nil); err != nil {
+		t.Fatal(err)
+	}
+	public := debrepotest.PublicKeys(key)
+	for name, data := range map[string][]byte{
+		"binary": public, "armored": debrepotest.ArmoredKeys(key),
+		"a remark": append([]byte("password: hunter2\n\n"), debrepotest.ArmoredKeys(key)...),
+	} {
+		got, err := debrepo.PublicKeys(data)
+		if err != nil || !bytes.Equal(got, public) {
+			t.Errorf("%s: %d bytes of %d, %v", name, len(got), len(public), err)
+		}
+	}
+	for name, data := range map[string][]byte{
+		"a secret key": secret.Bytes(), "a public and a secret key": append(bytes.Clone(public), secret.Bytes()...),
+		"no key": []byte("machine example.org login me password hunter2\n"), "nothing": nil,
+	} {
+		if got, err := debrepo.PublicKeys(data); !errors.Is(err, fault.Config) || got != nil {
+			t.Errorf("%s: %d bytes, %v; want config", name, len(got), err)
+		}
 	}
 }
 
@@ -218,5 +287,8 @@ func FuzzVerify(f *testing.F) {
 			t.Fatalf("err = %v", err)
 		}
 		_, _ = debrepo.VerifyDetached(keyring, []byte(releaseText), data)
+		if _, err := debrepo.VerifyRelease(keyring, []byte("other"), data); err == nil {
+			t.Fatal("accepted a signature over another text")
+		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 
 // Wheel makes a wheel of one module whose parts agree; tags are as in
 // "py3-none-any". The same arguments make the same bytes.
-func Wheel(name, version, tags string) (file string, data []byte) {
+func Wheel(name, version, tags string, more ...string) (file string, data []byte) {
 	dist := strings.ReplaceAll(name, "-", "_")
 	base := dist + "-" + version
 	files := map[string]string{
@@ -21,6 +21,9 @@ func Wheel(name, version, tags string) (file string, data []byte) {
 		base + ".dist-info/WHEEL": fmt.Sprintf("Wheel-Version: 1.0\nGenerator: enginetest\nRoot-Is-Purelib: %v\nTag: %s\n",
 			strings.HasSuffix(tags, "-any"), tags),
 		dist + ".py": "version = '" + version + "' # for " + tags + "\n",
+	}
+	for i := 0; i < len(more); i += 2 {
+		files[more[i]] = more[i+1]
 	}
 	var record, out bytes.Buffer
 	z := zip.NewWriter(&out)

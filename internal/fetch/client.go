@@ -26,13 +26,18 @@ type Options struct {
 	Rate      int64  // bytes per second of all downloads together; 0 is no limit
 	UserAgent string // "" is "MirrorCycle"
 
-	Netrc      string // file of credentials (netrc(5)); "" is none
+	// Internal are the hosts, servers (host:port), addresses and networks (CIDR) that
+	// may be internal although the spec does not name them: redirects and pages may lead there.
+	Internal []string
+
+	Netrc      string // file of credentials (netrc(5), apt_auth.conf(5)); "" is none
 	RootCAs    string // PEM file of certificate authorities trusted beside the system's
 	ClientCert string // PEM file of a client certificate
 	ClientKey  string // PEM file of its key; "" is the same file
 
 	Attempts      int           // rounds over the upstreams without progress before giving up; 0 is 5
-	Stall         time.Duration // give an attempt up when no byte came for so long; 0 is 60 s
+	Stall         time.Duration // give an attempt up when less than Floor came within so long; 0 is 60 s
+	Floor         int64         // in bytes; 0 is 60,000, which is 1 kB/s by default. Pauses of our own do not count
 	MaxRetryAfter time.Duration // the longest Retry-After obeyed; 0 is 2 min
 	// Backoff makes the policy for the pauses of one download; nil is exponential
 	// from 1 s to 1 min.
@@ -49,6 +54,7 @@ type Options struct {
 // goroutines; make one per process and upstream configuration.
 type Client struct {
 	opt     Options
+	auth    *authTransport
 	http    *http.Client
 	gate    *gate
 	limiter *rate.Limiter
@@ -65,27 +71,23 @@ func New(opt Options) (*Client, error) {
 	if err != nil {
 		return nil, configError("load certificates", err)
 	}
-	credentials, err := readNetrc(opt.Netrc)
-	if err != nil {
+	auth := new(authTransport)
+	if auth.credentials, err = readNetrc(opt.Netrc); err != nil {
 		return nil, configError("read netrc", err)
 	}
-	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
-	transport := Proxied(&http.Transport{
-		DialContext:            dialer.DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSClientConfig:        tlsConfig,
-		TLSHandshakeTimeout:    15 * time.Second,
-		MaxIdleConns:           4 * opt.Downloads,
-		MaxIdleConnsPerHost:    max(opt.PerHost, opt.Downloads), // proxies count as one host
-		IdleConnTimeout:        90 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		WriteBufferSize:        4 << 10,
-		ReadBufferSize:         16 << 10,
-		MaxResponseHeaderBytes: 256 << 10,
-	})
+	if auth.reach, err = newReach(opt); err != nil {
+		return nil, configError("read hosts", err)
+	}
+	auth.own, _ = newReach(Options{})
+	bare := tlsConfig.Clone()
+	bare.Certificates = nil
+	auth.next = span.Transport(opt.transport(auth.reach, bare))
+	if auth.certified = auth.next; len(tlsConfig.Certificates) > 0 {
+		auth.certified = span.Transport(opt.transport(auth.reach, tlsConfig))
+	}
 	c := &Client{
-		opt:     opt,
-		http:    &http.Client{Transport: &authTransport{next: span.Transport(transport), credentials: credentials}, CheckRedirect: checkRedirect},
+		opt: opt, auth: auth,
+		http:    &http.Client{Transport: auth, CheckRedirect: checkRedirect},
 		gate:    newGate(opt.Downloads, opt.PerHost),
 		buffers: sync.Pool{New: func() any { return new([bufferSize]byte) }},
 	}
@@ -93,6 +95,41 @@ func New(opt Options) (*Client, error) {
 		c.limiter = rate.NewLimiter(rate.Limit(opt.Rate), bufferSize)
 	}
 	return c, nil
+}
+
+// transport connects where reach allows it.
+func (o *Options) transport(reach *reach, config *tls.Config) *http.Transport {
+	known := new(proxies)
+	t := Proxied(&http.Transport{
+		DialContext:            reach.dial(net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}, known.are),
+		ForceAttemptHTTP2:      true,
+		TLSClientConfig:        config,
+		TLSHandshakeTimeout:    15 * time.Second,
+		MaxIdleConns:           4 * o.Downloads,
+		MaxIdleConnsPerHost:    max(o.PerHost, o.Downloads), // proxies count as one host
+		IdleConnTimeout:        90 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		WriteBufferSize:        4 << 10,
+		ReadBufferSize:         16 << 10,
+		MaxResponseHeaderBytes: 256 << 10,
+	})
+	t.Proxy = known.of(t.Proxy)
+	return t
+}
+
+// Own adds URLs that the spec names: they may be at internal addresses, and the
+// client certificate and netrc's default are for their servers only. As long as there
+// are none, the upstreams of requests are taken for own.
+func (c *Client) Own(urls ...string) error {
+	for _, raw := range urls {
+		u, err := parseURL(raw)
+		if err != nil {
+			return configError("read URL", err)
+		}
+		c.auth.reach.name(u)
+		c.auth.own.name(u)
+	}
+	return nil
 }
 
 // Close drops idle connections.
@@ -103,6 +140,7 @@ func (o *Options) setDefaults() {
 	o.PerHost = defaultTo(o.PerHost, 8)
 	o.Attempts = defaultTo(o.Attempts, 5)
 	o.Stall = defaultTo(o.Stall, time.Minute)
+	o.Floor = defaultTo(o.Floor, 60_000)
 	o.MaxRetryAfter = defaultTo(o.MaxRetryAfter, 2*time.Minute)
 	o.UserAgent = defaultTo(o.UserAgent, "MirrorCycle")
 	if o.Backoff == nil {

@@ -191,7 +191,7 @@ func TestNetrc(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			clear(got)
 			srv := serve(t, record("first", tt.handler), tt.handler)
-			c, _ := newClient(t, fetch.Options{Netrc: writeFile(t, "netrc", tt.netrc)})
+			c, _ := newClient(t, fetch.Options{Netrc: writeFile(t, "netrc", tt.netrc), Internal: []string{"127.0.0.0/8"}})
 			if _, err := c.Get(t.Context(), request(srv), &sink{}); err != nil {
 				t.Fatal(err)
 			}

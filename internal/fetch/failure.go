@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type failure struct {
 	offline bool          // the host did not answer at all
 	after   time.Duration // what it asks to wait before
 	final   bool          // no upstream can mend it: our disk, or cancelled
+	advice  string        // "" is that of its kind
 }
 
 // statusFailure sorts an answer that is not the file.
@@ -63,7 +65,10 @@ func netFailure(err error) *failure {
 	}
 	var cert *tls.CertificateVerificationError
 	var proxy proxyRefusal
+	var internal errInternal
 	switch {
+	case errors.As(err, &internal):
+		return &failure{kind: fault.Denied, err: internal, advice: internalAdvice(err)}
 	case errors.As(err, &proxy) && proxy == http.StatusProxyAuthRequired:
 		return &failure{kind: fault.Denied, err: err}
 	case errors.Is(err, errDowngrade):
@@ -121,5 +126,5 @@ func joinFailures(targets []target, last []*failure) error {
 	if others != nil {
 		err = fmt.Errorf("%w (and %s)", err, strings.Join(others, ", "))
 	}
-	return &fault.Error{Kind: last[worst].kind, Op: "fetch: get", Subject: targets[worst].name, Err: err, Advice: advice[last[worst].kind]}
+	return &fault.Error{Kind: last[worst].kind, Op: "fetch: get", Subject: targets[worst].name, Err: err, Advice: cmp.Or(last[worst].advice, advice[last[worst].kind])}
 }

@@ -48,7 +48,9 @@ type Request struct {
 	// sha384), where an index has nothing better.
 	Checksum string
 	// Index marks a file whose content cannot be known in advance: it needs no
-	// digest, and may be compressed on the way unless Header says otherwise.
+	// digest, and may be compressed on the way unless Header says otherwise. Caches
+	// in between are told to ask upstream before they answer, and not to answer at
+	// all when a first attempt has failed.
 	Index bool
 
 	// Header is added to each request.
@@ -66,6 +68,7 @@ type Result struct {
 	Header             http.Header // of the last answer
 	URL                string      // after redirects, without credentials
 	NotModified        bool        // the caller's copy is current; nothing was written
+	Upstream           string      // which of the request's upstreams answered, as it stands there
 }
 
 // Sink takes the bytes of one download. It is empty when Get begins. Reset makes

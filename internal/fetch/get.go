@@ -29,6 +29,11 @@ func (c *Client) Get(ctx context.Context, req Request, sink Sink) (Result, error
 		}
 		return Result{}, &fault.Error{Kind: kind, Op: "fetch: get", Subject: requestName(req), Err: err}
 	}
+	if len(req.Upstreams) > 0 { // the spec names them
+		for _, at := range targets {
+			c.auth.reach.name(at.url)
+		}
+	}
 	t := newTransfer(c, req, sink)
 	last := make([]*failure, len(targets))
 	pauses := c.opt.Backoff()
@@ -41,6 +46,9 @@ func (c *Client) Get(ctx context.Context, req Request, sink Sink) (Result, error
 			}
 			res, f := t.attempt(ctx, targets[i])
 			if f == nil {
+				if len(req.Upstreams) > 0 {
+					res.Upstream = req.Upstreams[i]
+				}
 				return res, nil
 			}
 			if f.final {

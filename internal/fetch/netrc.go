@@ -1,21 +1,29 @@
 package fetch
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
+	"net"
+	"net/url"
 	"os"
+	"path"
+	"strconv"
 	"strings"
 )
 
-// login is one entry of a netrc file.
-type login struct{ user, password string }
+// login is one entry of a file of credentials.
+type login struct {
+	scheme         string // "http" or "https"; "" is https, and whatever does not leave this machine
+	host           string // "" is the entry called default
+	port           string // "" is any
+	path           string // "" is any, else this directory or file and all below it
+	user, password string
+}
 
-// netrc maps a host to its login; "" is the entry called default.
-type netrc map[string]login
+// netrc are the entries of a file, in its order: the first that fits counts.
+type netrc []login
 
-// readNetrc reads a file of credentials as netrc(5) and curl describe it; a path
-// of "" is no file.
+// readNetrc reads a file of credentials as netrc(5) and apt_auth.conf(5) describe
+// it; a path of "" is no file.
 func readNetrc(path string) (netrc, error) {
 	if path == "" {
 		return nil, nil
@@ -27,9 +35,8 @@ func readNetrc(path string) (netrc, error) {
 	return parseNetrc(string(data))
 }
 
-func parseNetrc(text string) (netrc, error) {
-	out := netrc{}
-	host, open := "", false
+// parseNetrc reads entries. Errors name the line and quote nothing of it.
+func parseNetrc(text string) (out netrc, err error) {
 	macro := false
 	for number, line := range strings.Split(text, "\n") {
 		words := strings.Fields(line)
@@ -37,42 +44,68 @@ func parseNetrc(text string) (netrc, error) {
 			macro = len(words) > 0
 			continue
 		}
-		for i := 0; i < len(words); i++ {
+		for i := 0; i < len(words) && !strings.HasPrefix(words[i], "#"); i++ {
 			word := words[i]
-			if strings.HasPrefix(word, "#") {
-				break
-			}
 			if word == "default" {
-				host, open = "", true
-				out[host] = login{}
+				out = append(out, login{})
 				continue
 			}
-			if word == "macdef" {
-				macro = true
+			if macro = word == "macdef"; macro {
 				break
 			}
 			if i++; i >= len(words) {
 				return nil, fmt.Errorf("line %d: nothing follows %q", number+1, keyword(word))
 			}
-			entry := out[host]
-			switch {
-			case word == "machine":
-				host, open = strings.ToLower(words[i]), true
-				entry = login{}
-			case !open:
-				return nil, fmt.Errorf("line %d: no machine before it", number+1)
-			case word == "login":
-				entry.user = words[i]
-			case word == "password":
-				entry.password = words[i]
-			case word == "account":
-			default:
-				return nil, fmt.Errorf("line %d: unknown word", number+1)
+			if out, err = out.take(word, words[i]); err != nil {
+				return nil, fmt.Errorf("line %d: %w", number+1, err)
 			}
-			out[host] = entry
 		}
 	}
 	return out, nil
+}
+
+// take reads one word with its value.
+func (n netrc) take(word, value string) (netrc, error) {
+	if word == "machine" {
+		entry, err := machine(value)
+		return append(n, entry), err
+	}
+	if len(n) == 0 {
+		return n, fmt.Errorf("no machine before it")
+	}
+	switch word {
+	case "login":
+		n[len(n)-1].user = value
+	case "password":
+		n[len(n)-1].password = value
+	case "account":
+	default:
+		return n, fmt.Errorf("unknown word")
+	}
+	return n, nil
+}
+
+// machine reads [scheme://]host[:port][/path], as apt has it.
+func machine(text string) (login, error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		scheme, rest = "", text
+	}
+	if scheme = strings.ToLower(scheme); scheme != "" && scheme != "http" && scheme != "https" {
+		return login{}, fmt.Errorf("the machine has another scheme than http and https")
+	}
+	u, err := url.Parse("//" + rest)
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return login{}, fmt.Errorf("the machine is not [http://|https://]host[:port][/path]")
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return login{}, fmt.Errorf("the machine's port is none")
+	}
+	l := login{scheme: scheme, host: strings.ToLower(u.Hostname()), port: u.Port()}
+	if u.Path != "" && u.Path != "/" {
+		l.path = path.Clean(u.Path)
+	}
+	return l, nil
 }
 
 // keyword shows a word only if it is part of the format: anything else may be a secret.
@@ -84,62 +117,45 @@ func keyword(word string) string {
 	return "…"
 }
 
-// authTransport adds credentials below http.Client, which would otherwise carry
-// an Authorization header on to subdomains of a host after a redirect.
-type authTransport struct {
-	next        http.RoundTripper
-	credentials netrc
-}
-
-// RoundTrip sends credentials only to the host that was asked in the first place.
-func (t *authTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	first := req
-	for first.Response != nil && first.Response.Request != nil {
-		first = first.Response.Request
-	}
-	if sameServer(first, req) && req.Header.Get("Authorization") == "" {
-		if l, ok := t.credentials.find(req.URL.Hostname()); ok {
-			req = req.Clone(req.Context())
-			req.SetBasicAuth(l.user, l.password)
+// find returns the login for a URL. The entry called default is for own servers only.
+func (n netrc) find(u *url.URL, own bool) (login, bool) {
+	for _, l := range n {
+		if l.fits(u) && (l.host != "" || own) {
+			return l, true
 		}
 	}
-	return t.next.RoundTrip(req)
+	return login{}, false
 }
 
-func sameServer(a, b *http.Request) bool {
-	return a.URL.Scheme == b.URL.Scheme && strings.EqualFold(a.URL.Host, b.URL.Host) ||
-		strings.EqualFold(a.URL.Hostname(), b.URL.Hostname()) && a.URL.Scheme == "http" && b.URL.Scheme == "https"
+func (l login) fits(u *url.URL) bool {
+	switch {
+	case l.scheme != "" && l.scheme != u.Scheme:
+		return false
+	case l.scheme == "" && u.Scheme != "https" && !isLoopback(u.Hostname()):
+		return false // a login never crosses a network in the clear, unless the entry says so
+	case l.host == "":
+		return true
+	case l.host != strings.ToLower(u.Hostname()):
+		return false
+	}
+	if _, port, _ := net.SplitHostPort(server(u)); l.port != "" && l.port != port {
+		return false
+	}
+	at := path.Clean("/" + u.Path)
+	return l.path == "" || at == l.path || strings.HasPrefix(at, l.path+"/")
 }
 
-func (n netrc) find(host string) (login, bool) {
-	if l, ok := n[strings.ToLower(host)]; ok {
-		return l, true
-	}
-	l, ok := n[""]
-	return l, ok
+// isLoopback reports whether a host is this machine as it stands.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// CloseIdleConnections makes http.Client.CloseIdleConnections reach the transport.
-func (t *authTransport) CloseIdleConnections() {
-	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
-}
-
-const maxRedirects = 10
-
-var (
-	errDowngrade = errors.New("redirected from https to http")
-	errRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
-)
-
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return errRedirects
-	}
-	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return errDowngrade
-	}
-	req.Header.Del("Referer") // the URL before may hold what the next host must not see
-	return nil
+// withheld reports whether a login was kept back from u only because it is not https.
+func (n netrc) withheld(u *url.URL) bool {
+	secure := *u
+	secure.Scheme = "https"
+	_, would := n.find(&secure, true)
+	_, does := n.find(u, true)
+	return would && !does
 }

@@ -31,8 +31,10 @@ type transfer struct {
 	head    []byte // the first bytes, to recognise a page
 	etag    string // strong validator of the bytes in the sink
 	host    string // that it belongs to
+	lately  int64  // bytes since the watch was set
 	plain   bool   // the bytes are as upstream stores them, so that a range fits
 	resumed bool   // they come from more than one answer
+	tries   int    // attempts so far, this one included
 }
 
 func newTransfer(c *Client, req Request, sink Sink) *transfer {
@@ -68,6 +70,9 @@ func (t *transfer) attempt(ctx context.Context, at target) (Result, *failure) {
 		return Result{}, &failure{err: context.Cause(ctx), final: true}
 	case context.Cause(attemptCtx) == errStalled && !f.final && f.again:
 		f.err = fmt.Errorf("no byte for %v", t.c.opt.Stall)
+		if t.lately > 0 {
+			f.err = fmt.Errorf("%d bytes in %v, the least is %d", t.lately, t.c.opt.Stall, t.c.opt.Floor)
+		}
 		f.offline = true
 	case f.kind == fault.Unproved || f.kind == fault.Hostile:
 		// Nothing may go on after bytes that are known to be wrong.
@@ -94,6 +99,7 @@ func (t *transfer) exchange(ctx context.Context, at target, watch *time.Timer) (
 		return Result{}, netFailure(err)
 	}
 	defer resp.Body.Close()
+	t.lately = 0
 	watch.Reset(t.c.opt.Stall)
 	res := Result{ETag: resp.Header.Get("ETag"), LastModified: resp.Header.Get("Last-Modified"), Header: resp.Header, URL: at.name}
 	if resp.Request.URL != at.url {
@@ -104,6 +110,9 @@ func (t *transfer) exchange(ctx context.Context, at target, watch *time.Timer) (
 		return res, nil
 	}
 	if f := t.accept(resp); f != nil {
+		if asked := resp.Request.URL; resp.StatusCode == http.StatusUnauthorized && t.c.auth.credentials.withheld(asked) {
+			f.advice = "its login goes over https only: use https, or write machine http://" + asked.Hostname() + " into netrc to send it in the clear"
+		}
 		return Result{}, f
 	}
 	t.host, t.plain, t.etag = at.url.Host, !resp.Uncompressed, ""
@@ -169,6 +178,13 @@ func (t *transfer) request(ctx context.Context, at target) (*http.Request, error
 		}
 	}
 	r.Header.Set("User-Agent", t.c.opt.UserAgent)
+	if t.tries++; t.req.Index && r.Header.Get("Cache-Control") == "" {
+		// As apt asks (RFC 9111, 5.2.1): caches would answer with an old index.
+		r.Header.Set("Cache-Control", "max-age=0")
+		if t.tries > 1 {
+			r.Header.Set("Cache-Control", "no-cache")
+		}
+	}
 	if !t.req.Index {
 		// The digest is that of the stored bytes; what a server unpacks on the
 		// way, as some do with .gz files, would never match.
@@ -240,14 +256,20 @@ func (t *transfer) read(ctx context.Context, body io.Reader, watch *time.Timer) 
 	buf := t.c.buffers.Get().(*[bufferSize]byte)
 	defer t.c.buffers.Put(buf)
 	size := t.req.size()
+	left := t.c.opt.Stall // until Floor must have come; only time in Read counts
 	for {
+		began := time.Now()
 		n, err := body.Read(buf[:])
 		if n > 0 {
 			watch.Stop() // neither our limit nor our disk is upstream's fault
+			left -= time.Since(began)
 			if f := t.take(ctx, buf[:n], size); f != nil {
 				return f
 			}
-			watch.Reset(t.c.opt.Stall)
+			if t.lately += int64(n); t.lately >= t.c.opt.Floor {
+				left, t.lately = t.c.opt.Stall, 0
+			}
+			watch.Reset(max(left, 0))
 		}
 		switch {
 		case err == io.EOF && size >= 0 && t.n < size:

@@ -6,6 +6,7 @@ package hostconf
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"os"
 	"path"
@@ -19,13 +20,18 @@ import (
 type Source struct {
 	URIs, Suites, Components, Architectures []string
 	SignedBy                                string // a path, or "" where it names none
+	Key                                     string // armored, where the source holds its key itself
+	Trusted                                 bool   // without any signature
 	Source                                  bool   // deb-src
+	At                                      string // file:line, or file
 }
 
 // Found is what a machine uses.
 type Found struct {
 	Sources      []Source
 	Indexes      []string // of Python packages, in the order of preference
+	Left         []string // what cannot be mirrored, and why
+	KeyDir       string   // where who writes the spec writes Keys; "" is nowhere
 	Architecture string   // as dpkg calls it
 	Keyrings     []string // that apt trusts for every source
 }
@@ -39,10 +45,10 @@ func Read(root string) Found {
 		found.Architecture = strings.Fields(data + " ")[0]
 	}
 	for _, f := range files(root, "etc/apt/sources.list", "etc/apt/sources.list.d/*.list") {
-		found.Sources = append(found.Sources, ParseList(read(root, f))...)
+		found.Sources = append(found.Sources, at(f, ParseList(read(root, f)))...)
 	}
 	for _, f := range files(root, "etc/apt/sources.list.d/*.sources") {
-		found.Sources = append(found.Sources, ParseDeb822(read(root, f))...)
+		found.Sources = append(found.Sources, at(f, ParseDeb822(read(root, f)))...)
 	}
 	for _, f := range files(root, "usr/share/keyrings/*-archive-keyring.gpg", "etc/apt/trusted.gpg.d/*.gpg", "etc/apt/trusted.gpg.d/*.asc") {
 		found.Keyrings = append(found.Keyrings, "/"+f)
@@ -50,10 +56,18 @@ func Read(root string) Found {
 	for _, f := range files(root, "root/.config/uv/uv.toml", "etc/uv/uv.toml") {
 		found.Indexes = append(found.Indexes, ParseUV(read(root, f))...)
 	}
-	for _, f := range files(root, "root/.config/pip/pip.conf", "root/.pip/pip.conf", "etc/pip.conf") {
+	for _, f := range files(root, "root/.config/pip/pip.conf", "root/.pip/pip.conf", "etc/xdg/pip/pip.conf", "etc/pip.conf") {
 		found.Indexes = append(found.Indexes, ParsePip(read(root, f))...)
 	}
 	return found
+}
+
+// at completes where sources stand.
+func at(file string, all []Source) []Source {
+	for i := range all {
+		all[i].At = "/" + file + all[i].At
+	}
+	return all
 }
 
 // files lists what matches below root, relative to it.
@@ -91,37 +105,86 @@ func clean(raw string) (out string, ok bool) {
 	return strings.TrimRight(u.String(), "/"), true
 }
 
-// group is all sources of one archive.
+// group is all sources of one archive that are trusted by the same keys.
 type group struct {
 	Source
-	name string
+	name  string
+	login bool                // a source has one in its URL
+	both  bool                // there are binary packages, too
+	per   map[string][]string // components by suite
 }
 
-// groups puts sources of one URI together and names them.
-func (f Found) groups() []group {
-	var out []group
+// groups puts sources of one archive together and names them, and says of the
+// others why not.
+func (f Found) groups() (out []group, left []string) {
 	taken := map[string]bool{"pypi": true}
 	for _, s := range f.Sources {
-		var uris []string
-		for _, u := range s.URIs {
-			if c, ok := clean(u); ok && !slices.Contains(uris, c) {
-				uris = append(uris, c)
-			}
+		uris, login, why := f.usable(&s)
+		if why != "" {
+			left = append(left, strings.TrimPrefix(s.At+": ", ": ")+why)
 		}
-		if len(uris) == 0 || len(s.Suites) == 0 {
+		if len(uris) == 0 {
 			continue
 		}
-		i := slices.IndexFunc(out, func(g group) bool { return g.URIs[0] == uris[0] })
+		i := slices.IndexFunc(out, func(g group) bool {
+			return g.URIs[0] == uris[0] && g.Key == s.Key && (g.SignedBy == s.SignedBy || g.SignedBy == "" || s.SignedBy == "")
+		})
 		if i < 0 {
 			i = len(out)
-			out = append(out, group{name: name(uris[0], taken)})
+			out = append(out, group{name: name(uris[0], taken), per: map[string][]string{}})
 		}
 		g := &out[i]
+		for _, suite := range s.Suites {
+			g.per[suite] = union(g.per[suite], s.Components)
+		}
 		g.URIs, g.Suites, g.Components = union(g.URIs, uris), union(g.Suites, s.Suites), union(g.Components, s.Components)
-		g.Architectures, g.SignedBy = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy)
-		g.Source.Source = g.Source.Source || s.Source
+		g.Architectures, g.SignedBy, g.Key = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy), s.Key
+		g.Source.Source, g.both, g.login = g.Source.Source || s.Source, g.both || !s.Source, g.login || login
 	}
-	return out
+	return out, left
+}
+
+// usable returns the URLs of a source that can be mirrored, with its suites as a
+// spec writes them, and why others, or all, cannot.
+func (f Found) usable(s *Source) (uris []string, login bool, why string) {
+	switch {
+	case len(s.Suites) == 0:
+		return nil, false, "it names no suite"
+	case s.Trusted && s.SignedBy == "" && s.Key == "":
+		return nil, false, "it is trusted without a signature, so nothing of it could be proved"
+	case s.Key != "" && f.KeyDir == "":
+		return nil, false, "its key stands inside it: write the spec to a file, and the key is written beside it"
+	}
+	for _, raw := range s.URIs {
+		c, ok := clean(strings.ReplaceAll(raw, "$(ARCH)", f.Architecture))
+		if !ok {
+			scheme, _, _ := strings.Cut(raw, ":")
+			why = fmt.Sprintf("%.20q is no http or https", scheme)
+			continue
+		}
+		u, _ := url.Parse(raw)
+		login = login || u != nil && u.User != nil
+		uris = union(uris, []string{c})
+	}
+	suites := []string{}
+	for _, suite := range s.Suites {
+		suites = union(suites, []string{flat(strings.ReplaceAll(suite, "$(ARCH)", f.Architecture))})
+	}
+	s.Suites = suites
+	s.Architectures = slices.DeleteFunc(slices.Clone(s.Architectures), func(a string) bool { return a == "all" })
+	return uris, login, why
+}
+
+// flat writes the directory of a flat repository as a spec has it: "/" and "./"
+// are the root, "./a/" and "/a/" are "a/". A suite stays as it is.
+func flat(suite string) string {
+	if !strings.HasSuffix(suite, "/") {
+		return suite
+	}
+	if dir := strings.Trim(path.Clean("/"+suite), "/"); dir != "" {
+		return dir + "/"
+	}
+	return "./"
 }
 
 func union(a, b []string) []string {

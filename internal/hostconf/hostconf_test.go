@@ -42,7 +42,9 @@ func TestMachines(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, err := hostconf.Read(root).Spec()
+			found := hostconf.Read(root)
+			found.KeyDir = "/etc/mirrorcycle"
+			got, err := found.Spec()
 			if err != nil {
 				t.Fatal(err)
 			}

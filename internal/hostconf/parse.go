@@ -1,25 +1,34 @@
 package hostconf
 
 import (
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
 // ParseList reads apt's one-line form: type, [options], URI, suite, components.
 func ParseList(text string) (out []Source) {
+	number := 0
 	for line := range strings.Lines(text) {
+		number++
 		line, _, _ = strings.Cut(line, "#")
 		kind, rest, _ := strings.Cut(strings.TrimSpace(strings.ReplaceAll(line, "\t", " ")), " ")
 		if kind != "deb" && kind != "deb-src" {
 			continue
 		}
-		s := Source{Source: kind == "deb-src"}
+		s := Source{Source: kind == "deb-src", At: ":" + strconv.Itoa(number)}
 		rest = strings.TrimSpace(rest)
 		if after, ok := strings.CutPrefix(rest, "["); ok {
 			var options string
 			options, rest, _ = strings.Cut(after, "]")
 			s.options(options)
+		}
+		if strings.HasPrefix(rest, "cdrom:[") { // the only URI with blanks
+			s.URIs, s.Suites = []string{"cdrom:"}, []string{"cdrom"}
+			out = append(out, s)
+			continue
 		}
 		fields := strings.Fields(rest)
 		if len(fields) < 2 {
@@ -39,6 +48,8 @@ func (s *Source) options(text string) {
 			s.Architectures = strings.Split(value, ",")
 		case "signed-by":
 			s.signedBy(strings.Split(value, ","))
+		case "trusted":
+			s.Trusted = value == "yes"
 		}
 	}
 }
@@ -71,7 +82,7 @@ func ParseDeb822(text string) (out []Source) {
 		case strings.HasPrefix(line, "#"):
 		case line[0] == ' ' || line[0] == '\t':
 			if key != "" {
-				fields[key] += " " + strings.TrimSpace(line)
+				fields[key] += "\n" + strings.TrimSpace(line)
 			}
 		default:
 			var value string
@@ -91,7 +102,12 @@ func stanza(f map[string]string) (out []Source, ok bool) {
 	}
 	s := Source{URIs: strings.Fields(f["uris"]), Suites: strings.Fields(f["suites"]), Components: strings.Fields(f["components"]),
 		Architectures: strings.Fields(f["architectures"])}
-	s.signedBy(strings.Fields(f["signed-by"]))
+	s.Trusted = strings.EqualFold(f["trusted"], "yes")
+	if key := f["signed-by"]; strings.Contains(key, "-----BEGIN PGP PUBLIC KEY BLOCK-----") {
+		s.Key = armored(key)
+	} else {
+		s.signedBy(strings.FieldsFunc(key, func(r rune) bool { return unicode.IsSpace(r) || r == ',' }))
+	}
 	for _, kind := range strings.Fields(f["types"]) {
 		if kind == "deb" || kind == "deb-src" {
 			one := s
@@ -102,8 +118,20 @@ func stanza(f map[string]string) (out []Source, ok bool) {
 	return out, len(s.URIs) > 0
 }
 
+// armored is a key that stands in a field: a line of a dot is an empty one.
+func armored(field string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(field)) {
+		if line = strings.TrimSpace(line); line == "." {
+			line = ""
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
 // ParsePip reads the indexes of a pip.conf: index-url and extra-index-url of
-// its global section.
+// the sections that pip install reads.
 func ParsePip(text string) (out []string) {
 	section, key := "", ""
 	for line := range strings.Lines(text) {
@@ -122,7 +150,7 @@ func ParsePip(text string) (out []string) {
 			}
 			key, bare = strings.ReplaceAll(strings.TrimSpace(bare[:i]), "_", "-"), bare[i+1:]
 		}
-		if section == "global" && (key == "index-url" || key == "extra-index-url") {
+		if (section == "global" || section == "install") && (key == "index-url" || key == "extra-index-url") {
 			out = append(out, strings.Fields(bare)...)
 		}
 	}
@@ -134,18 +162,28 @@ func ParseUV(text string) (out []string) {
 	var f struct {
 		IndexURL      string   `toml:"index-url"`
 		ExtraIndexURL []string `toml:"extra-index-url"`
-		Index         []struct {
-			URL string `toml:"url"`
+		Pip           struct {
+			IndexURL      string   `toml:"index-url"`
+			ExtraIndexURL []string `toml:"extra-index-url"`
+		} `toml:"pip"`
+		Index []struct {
+			URL    string `toml:"url"`
+			Format string `toml:"format"`
 		} `toml:"index"`
 	}
 	if toml.Unmarshal([]byte(text), &f) != nil {
 		return nil
 	}
 	for _, i := range f.Index {
+		if i.Format == "flat" { // a page of files, and no index of projects
+			i.URL = "flat:"
+		}
 		out = append(out, i.URL)
 	}
-	if f.IndexURL != "" {
-		out = append(out, f.IndexURL)
+	for _, u := range []string{f.IndexURL, f.Pip.IndexURL} {
+		if u != "" {
+			out = append(out, u)
+		}
 	}
-	return append(out, f.ExtraIndexURL...)
+	return append(append(out, f.ExtraIndexURL...), f.Pip.ExtraIndexURL...)
 }

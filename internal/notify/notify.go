@@ -1,4 +1,4 @@
-// Package notify tells a webhook once when a mirror or a region is held, fails, lags behind or recovers.
+// Package notify tells a webhook once when a mirror or a region is held, fails, lags behind, lacks what is asked for, or recovers.
 //
 // What was told is compared with how things stand: a change while nobody
 // answered, and back, is no news. A notice counts as told when the webhook has
@@ -23,6 +23,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/standing"
 )
 
@@ -34,6 +35,7 @@ const (
 	Held      = "held"
 	Failed    = "failed"
 	Lagging   = "lagging"
+	Lacking   = "lacking"
 	Recovered = "recovered"
 )
 
@@ -48,7 +50,11 @@ func Due(cycle string, r *standing.Record, told standing.Told, lag time.Duration
 		if m.Outcome == Held {
 			n.Detail, n.Run = strings.Join(m.Reasons, "; "), "starter approve "+m.Name+" "+m.Plan
 		}
-		out = news(out, n, condition(m.Outcome, m.LevelAt, now, lag), told)
+		c := condition(m.Outcome, m.LevelAt, now, lag)
+		if lacks := lacking(m.Deferred); c == Recovered && lacks != "" {
+			c, n.Detail = Lacking, lacks
+		}
+		out = news(out, n, c, told)
 		for j := range m.Regions {
 			s := &m.Regions[j]
 			n := standing.Notice{Version: Version, Cycle: cycle, Mirror: m.Name, Region: s.Region, Since: now, Detail: s.Error}
@@ -56,6 +62,22 @@ func Due(cycle string, r *standing.Record, told standing.Told, lag time.Duration
 		}
 	}
 	return out
+}
+
+// lacking quotes the first notes of what cycle after cycle finds lacking: lines of
+// requirements that cannot be read, or that nothing meets.
+func lacking(notes []site.Note) string {
+	const most = 5
+	var all []string
+	for _, n := range notes {
+		if n.Known {
+			all = append(all, n.Error)
+		}
+	}
+	if len(all) > most {
+		all = append(all[:most:most], fmt.Sprintf("and %d more", len(all)-most))
+	}
+	return strings.Join(all, "; ")
 }
 
 // condition judges an outcome; "" means that nobody knows.
@@ -106,7 +128,7 @@ func text(n standing.Notice) string {
 	if n.Region != "" {
 		subject += " in region " + n.Region
 	}
-	what := map[string]string{Held: "is held: its plan needs your approval", Failed: "failed", Lagging: "lags behind", Recovered: "is right again"}[n.Condition]
+	what := map[string]string{Held: "is held: its plan needs your approval", Failed: "failed", Lagging: "lags behind", Lacking: "lacks what its requirements ask for", Recovered: "is right again"}[n.Condition]
 	return n.Cycle + ": " + subject + " " + what
 }
 

@@ -22,6 +22,34 @@ import (
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// TestLackingIsToldOnce: notes that cycle after cycle finds make one notice, and
+// their end another; what is new may pass by itself.
+func TestLackingIsToldOnce(t *testing.T) {
+	told := standing.Told{}
+	line := site.Note{Unit: "requirements", Error: "requirements: f:3: no name"}
+	known := line
+	known.Known = true
+	for i, c := range []struct {
+		outcome string
+		notes   []site.Note
+		want    string
+	}{{"partial", []site.Note{line}, ""}, {"unchanged", []site.Note{known}, "lacking f:3"}, {"unchanged", []site.Note{known, known}, ""},
+		{"failed", []site.Note{known}, "failed "}, {"unchanged", []site.Note{known}, "lacking f:3"}, {"done", nil, "recovered "}} {
+		r := &standing.Record{Status: site.Status{Written: now.Add(time.Duration(i) * time.Hour), Mirrors: []site.Mirror{{Name: "wheels", Outcome: c.outcome, Deferred: c.notes}}}}
+		got := ""
+		for _, n := range notify.Due("demo", r, told, time.Hour) {
+			told[notify.Subject(n)] = n
+			got = n.Condition + " "
+			if strings.Contains(n.Detail, "f:3") {
+				got += "f:3"
+			}
+		}
+		if got != c.want {
+			t.Errorf("cycle %d: %q, want %q", i, got, c.want)
+		}
+	}
+}
+
 // TestDue goes through cycles one after the other; every notice is taken at once.
 func TestDue(t *testing.T) {
 	type cycle struct {

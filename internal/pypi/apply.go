@@ -2,14 +2,13 @@ package pypi
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"iter"
-	"maps"
 	"slices"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -22,7 +21,7 @@ import (
 // page, noted, and asked for again by the next plan. A page that would let older
 // versions go for one of which no file could be had stays as it is.
 func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
-	s := settler{t: t, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
+	s := settler{t: t, now: e.cfg.Now, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
 	if err := s.open(p); err != nil {
 		return tree.CommitRequest{}, nil, err
 	}
@@ -41,6 +40,7 @@ func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.C
 // settler collects the changes of the manifest and of the two tables.
 type settler struct {
 	t                    *tree.Tree
+	now                  func() time.Time
 	base                 *tree.Generation
 	was                  *manifest.Manifest
 	wasRows, wasObjects  *manifest.Manifest
@@ -102,15 +102,27 @@ func (s *settler) project(c change) error {
 	}
 	var files []simpleindex.File
 	var objects []manifest.Entry
+	row, _, err := s.wasRows.Lookup(c.Name)
+	if err != nil {
+		return err
+	}
+	l, told := c.Lacks, readNote(row).Lacks
 	if !c.Gone {
-		if files, objects, err = s.landings(c, had); err != nil {
+		if files, objects, err = s.landings(c, had, &l, told); err != nil {
 			return err
 		}
-		if len(c.Spared) > 0 && lost(c, files) {
-			return s.wait(c.Name)
+		if len(c.Spared) > 0 && lost(c, files, told) {
+			return s.wait(c.Name, &l)
 		}
 	}
+	again := map[string]manifest.Entry{}
+	for _, e := range objects {
+		again[e.Path] = e
+	}
 	for _, e := range had {
+		if _, named := again[e.Path]; named {
+			continue
+		}
 		if err := s.drop(c.Name, e); err != nil {
 			return err
 		}
@@ -120,24 +132,55 @@ func (s *settler) project(c change) error {
 		return s.unpage(c.Name)
 	}
 	for _, e := range objects {
-		s.name(c.Name, e)
+		if had[e.Path] != e { // else manifest and table have it as it is
+			s.name(c.Name, e)
+		}
 	}
-	missing := len(files) < len(c.Project.Files)
 	c.Project.Files = files
 	c.Project.LastSerial = c.Serial
-	return errors.Join(s.row(c, missing), s.page(c.Project))
+	complete(c.Project)
+	return errors.Join(s.times(c.Project), s.row(c, &l), s.page(c.Project))
+}
+
+// times gives the files of which upstream does not say when they were uploaded
+// the time when the mirror had them first.
+func (s *settler) times(p *simpleindex.Project) error {
+	var was map[string]simpleindex.File
+	for i := range p.Files {
+		f := &p.Files[i]
+		if !f.UploadTime.IsZero() {
+			continue
+		}
+		if was == nil {
+			var err error
+			if was, err = mirroredPage(s.t, s.base, p.Name); err != nil {
+				return err
+			}
+		}
+		if f.UploadTime = was[f.Filename].UploadTime; f.UploadTime.IsZero() || was[f.Filename].SHA256 != f.SHA256 {
+			f.UploadTime = s.now().UTC().Truncate(time.Second)
+		}
+	}
+	return nil
 }
 
 // landings are those files of a project that are there, and their objects.
-func (s *settler) landings(c change, had map[string]manifest.Entry) (files []simpleindex.File, objects []manifest.Entry, err error) {
+// What is not there is added to l; told is what was not there before.
+func (s *settler) landings(c change, had map[string]manifest.Entry, l, told *lacks) (files []simpleindex.File, objects []manifest.Entry, err error) {
 	for _, f := range c.Project.Files {
-		entries, err := s.entries(c.Name, f, had)
+		entries, err := s.entries(f, had)
 		if err != nil {
 			return nil, nil, err
 		}
 		if entries == nil {
+			n := s.lacking(c.Name, objectPath(f))
+			l.miss(f.Filename, fault.Kind(n.Kind))
+			n.Standing = lasting(fault.Kind(n.Kind))
+			n.Known = n.Standing && told.misses(f.Filename)
+			s.notes = append(s.notes, n)
 			continue
 		}
+		f.Size = entries[0].Size // what landed knows
 		f.CoreMetadata = simpleindex.CoreMetadata{}
 		for _, e := range entries {
 			if e.Path != objectPath(f) {
@@ -149,8 +192,9 @@ func (s *settler) landings(c change, had map[string]manifest.Entry) (files []sim
 	return files, objects, nil
 }
 
-// lost reports whether there is no file of a version that the page is to have.
-func lost(c change, there []simpleindex.File) bool {
+// lost reports whether there is no file of a version that the page is to have,
+// and that upstream was not known to lack.
+func lost(c change, there []simpleindex.File, told *lacks) bool {
 	version := func(f simpleindex.File) string {
 		v, _ := simpleindex.FileVersion(c.Name, f.Filename)
 		return v
@@ -159,32 +203,31 @@ func lost(c change, there []simpleindex.File) bool {
 	for _, f := range there {
 		versions[version(f)] = true
 	}
-	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] })
+	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] && !told.misses(f.Filename) })
 }
 
 // wait leaves a project as it is, and has the next plan ask again: older
 // versions go when the one that is to take their place is there.
-func (s *settler) wait(name string) error {
+func (s *settler) wait(name string, l *lacks) error {
 	row, ok, err := s.wasRows.Lookup(name)
 	if err != nil || !ok {
 		return err
 	}
 	note := readNote(row)
-	note.Retry = true
+	note.Retry, note.Lacks = true, l
 	row.Note = note.String()
 	s.rows[name] = manifest.Change{Entry: row}
 	return nil
 }
 
 // entries returns the object of a file and its metadata, nil if it is not there.
-func (s *settler) entries(project string, f simpleindex.File, had map[string]manifest.Entry) ([]manifest.Entry, error) {
+func (s *settler) entries(f simpleindex.File, had map[string]manifest.Entry) ([]manifest.Entry, error) {
 	object := objectPath(f)
 	main, ok, err := s.entry(object, had)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		s.notes = append(s.notes, s.lacking(project, object))
 		return nil, nil
 	}
 	out := []manifest.Entry{main}
@@ -270,12 +313,15 @@ func (s *settler) name(project string, e manifest.Entry) {
 	s.objects[row.Path] = manifest.Change{Entry: row}
 }
 
-func (s *settler) row(c change, retry bool) error {
+func (s *settler) row(c change, l *lacks) error {
 	d, err := manifest.ParseDigest(c.Digest)
 	if err != nil {
 		return err
 	}
-	note := rowNote{ETag: c.ETag, Retry: retry, Pick: c.Pick}
+	note := rowNote{ETag: c.ETag, Retry: l.Missing > 0, Pick: c.Pick}
+	if !l.none() {
+		note.Lacks = l
+	}
 	if c.Display != c.Name {
 		note.Name = c.Display
 	}
@@ -284,58 +330,4 @@ func (s *settler) row(c change, retry bool) error {
 	}
 	s.rows[c.Name] = manifest.Change{Entry: manifest.Entry{Path: c.Name, Kind: manifest.Row, Size: c.Serial, Digest: d, Note: note.String()}}
 	return nil
-}
-
-// request edits the tables and the manifest, the root pages last.
-func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
-	rows, err := manifest.Edit(s.wasRows, sorted(s.rows))
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
-	objects, err := manifest.Edit(s.wasObjects, sorted(s.objects))
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
-	if err := s.root(rows); err != nil {
-		return tree.CommitRequest{}, err
-	}
-	next, err := manifest.Edit(s.was, sorted(s.files))
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
-	f, err := p.Open(stateFile)
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
-	defer f.Close()
-	engine, err := io.ReadAll(f)
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
-	if next.ID() == s.was.ID() && rows.ID() == s.wasRows.ID() && s.sameConfig(engine) {
-		return tree.CommitRequest{}, nil // what was missing is missing still
-	}
-	return tree.CommitRequest{Manifest: next, Engine: bytes.TrimSpace(engine), Upstream: p.Info.Upstream,
-		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, nil
-}
-
-// sameConfig reports whether the base was made by the same configuration as
-// the state of the plan.
-func (s *settler) sameConfig(engine []byte) bool {
-	old, err := readState(s.base)
-	var next state
-	if err != nil || json.Unmarshal(engine, &next) != nil {
-		return false
-	}
-	return old.Config == next.Config && old.Selection == next.Selection
-}
-
-func sorted(m map[string]manifest.Change) iter.Seq2[manifest.Change, error] {
-	return func(yield func(manifest.Change, error) bool) {
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			if !yield(m[k], nil) {
-				return
-			}
-		}
-	}
 }

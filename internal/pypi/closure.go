@@ -193,7 +193,11 @@ func (c *closure) read(ctx context.Context, n *node) error {
 			q.etag = n.known.ETag
 		}
 	}
-	ch, err := c.p.e.ask(ctx, q)
+	q.absent = c.s.absent[n.name]
+	ch, err := c.p.e.ask(ctx, q, c.p.html)
+	if ch != nil {
+		err = c.p.judge(q, ch)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

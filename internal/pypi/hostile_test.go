@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -57,15 +58,7 @@ func TestHostileRoot(t *testing.T) {
 		{"captive portal that calls itself JSON", answer("simple/", 200, mediaJSON, portal), fault.Malformed, "/simple/"},
 		{"cut short", answer("simple/", 200, mediaJSON, `{"meta":{"api-version":"1.4"},"projects":[{"name":"alpha"}`), fault.Malformed, "/simple/"},
 		{"other version", answer("simple/", 200, mediaJSON, `{"meta":{"api-version":"2.0"},"projects":[]}`), fault.Malformed, "2.0"},
-		{"older than the committed one", func(s *stage) { s.serial = 50 }, fault.Stale, "mirrored already"},
 		{"emptied", answer("simple/", 200, mediaJSON, `{"meta":{"api-version":"1.4","_last-serial":999},"projects":[]}`), fault.Stale, "no project"},
-		{"lacks most projects", func(s *stage) {
-			for name := range s.projects {
-				if name != "alpha" {
-					s.remove(name)
-				}
-			}
-		}, fault.Stale, "lacks 12 of 13"},
 		{"500", answer("simple/", 500, "", ""), fault.Unavailable, "/simple/"},
 		{"404", answer("simple/", 404, "", ""), fault.Gone, "/simple/"},
 	}
@@ -94,6 +87,47 @@ func TestHostileRoot(t *testing.T) {
 			s.mustCycle(t)
 			if diff := cmp.Diff([]string{"alpha-1-py3-none-any.whl", wheel2}, s.links("alpha")); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestRootInDoubt: a root page that is older than one before, or lacks most
+// projects, makes nothing go, and holds nothing up.
+func TestRootInDoubt(t *testing.T) {
+	for name, c := range map[string]struct {
+		attack func(*stage)
+		text   string
+		gone   []string // after the second answer
+	}{
+		"older": {func(s *stage) { s.serial = 50; delete(s.projects, "b1") }, "mirrored already", []string{"b1"}},
+		"lacks most projects": {func(s *stage) {
+			for _, name := range []string{"b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "c0"} {
+				s.remove(name)
+			}
+		}, "lacks 11 of 13", []string{"b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "c0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, nil)
+			for _, name := range []string{"alpha", "b0", "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9", "c0", "c1"} {
+				s.set(name, s.wheel(name, "1"))
+			}
+			s.mustCycle(t)
+			s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
+			c.attack(s)
+			r := s.cycle()
+			if r.Err != nil || r.Number != 2 || len(r.Notes) == 0 || len(s.listed()) != 13 || len(s.links("alpha")) != 2 {
+				t.Fatalf("want alpha to move on, and nothing to go: %+v", r)
+			}
+			useful(t, r.Notes[0].Error, c.text)
+			published := s.rootSerial()
+			s.now = s.now.Add(time.Hour)
+			if r := s.cycle(); r.Err != nil || r.Number != 3 || len(s.listed()) != 13-len(c.gone) {
+				t.Errorf("the same answer twice is believed: %+v, %v", r, s.listed())
+			}
+			if got := s.rootSerial(); got < published {
+				t.Errorf("the published serial fell from %d to %d", published, got)
 			}
 		})
 	}
@@ -141,23 +175,6 @@ func TestHostilePage(t *testing.T) {
 		{"without the serial that it had", func(s *stage) {
 			s.projects["alpha"].Serial, s.projects["alpha"].Quiet = 0, true
 		}, fault.Stale, "names no serial"},
-		{"file name with a slash", page(func(_ *stage, f *file) { f.Filename = "alpha/2.whl" }), fault.Hostile, bad},
-		{"file name that leaves", page(func(_ *stage, f *file) { f.Filename = ".." }), fault.Hostile, bad},
-		{"file name with a control character", page(func(_ *stage, f *file) { f.Filename = "alpha-2\n.whl" }), fault.Hostile, bad},
-		{"file on this machine", page(func(_ *stage, f *file) { f.URL = "file:///etc/passwd" }), fault.Hostile, bad},
-		{"file by another scheme", page(func(_ *stage, f *file) { f.URL = "gopher://example.org/x" }), fault.Hostile, bad},
-		{"file without a digest", page(func(_ *stage, f *file) { f.Hashes = map[string]string{"md5": "0"} }), fault.Malformed, bad},
-		{"two files of one name", func(s *stage) {
-			s.set("alpha", s.wheel("alpha", "1"), s.file("alpha-2.tar.gz", []byte("x")), s.file("alpha-2.tar.gz", []byte("y")))
-		}, fault.Malformed, "twice"},
-		{"released file with other bytes", func(s *stage) {
-			s.set("alpha", s.file("alpha-1-py3-none-any.whl", []byte("other")))
-		}, fault.Conflict, "alpha-1-py3-none-any.whl"},
-		{"released path with other bytes", func(s *stage) {
-			f := s.wheel("alpha", "1")
-			f.Filename, f.Hashes = "alpha-1-py3-none-any.whl", map[string]string{"sha256": strings.Repeat("ab", 32)}
-			s.set("alpha", f)
-		}, fault.Conflict, "alpha-1-py3-none-any.whl"},
 	}
 	for _, c := range tests {
 		t.Run(c.name, func(t *testing.T) {
@@ -180,6 +197,66 @@ func TestHostilePage(t *testing.T) {
 			}
 			s.setAlter(nil)
 			s.projects["alpha"].Quiet = false
+			s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
+			s.mustCycle(t)
+			if got := s.links("alpha"); len(got) != 2 {
+				t.Errorf("healed page has %v", got)
+			}
+		})
+	}
+}
+
+// TestHostileEntry lets one entry of a page be wrong: it is left off, or stays
+// what it was, told once, and the project moves on.
+func TestHostileEntry(t *testing.T) {
+	tests := []struct {
+		name   string
+		attack func(*stage)
+		kind   fault.Kind
+		text   string
+	}{
+		{"file name with a slash", page(func(_ *stage, f *file) { f.Filename = "alpha/2.whl" }), fault.Hostile, bad},
+		{"file name that leaves", page(func(_ *stage, f *file) { f.Filename = ".." }), fault.Hostile, bad},
+		{"file name with a control character", page(func(_ *stage, f *file) { f.Filename = "alpha-2\n.whl" }), fault.Hostile, bad},
+		{"file on this machine", page(func(_ *stage, f *file) { f.URL = "file:///etc/passwd" }), fault.Hostile, bad},
+		{"file by another scheme", page(func(_ *stage, f *file) { f.URL = "gopher://example.org/x" }), fault.Hostile, bad},
+		{"file without a digest", page(func(_ *stage, f *file) { f.Hashes = map[string]string{"md5": "0"} }), fault.Unproved, bad},
+		{"two files of one name", func(s *stage) {
+			s.set("alpha", s.wheel("alpha", "1"), s.file("alpha-2.tar.gz", []byte("x")), s.file("alpha-2.tar.gz", []byte("y")))
+		}, fault.Malformed, "twice"},
+		{"released file with other bytes", func(s *stage) {
+			s.set("alpha", s.file("alpha-1-py3-none-any.whl", []byte("other")))
+		}, fault.Conflict, "alpha-1-py3-none-any.whl"},
+		{"released path with other bytes", func(s *stage) {
+			f := s.wheel("alpha", "1")
+			f.Filename, f.Hashes = "alpha-1-py3-none-any.whl", map[string]string{"sha256": strings.Repeat("ab", 32)}
+			s.set("alpha", f)
+		}, fault.Conflict, "alpha-1-py3-none-any.whl"},
+	}
+	for _, c := range tests {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, nil)
+			s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
+			s.set("beta", s.wheel("beta", "1"))
+			s.mustCycle(t)
+			was := s.entry("alpha", "alpha-1-py3-none-any.whl")
+			c.attack(s)
+			s.change("alpha", func(p *project) { p.Files = append(p.Files, s.wheelAt("alpha", "3")) })
+			r := s.cycle()
+			if r.Err != nil || r.Number != 2 || !slices.Contains(s.links("alpha"), "alpha-3-py3-none-any.whl") || r.Info.Refused != 1 {
+				t.Fatalf("want alpha to move on: %+v, %v", r, s.links("alpha"))
+			}
+			noted(t, r, "alpha", c.kind, c.text)
+			if n := r.Notes[0]; !n.Standing || n.Known {
+				t.Errorf("want it told, and to be recognised: %+v", n)
+			}
+			if got := s.entry("alpha", "alpha-1-py3-none-any.whl"); got != was {
+				t.Errorf("what was mirrored has changed: %s, was %s", got, was)
+			}
+			if r := s.cycle(); r.Digest != "" || len(r.Notes) != 1 || !r.Notes[0].Known || r.Info.Refused != 1 {
+				t.Errorf("want it known, and nothing to do: %+v", r)
+			}
 			s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
 			s.mustCycle(t)
 			if got := s.links("alpha"); len(got) != 2 {
@@ -235,8 +312,8 @@ func TestHostileFile(t *testing.T) {
 			if diff := cmp.Diff([]string{"alpha-1-py3-none-any.whl"}, s.links("alpha")); diff != "" {
 				t.Error(diff)
 			}
-			if r := s.cycle(); r.Number != 0 || len(r.Notes) != 1 {
-				t.Errorf("still missing: want a note and no generation: %+v", r)
+			if r := s.cycle(); r.Number != 0 || len(r.Notes) != 1 || !r.Notes[0].Known {
+				t.Errorf("still missing: want a known note and no generation: %+v", r)
 			}
 			s.mu.Lock()
 			s.content = good
@@ -245,8 +322,7 @@ func TestHostileFile(t *testing.T) {
 			if got := s.links("alpha"); len(got) != 2 {
 				t.Errorf("the file is there now, the page has %v", got)
 			}
-			s.requests("")
-			if r := s.cycle(); r.Digest != "" || s.requests("") != 1 {
+			if r := s.cycle(); r.Digest != "" {
 				t.Errorf("nothing is missing any more, yet %+v", r)
 			}
 		})

@@ -32,6 +32,7 @@ type index struct {
 	serial   int64
 	projects map[string]*project
 	content  map[string][]byte // of files by path
+	held     map[string][]byte // kept by tests
 	hits     map[string]int
 	alter    func(w http.ResponseWriter, r *http.Request) bool // true if it has answered
 }
@@ -74,6 +75,13 @@ func (x *index) file(name string, data []byte) file {
 	return file{Filename: name, URL: "../../" + path, Hashes: map[string]string{"sha256": digest}, Size: int64(len(data)), Core: true}
 }
 
+// wheelAt is wheel for who holds the lock.
+func (x *index) wheelAt(project, version string) file {
+	x.mu.Unlock()
+	defer x.mu.Lock()
+	return x.wheel(project, version)
+}
+
 // wheel makes a wheel of a project with METADATA.
 func (x *index) wheel(project, version string) file {
 	info := project + "-" + version + ".dist-info/METADATA"
@@ -88,6 +96,13 @@ func (x *index) rename(f file, name string) string {
 	path := old[:strings.LastIndexByte(old, '/')+1] + name
 	x.content[path] = x.content[old]
 	return path
+}
+
+// lose makes upstream lack a file that it lists.
+func (x *index) lose(f file) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.content, strings.TrimPrefix(f.URL, "../../"))
 }
 
 func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
@@ -268,6 +283,33 @@ func (s *stage) links(name string) []string {
 		out = append(out, f.Filename)
 	}
 	return out
+}
+
+// entry is a file's entry on a project's page as the mirror has it.
+func (s *stage) entry(project, filename string) string {
+	var page struct{ Files []json.RawMessage }
+	if err := json.Unmarshal([]byte(s.b.Read("simple/"+project+"/index.v1_json")), &page); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range page.Files {
+		if strings.Contains(string(f), `"filename":"`+filename+`"`) {
+			return string(f)
+		}
+	}
+	return ""
+}
+
+// rootSerial is the serial of the mirror's root page.
+func (s *stage) rootSerial() int64 {
+	var page struct {
+		Meta struct {
+			Serial int64 `json:"_last-serial"`
+		}
+	}
+	if err := json.Unmarshal([]byte(s.b.Read("simple/index.v1_json")), &page); err != nil {
+		s.t.Fatal(err)
+	}
+	return page.Meta.Serial
 }
 
 // listed lists the projects of the mirror's root page.

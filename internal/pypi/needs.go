@@ -21,7 +21,7 @@ import (
 
 const (
 	maxMetadata = 16 << 20 // bytes of a wheel's METADATA
-	maxFile     = 4 << 30  // bytes of a file whose page gives no size
+	maxFile     = 16 << 30 // bytes of a file
 )
 
 // needs says what a version asks for: to run by the METADATA of one of its
@@ -205,7 +205,7 @@ func (c *closure) open(ctx context.Context, f *simpleindex.File, read func(in *o
 		return fmt.Errorf("pypi: read file: %w", err)
 	}
 	defer in.Close()
-	res, err := c.p.e.client.Get(ctx, fetch.Request{Path: f.URL, Size: f.Size, Max: maxFile, SHA256: f.SHA256}, scratch{in})
+	res, err := c.p.e.client.Get(ctx, fetch.Request{Path: f.URL, Max: maxFile, SHA256: f.SHA256}, scratch{in})
 	if err != nil {
 		return err
 	}

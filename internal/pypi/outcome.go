@@ -13,6 +13,7 @@ import (
 func (c *closure) finish() error {
 	next := memo{Of: c.memo.Of, Base: c.memo.Base, Projects: map[string]*known{}}
 	for _, n := range c.sorted() {
+		c.p.asked[n.name] = c.p.asked[n.name] || n.asked
 		c.incomplete = c.incomplete || n.failed != nil
 	}
 	for _, n := range c.sorted() {

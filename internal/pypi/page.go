@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"mirrorcycle/internal/fault"
@@ -32,17 +31,18 @@ type change struct {
 	Pick    string               `json:"pick,omitempty"`   // see rowNote
 	Project *simpleindex.Project `json:"project,omitempty"`
 	Spared  []string             `json:"spared,omitempty"` // mirrored files that upstream lists and the mirror's choice leaves out
+	Lacks   lacks                `json:"lacks,omitzero"`   // what the plan refused
 }
 
 // ask reads a candidate's page. It returns nil if nothing changed.
-func (e *Engine) ask(ctx context.Context, c candidate) (*change, error) {
-	req := fetch.Request{Path: "simple/" + c.name + "/", Index: true, Max: maxPage, Header: accept()}
+func (e *Engine) ask(ctx context.Context, c candidate, html bool) (*change, error) {
+	req := fetch.Request{Max: maxPage}
 	if c.whole {
 		req.ETag = c.etag
 	} else if c.known && !c.force {
 		req.ETag = readNote(c.row).ETag
 	}
-	data, res, err := e.get(ctx, req)
+	data, res, err := e.get(ctx, c.name+"/", req)
 	switch {
 	case errors.Is(err, fault.Gone):
 		if !c.known {
@@ -62,20 +62,20 @@ func (e *Engine) ask(ctx context.Context, c candidate) (*change, error) {
 		}
 		// The serial moved and the page did not: ask for it whole, once.
 		c.force, c.etag = true, ""
-		return e.ask(ctx, c)
+		return e.ask(ctx, c, html)
 	}
 	if len(data) >= largePage {
 		e.large.Lock()
 		defer e.large.Unlock()
 	}
+	if !html && simpleindex.IsHTML(data) {
+		return nil, portal(res.URL, "the project page")
+	}
 	return e.page(data, res, serial, c)
 }
 
 func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) (*change, error) {
-	if err := isJSON(res, "the project page"); err != nil {
-		return nil, err
-	}
-	p, err := simpleindex.ParseProject(data, c.name, res.URL)
+	p, err := simpleindex.ParsePage(data, c.name, res.URL)
 	if err != nil {
 		return nil, subject(err, res.URL)
 	}
@@ -85,9 +85,7 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 	switch {
 	case serial < c.serial:
 		return nil, stale(res.URL, fmt.Errorf("%w: %d is below %d", errSerial, serial, c.serial))
-	case serial == 0 && c.row.Size > 0:
-		return nil, stale(res.URL, fmt.Errorf("it names no serial, and %d was mirrored already", c.row.Size))
-	case serial < c.row.Size:
+	case serial > 0 && serial < c.row.Size:
 		return nil, stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", serial, c.row.Size))
 	}
 	sum := manifest.Digest(sha256.Sum256(data))
@@ -96,7 +94,8 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 	}
 	var spared []string
 	if !c.whole {
-		spared = without(p, e.trim)
+		absent := readNote(c.row).Lacks.absent()
+		spared = without(p, func(p *simpleindex.Project) { e.trim(p, absent) })
 	}
 	return &change{Name: c.name, Display: c.display, Serial: serial, ETag: res.ETag, Digest: sum.String(), Project: p, Spared: spared}, nil
 }
@@ -121,44 +120,11 @@ func without(p *simpleindex.Project, cut func(*simpleindex.Project)) (out []stri
 // one below the serial that is expected: caches in front of an index serve old
 // pages for a while.
 func headerSerial(res fetch.Result, c candidate) (int64, error) {
-	serial, err := strconv.ParseInt(res.Header.Get("X-PyPI-Last-Serial"), 10, 64)
-	if err != nil || serial < 0 {
-		return 0, nil
-	}
-	if serial < c.serial {
+	serial := simpleindex.SerialOf(res.Header.Get("X-PyPI-Last-Serial"))
+	if serial > 0 && serial < c.serial {
 		return serial, stale(res.URL, fmt.Errorf("%w: %d is below %d", errSerial, serial, c.serial))
 	}
 	return serial, nil
-}
-
-// trim leaves the newest KeepLatest versions, and those yanked since: no
-// installer chooses a yanked one by itself (PEP 592). Files of no readable
-// version stay.
-func (e *Engine) trim(p *simpleindex.Project) {
-	if e.cfg.KeepLatest <= 0 {
-		return
-	}
-	versions := map[string]string{}
-	var all []string
-	for _, f := range p.Files {
-		if v, ok := simpleindex.FileVersion(p.Name, f.Filename); ok {
-			versions[f.Filename] = v
-			if !f.Yanked {
-				all = append(all, v)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b string) int { return -simpleindex.CompareVersions(a, b) })
-	all = slices.CompactFunc(all, func(a, b string) bool { return simpleindex.CompareVersions(a, b) == 0 })
-	if len(all) <= e.cfg.KeepLatest {
-		return
-	}
-	oldest := all[e.cfg.KeepLatest-1]
-	p.Files = slices.DeleteFunc(p.Files, func(f simpleindex.File) bool {
-		v, ok := versions[f.Filename]
-		return ok && simpleindex.CompareVersions(v, oldest) < 0
-	})
-	p.Versions = slices.DeleteFunc(p.Versions, func(v string) bool { return simpleindex.CompareVersions(v, oldest) < 0 })
 }
 
 // objectPath is where a file of p lies in the tree.
@@ -181,8 +147,7 @@ func owned(project string, f simpleindex.File) error {
 	if why == "" {
 		return nil
 	}
-	return &fault.Error{Kind: fault.Hostile, Op: "pypi: plan file", Subject: f.URL, Err: fmt.Errorf("%s %s", f.Filename, why),
-		Advice: "the file is left out; tell upstream"}
+	return &fault.Error{Kind: fault.Hostile, Op: "pypi: check name", Subject: f.URL, Err: fmt.Errorf("%s %s", f.Filename, why)}
 }
 
 // owners lists the projects, other than the given one, that could name an

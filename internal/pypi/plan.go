@@ -5,11 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"path"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +35,7 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	if err != nil {
 		return "", tree.PlanInfo{}, err
 	}
-	p := planner{e: e, t: t, kept: map[string]int64{}}
+	p := planner{e: e, t: t, base: base, kept: map[string]int64{}, planned: map[string]bool{}, asked: map[string]bool{}}
 	if p.rows, err = t.Table(base, projectsTable); err == nil {
 		p.objects, err = t.Table(base, objectsTable)
 	}
@@ -50,21 +47,18 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	}
 	defer p.w.Discard()
 	s, err := e.survey(ctx, t, old, p.rows, p.w.Info().Base)
-	p.sweep = s.sweep
+	p.sweep, p.doubts, p.html, p.listing = s.sweep, s.doubts, s.html, s.state.HTML
+	p.w.Info().Deferred = append(p.w.Info().Deferred, s.notes...)
 	if err == nil && e.cfg.requires() {
 		err = p.follow(ctx, &s)
 	}
 	if err != nil {
 		return "", *p.w.Info(), err
 	}
-	if err := p.run(ctx, s); err != nil {
-		return "", *p.w.Info(), err
-	}
-	if err := p.sweep.done(t); err != nil {
-		return "", *p.w.Info(), err
-	}
-	if err := p.learned(s); err != nil {
-		return "", *p.w.Info(), err
+	for _, step := range []func() error{func() error { return p.run(ctx, s) }, func() error { return p.sweep.done(t) }, func() error { return p.learned(s) }} {
+		if err := step(); err != nil {
+			return "", *p.w.Info(), err
+		}
 	}
 	return p.w.Finish()
 }
@@ -73,12 +67,18 @@ type planner struct {
 	e       *Engine
 	t       *tree.Tree
 	w       *tree.PlanWriter
+	base    *tree.Generation
 	rows    *manifest.Manifest
 	objects *manifest.Manifest
 	out     io.Writer
 	sweep   sweep
-	first   error // of the projects that could not be read
-	failed  int   // projects
+	doubts  *doubts
+	html    bool            // pages may be HTML
+	listing bool            // upstream has HTML only
+	asked   map[string]bool // upstream, in this plan
+	planned map[string]bool // projects that change
+	first   error           // of the projects that could not be read
+	failed  int             // projects
 
 	held sync.Mutex       // guards w.Held and kept
 	kept map[string]int64 // sizes by digest of files that are in the state already
@@ -88,20 +88,23 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	byName := func(a, b candidate) int { return cmp.Compare(a.name, b.name) }
 	slices.SortFunc(s.candidates, byName)
 	slices.SortFunc(s.lost, byName)
-	failed := 0
+	without := 0 // projects that could not be read, or are not there
 	// Few at a time: their pages are in memory until they are written down.
 	for chunk := range slices.Chunk(s.candidates, max(2*p.e.cfg.Workers, 16)) {
 		n, err := p.chunk(ctx, chunk)
 		if err != nil {
 			return err
 		}
-		failed += n
+		without += n
 	}
-	p.failed = failed
-	if s.direct && failed > 0 && failed == s.selected {
+	p.asked[rootAnswer] = true
+	if err := p.doubts.save(p.t, func(name string) bool { return p.asked[name] }); err != nil {
+		return err
+	}
+	if s.direct && without > 0 && without == s.selected {
 		return p.first
 	}
-	if failed > 0 || s.incomplete {
+	if p.failed > 0 || s.incomplete {
 		s.state.ETag, s.state.LastModified = "", "" // the next plan reads the root again and finds them
 	}
 	for _, c := range s.lost {
@@ -111,6 +114,11 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	}
 	if s.selected == 0 && len(s.lost) > 0 {
 		p.w.Info().Emptied = append(p.w.Info().Emptied, "project-list")
+	}
+	p.known(s.known)
+	if s.state.HTML = s.direct && p.listing || !s.direct && s.state.HTML; s.state.HTML {
+		p.w.Info().Deferred = append(p.w.Info().Deferred, tree.Note{Unit: rootAnswer, Kind: string(fault.Unproved), Standing: true, Known: true,
+			Error: "pypi: read " + rootAnswer + ": upstream has HTML only: sizes and times come from the files, and every project is asked for in every cycle"})
 	}
 	if !p.w.Info().Changed {
 		return nil
@@ -124,14 +132,18 @@ func (p *planner) run(ctx context.Context, s survey) error {
 }
 
 // chunk asks for some projects at once and writes down their changes in order.
-func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err error) {
+// It returns how many could not be read, or are not there.
+func (p *planner) chunk(ctx context.Context, cs []candidate) (without int, err error) {
 	changes, errs := make([]*change, len(cs)), make([]error, len(cs))
 	var g errgroup.Group
 	g.SetLimit(max(p.e.cfg.Workers, 1))
 	for i, c := range cs {
 		g.Go(func() error {
-			if changes[i] = c.ready; c.ready == nil {
-				changes[i], errs[i] = p.e.ask(ctx, c)
+			if changes[i] = c.ready; c.ready != nil {
+				return nil
+			}
+			if changes[i], errs[i] = p.e.ask(ctx, c, p.html); changes[i] != nil {
+				errs[i] = p.judge(c, changes[i])
 			}
 			return nil
 		})
@@ -141,7 +153,14 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err er
 		return 0, context.Cause(ctx)
 	}
 	for i, c := range cs {
+		p.asked[c.name] = true
+		if ch := changes[i]; ch != nil && !ch.Gone {
+			p.listing = ch.Project.HTML
+		}
 		err := errs[i]
+		if c.absent && err == nil && there(c, changes[i]) && p.doubts.believe(c.name, doubt{What: unlisted}) {
+			p.doubts.forget(c.name) // and stays
+		}
 		if err != nil || changes[i] != nil {
 			p.sweep.again(c.name)
 		}
@@ -149,17 +168,38 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (failed int, err er
 			err = p.change(*changes[i])
 		}
 		if errors.Is(err, fault.Fenced) || errors.Is(err, fault.NoSpace) {
-			return failed, err
+			return without, err
 		}
 		if err != nil {
-			failed++
-			if p.first == nil {
-				p.first = err
-			}
-			p.note(c.name, err)
+			without++
+			p.fail(c, err)
 		}
 	}
-	return failed, nil
+	return without, nil
+}
+
+// there reports whether a project that the root page does not list has a page,
+// and is not in quarantine, which would explain it.
+func there(c candidate, ch *change) bool {
+	if ch == nil {
+		return readNote(c.row).State != simpleindex.Quarantined
+	}
+	return !ch.Gone && ch.Project.Status != simpleindex.Quarantined
+}
+
+// fail notes why a project stays as it is. One that is not there, and never was,
+// is told once.
+func (p *planner) fail(c candidate, err error) {
+	if p.first == nil {
+		p.first = err
+	}
+	if errors.Is(err, fault.Gone) && !c.known {
+		p.doubts.believe(c.name, doubt{What: absentAnswer, Display: c.display, Serial: c.serial})
+		p.noteStanding(c.name, err)
+		return
+	}
+	p.failed++
+	p.note(c.name, err)
 }
 
 // learned writes down what requirements led to. The root page that changed
@@ -181,146 +221,8 @@ func (p *planner) note(unit string, err error) {
 	info.Deferred = append(info.Deferred, tree.Note{Unit: unit, Kind: string(fault.KindOf(err)), Error: err.Error()})
 }
 
-// change writes one project's change into the plan: what to fetch, what is let go.
-func (p *planner) change(c change) error {
-	had, err := objectsOf(p.objects, c.Name)
-	if err != nil {
-		return err
-	}
-	if !c.Gone && c.Project.Status == simpleindex.Quarantined {
-		c.Project.Files, c.Project.Versions = nil, nil
-	}
-	mirrored := map[string]bool{}
-	for object := range had {
-		mirrored[path.Base(object)] = true
-	}
-	c.Spared = slices.DeleteFunc(c.Spared, func(name string) bool { return !mirrored[name] })
-	if err := p.files(&c, had); err != nil {
-		return err
-	}
+func (p *planner) noteStanding(unit string, err error) {
+	p.note(unit, err)
 	info := p.w.Info()
-	info.Changed = true
-	for _, e := range sortedByPath(had) { // what files did not take out is no longer named
-		if err := p.w.Drop(e.Path); err != nil {
-			return err
-		}
-	}
-	if !c.Gone && len(c.Project.Files) == 0 && len(had) > 0 && c.Project.Status != simpleindex.Quarantined {
-		// Owners do delete all their files, on a large index every day; then the
-		// serial says that the page is meant.
-		row, _, err := p.rows.Lookup(c.Name)
-		if err != nil {
-			return err
-		}
-		if c.Serial <= row.Size || row.Size == 0 {
-			info.Emptied = append(info.Emptied, c.Name)
-		}
-	}
-	info.IndexChanges += 3
-	if p.out == nil {
-		if p.out, err = p.w.Create(changesFile); err != nil {
-			return err
-		}
-	}
-	return json.NewEncoder(p.out).Encode(c)
-}
-
-// files wants every file of the project that the tree lacks, and takes those
-// that stay named out of had. The same name with other bytes is refused: the
-// project keeps its page.
-func (p *planner) files(c *change, had map[string]manifest.Entry) error {
-	if c.Gone {
-		return nil
-	}
-	names := map[string]string{}
-	for _, e := range had {
-		names[path.Base(e.Path)] = e.Digest.String()
-	}
-	var keep []simpleindex.File
-	var items []tree.Item
-	for _, f := range c.Project.Files {
-		if err := owned(c.Name, f); err != nil {
-			p.note(c.Name, err)
-			continue
-		}
-		if was := names[f.Filename]; was != "" && was != f.SHA256 {
-			return conflict(f, was)
-		}
-		object := objectPath(f)
-		if err := tree.CheckPath(object); err != nil {
-			return err
-		}
-		there, err := p.there(object, f, had)
-		if err != nil {
-			return err
-		}
-		if !there {
-			size, kept := p.kept[f.SHA256]
-			if kept {
-				f.Size = size
-			}
-			items = append(items, tree.Item{Path: object, Size: f.Size, SHA256: f.SHA256, Source: f.URL, Unit: c.Name,
-				Metadata: strings.HasSuffix(f.Filename, ".whl"), Kept: kept})
-		}
-		keep = append(keep, f)
-	}
-	c.Project.Files = keep
-	for _, f := range keep {
-		if _, ok := had[objectPath(f)]; !ok {
-			p.w.Info().Adds++
-		}
-		delete(had, objectPath(f))
-		delete(had, objectPath(f)+".metadata")
-	}
-	for _, it := range items {
-		if err := p.w.Fetch(it); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// there reports whether the tree holds a file, named or retained. A retained
-// one is looked for, because a reaping may have been cut short.
-func (p *planner) there(object string, f simpleindex.File, had map[string]manifest.Entry) (bool, error) {
-	held, ok, err := p.w.Held(object)
-	switch {
-	case err != nil || !ok:
-		return false, err
-	case held.Digest.String() != f.SHA256:
-		return false, conflict(f, held.Digest.String())
-	}
-	if _, named := had[object]; named {
-		return true, nil
-	}
-	size, ok, err := p.t.Stat(object)
-	return ok && size == held.Size, err
-}
-
-func conflict(f simpleindex.File, was string) error {
-	return &fault.Error{Kind: fault.Conflict, Op: "pypi: plan file", Subject: f.URL,
-		Err:    fmt.Errorf("%s was mirrored with SHA-256 %s, upstream now says %s", f.Filename, was, f.SHA256),
-		Advice: "the project keeps its page: a released file never changes; ask upstream what happened"}
-}
-
-// objectsOf returns the objects of a project by path.
-func objectsOf(objects *manifest.Manifest, project string) (map[string]manifest.Entry, error) {
-	out := map[string]manifest.Entry{}
-	for e, err := range objects.Under(project + "/") {
-		if err != nil {
-			return nil, err
-		}
-		e.Path = strings.TrimPrefix(e.Path, project+"/")
-		out[e.Path] = e
-	}
-	return out, nil
-}
-
-func sortedByPath(m map[string]manifest.Entry) []manifest.Entry {
-	out := make([]manifest.Entry, 0, len(m))
-	for _, e := range m {
-		out = append(out, e)
-	}
-	slices.SortFunc(out, manifest.Compare)
-	return out
+	info.Deferred[len(info.Deferred)-1].Standing = true
 }

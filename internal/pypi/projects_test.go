@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,10 +58,12 @@ func TestProjectGone(t *testing.T) {
 
 func TestQuarantined(t *testing.T) {
 	s := twoProjects(t, nil)
+	s.set("gamma", s.wheel("gamma", "1"))
+	s.mustCycle(t)
 	p := *s.projects["alpha"]
 	s.change("alpha", func(p *project) { p.Status, p.Files, p.Unlisted = "quarantined", nil, true })
 	r := s.mustCycle(t)
-	if r.Info.Emptied != nil || len(s.links("alpha")) != 0 || !slices.Equal(s.listed(), []string{"beta"}) || s.objects(wheel2) != 1 {
+	if r.Info.Emptied != nil || len(s.links("alpha")) != 0 || !slices.Equal(s.listed(), []string{"beta", "gamma"}) || s.objects(wheel2) != 1 || r.Info.Urgent != 4 {
 		t.Errorf("want a page without files, not listed, and the files retained: %+v", r)
 	}
 	s.requests("")
@@ -71,46 +72,8 @@ func TestQuarantined(t *testing.T) {
 	}
 	s.change("alpha", func(q *project) { q.Status, q.Files, q.Unlisted = "", p.Files, false })
 	s.mustCycle(t)
-	if len(s.links("alpha")) != 2 || len(s.listed()) != 2 {
+	if len(s.links("alpha")) != 2 || len(s.listed()) != 3 {
 		t.Error("it is not back")
-	}
-}
-
-// TestEmptyPage: a page without files needs a person's eye unless a new serial says that it is meant.
-func TestEmptyPage(t *testing.T) {
-	serials := func(s *stage) {}
-	none := func(s *stage) {
-		for _, p := range s.projects {
-			p.Serial, p.Quiet = 0, true
-		}
-		s.serial = 0
-	}
-	for name, c := range map[string]struct {
-		first func(*stage)
-		bump  bool
-		told  []string
-	}{
-		"with a new serial":    {serials, true, nil},
-		"with the same serial": {serials, false, []string{"alpha"}},
-		"without serials":      {none, false, []string{"alpha"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t, nil)
-			s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
-			s.set("beta", s.wheel("beta", "1"))
-			c.first(s)
-			s.mustCycle(t)
-			if c.bump {
-				s.set("alpha")
-			} else {
-				s.projects["alpha"].Files = nil
-				s.now = s.now.Add(30 * 24 * time.Hour) // its turn has come
-			}
-			if r := s.cycle(); !slices.Equal(r.Info.Emptied, c.told) || r.Info.Drops != 4 || r.Info.BaseObjects != 6 {
-				t.Errorf("want the guard told of %v: %+v", c.told, r)
-			}
-		})
 	}
 }
 

@@ -1,10 +1,13 @@
 // Package pypi brings projects of a Python package index into a tree, and renders their pages.
 //
-// The project is the unit. Changes are found by the serials of upstream's root
-// page and by conditional requests; every file is proved by the SHA-256 of its
-// project page. A file that cannot be had is left out of the page and tried
-// again, a project that cannot be read keeps its page, and neither delays
-// another. Terms are those of package simpleindex.
+// Changes are found by the serials of upstream's root page, where they tell
+// projects apart, and by conditional requests. Every file is proved by the SHA-256
+// of its project page, in JSON or HTML; size and times are completed from what
+// landed. The file is the unit of a fault: one that cannot be had or believed is
+// left off its page or stays what it was, told once, and tried again. A project
+// that cannot be read keeps its page, and delays no other. An answer that takes
+// something away, and that no other answer confirms, is believed when it comes
+// again. Terms are those of package simpleindex.
 package pypi
 
 import (
@@ -13,6 +16,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -29,10 +33,16 @@ import (
 
 // Config says what to mirror.
 type Config struct {
-	Upstreams  []string // base URLs of one index, above simple/, in order of failover
-	Projects   []string // normalised names and globs
-	Exclude    []string // the same
-	KeepLatest int      // newest versions per project, 0 for all
+	Upstreams []string // base URLs of one index, at or above simple/, in order of failover
+	Indexes   []string // the same, as URLs of the index root itself, after Upstreams
+	Projects  []string // normalised names and globs
+	Exclude   []string // the same
+	// KeepLatest is how many of the newest final versions of a project are
+	// mirrored, 0 for all versions. Pre-releases and local versions that are newer
+	// than the oldest of these come along unless they are left out.
+	KeepLatest         int
+	LeavePreReleases   bool
+	LeaveLocalVersions bool
 	// Requirements are paths of requirement and constraint files, Wheels state
 	// directories of wheels mirrors: what they ask for is mirrored, with what that
 	// needs to run and to be built, in the versions that meet it.
@@ -43,11 +53,17 @@ type Config struct {
 	Environments []requirements.Environment
 	Workers      int // project pages at once
 	Now          func() time.Time
+	// Spare leaves every project as it is of which files would go, but for
+	// quarantined ones: what a guard lets pass while the rest waits for a person.
+	Spare bool
+
+	projects, exclude *matcher // of Projects and Exclude, made by New
 }
 
 // Engine plans and settles PyPI mirrors.
 type Engine struct {
 	cfg    Config
+	roots  []string // URLs of the index
 	client *fetch.Client
 	large  sync.Mutex // held while a large page is read: one at a time
 }
@@ -57,7 +73,13 @@ func New(cfg Config, client *fetch.Client) *Engine {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Engine{cfg: cfg, client: client}
+	cfg.projects, cfg.exclude = newMatcher(cfg.Projects), newMatcher(cfg.Exclude)
+	e := &Engine{cfg: cfg, client: client}
+	for _, u := range cfg.Upstreams {
+		e.roots = append(e.roots, strings.TrimSuffix(strings.TrimRight(u, "/"), "/simple")+"/simple")
+	}
+	e.roots = append(e.roots, cfg.Indexes...)
+	return e
 }
 
 // The engine's tables of a generation.
@@ -70,7 +92,9 @@ const (
 type state struct {
 	ETag         string `json:"etag,omitempty"` // of the root page
 	LastModified string `json:"last_modified,omitempty"`
-	Serial       int64  `json:"serial,omitempty"`    // of the root page
+	Serial       int64  `json:"serial,omitempty"`    // of the root page; what is published, and never falls
+	Blind        bool   `json:"blind,omitempty"`     // the serials of the root page did not tell projects apart
+	HTML         bool   `json:"html,omitempty"`      // upstream has HTML only
 	Config       string `json:"config"`              // what decided which files are wanted
 	Selection    string `json:"selection,omitempty"` // what decided which projects are
 }
@@ -82,6 +106,7 @@ type rowNote struct {
 	State simpleindex.Status `json:"s,omitempty"` // if not active
 	Retry bool               `json:"r,omitempty"` // a file is missing: ask again
 	Pick  string             `json:"p,omitempty"` // fingerprint of the page, if requirements chose its files
+	Lacks *lacks             `json:"l,omitempty"` // what upstream lists and the page has not
 }
 
 func (n rowNote) String() string {
@@ -106,7 +131,13 @@ func readState(g *tree.Generation) (state, error) {
 }
 
 // fingerprint names what decides which files of a project are wanted.
-func (c Config) fingerprint() string { return shortSum(fmt.Append(nil, "keep-latest ", c.KeepLatest)) }
+func (c Config) fingerprint() string {
+	text := fmt.Append(nil, "keep-latest ", c.KeepLatest)
+	if c.KeepLatest > 0 {
+		text = fmt.Append(text, " finals ", c.LeavePreReleases, c.LeaveLocalVersions)
+	}
+	return shortSum(text)
+}
 
 // selection names what decides which projects are wanted.
 func (c Config) selection() string { return shortSum(fmt.Append(nil, c.Projects, c.Exclude)) }
@@ -118,7 +149,7 @@ func shortSum(data []byte) string {
 
 // wants reports whether a normalised project name is selected.
 func (c Config) wants(name string) bool {
-	return matchAny(c.Projects, name) && !matchAny(c.Exclude, name)
+	return c.projects.match(name) && !c.exclude.match(name)
 }
 
 func matchAny(patterns []string, name string) bool {
@@ -128,21 +159,28 @@ func matchAny(patterns []string, name string) bool {
 	})
 }
 
-// listed returns the selected names if no glob is among them.
-func (c Config) listed() (names []string, ok bool) {
+// named returns the names that are selected without a glob; all is true if there
+// is no glob.
+func (c Config) named() (names []string, all bool) {
+	all = true
 	for _, p := range c.Projects {
 		if strings.ContainsAny(p, "*?[") {
-			return nil, false
-		}
-		if c.wants(p) {
+			all = false
+		} else if c.wants(p) {
 			names = append(names, p)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names), true
+	return slices.Compact(names), all
 }
 
-func (e *Engine) get(ctx context.Context, req fetch.Request) ([]byte, fetch.Result, error) {
-	req.Upstreams = e.cfg.Upstreams
+// get asks for a page below the index, "" for the root.
+func (e *Engine) get(ctx context.Context, page string, req fetch.Request) ([]byte, fetch.Result, error) {
+	req.Upstreams, req.Path, req.Index, req.Header = e.roots, page, true, accept()
 	return e.client.GetBytes(ctx, req)
+}
+
+// accept is what pip sends, so an index that serves pip serves a mirror.
+func accept() http.Header {
+	return http.Header{"Accept": {simpleindex.MediaV1JSON + ", " + simpleindex.MediaV1HTML + "; q=0.1, text/html; q=0.01"}}
 }

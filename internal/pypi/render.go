@@ -41,8 +41,7 @@ func (s *settler) unpage(project string) error {
 }
 
 // root renders the root page from the table of projects. Quarantined projects are not listed.
-func (s *settler) root(rows *manifest.Manifest) error {
-	var serial int64
+func (s *settler) root(rows *manifest.Manifest, serial int64) error {
 	var failure error
 	list := func(yield func(simpleindex.RootProject) bool) {
 		for row, err := range rows.All() {
@@ -57,9 +56,6 @@ func (s *settler) root(rows *manifest.Manifest) error {
 				return
 			}
 		}
-	}
-	for p := range list {
-		serial = max(serial, p.LastSerial)
 	}
 	var html, asJSON bytes.Buffer
 	if err := errors.Join(simpleindex.RenderRootHTML(&html, serial, list), simpleindex.RenderRootJSON(&asJSON, serial, list), failure); err != nil {

@@ -17,14 +17,11 @@ func (e *Engine) Source(ctx context.Context, t *tree.Tree, entry manifest.Entry)
 	if err != nil || project == "" {
 		return fetch.Request{}, false, err
 	}
-	data, res, err := e.get(ctx, fetch.Request{Path: "simple/" + project + "/", Index: true, Max: maxPage, Header: accept()})
+	data, res, err := e.get(ctx, project+"/", fetch.Request{Max: maxPage})
 	if err != nil {
 		return fetch.Request{}, false, err
 	}
-	if err := isJSON(res, "the project page"); err != nil {
-		return fetch.Request{}, false, err
-	}
-	page, err := simpleindex.ParseProject(data, project, res.URL)
+	page, err := simpleindex.ParsePage(data, project, res.URL)
 	if err != nil {
 		return fetch.Request{}, false, subject(err, res.URL)
 	}

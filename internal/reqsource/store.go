@@ -95,7 +95,7 @@ func (s *Source) setStale(stale []string) error {
 	if err != nil {
 		return err
 	}
-	return write(s.path(staleFile), data, 0o644)
+	return write(s.path(staleFile), data, 0o600)
 }
 
 func (s *Source) path(elem ...string) string {

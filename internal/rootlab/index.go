@@ -84,8 +84,13 @@ func Index(tb testing.TB, dir string) http.Handler {
 		})
 	}
 	for name, p := range projects {
-		page := p.RenderJSON(simpleindex.RenderOptions{})
-		mux.HandleFunc("/"+simpleindex.ProjectPath(name)+"/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		page, html := p.RenderJSON(simpleindex.RenderOptions{}), p.RenderHTML(simpleindex.RenderOptions{})
+		mux.HandleFunc("/"+simpleindex.ProjectPath(name)+"/{$}", func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.Header.Get("Accept"), simpleindex.MediaV1JSON) { // an old pip
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				_, _ = w.Write(html)
+				return
+			}
 			w.Header().Set("Content-Type", simpleindex.MediaV1JSON)
 			_, _ = w.Write(page)
 		})

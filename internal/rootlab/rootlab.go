@@ -20,19 +20,21 @@ import (
 	"mirrorcycle/internal/wheel"
 )
 
-// Debian12 and Debian13 are the roots that there are.
+// The roots that there are. Debian 11 is one of those whose pip is old.
 const (
+	Debian11 = "debian-11"
 	Debian12 = "debian-12"
 	Debian13 = "debian-13"
 )
 
 // Platforms are what the roots are on x86_64.
 var Platforms = map[string]wheel.Platform{
+	Debian11: {Python: "3.9", Machine: "x86_64", Libc: "glibc", Version: "2.31"},
 	Debian12: {Python: "3.11", Machine: "x86_64", Libc: "glibc", Version: "2.36"},
 	Debian13: {Python: "3.13", Machine: "x86_64", Libc: "glibc", Version: "2.41"},
 }
 
-var codenames = map[string]string{Debian12: "bookworm", Debian13: "trixie"}
+var codenames = map[string]string{Debian11: "bullseye", Debian12: "bookworm", Debian13: "trixie"}
 
 // packages are what a root needs to build wheels; they name the cache too.
 const packages = "python3,python3-venv,python3-pip,python3-dev,gcc,libc6-dev"

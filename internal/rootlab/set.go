@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,6 +61,43 @@ func Set(tb testing.TB) (first, changed string) {
 	return first, changed
 }
 
+// Field are source distributions of every build backend that is common, of
+// OpenStack's own projects (pbr), and of compiled ones, with the class of the
+// failure of those that the roots lack something for.
+var Field = map[string]string{
+	"pbr==6.0.0": "", "oslo.i18n==6.3.0": "", "oslo.utils==7.1.0": "", "oslo.config==9.4.0": "", "stevedore==5.2.0": "", "debtcollector==3.0.0": "",
+	"python-keystoneclient==5.4.0": "", "cliff==4.6.0": "", "reno==4.1.0": "", "os-client-config==2.1.0": "", // pbr
+	"MarkupSafe==2.1.5": "", "PyYAML==6.0.2": "", "simplejson==3.19.3": "", "wrapt==1.17.0": "", "netifaces==0.11.0": "", "msgpack==1.1.0": "", // compiled
+	"six==1.17.0": "", "pyinotify==0.9.6": "", "netaddr==1.3.0": "", "ply==3.11": "", // setup.py
+	"python-dateutil==2.9.0.post0": "", "tenacity==9.0.0": "", // setuptools-scm
+	"idna==3.10": "", "typing_extensions==4.12.2": "", // flit
+	"attrs==24.2.0": "", "urllib3==2.2.3": "", "platformdirs==4.3.6": "", // hatchling and its plugins
+	"tomlkit==0.13.2": "", "rich==13.9.4": "", // poetry
+	"findpython==0.6.2":    "",                                           // pdm
+	"meson-python==0.17.1": "",                                           // meson
+	"bcrypt==4.2.0":        "compiler", "cffi==1.17.1": "header-missing"} // Rust, and a library
+
+// fieldTools build them.
+var fieldTools = [][]string{{"setuptools==80.9.0", "wheel==0.45.1", "flit-core==3.12.0", "hatchling==1.27.0", "hatch-vcs==0.4.0", "hatch-fancy-pypi-readme==24.1.0",
+	"setuptools-scm==8.1.0", "packaging==24.2", "pathspec==0.12.1", "pluggy==1.5.0", "trove-classifiers==2024.10.21.16", "poetry-core==1.9.1", "pdm-backend==2.4.3",
+	"pbr==6.1.1", "tomli==2.2.1", "typing-extensions==4.12.2", "cython==3.1.2", "meson==1.6.1", "pyproject-metadata==0.9.0", "meson-python==0.17.1",
+	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22", "setuptools-rust==1.10.2", "semantic-version==2.10.0"}, {"cython==3.0.12"}}
+
+// FieldSet returns a directory with the source distributions of Field and what
+// their builds need, downloaded once by the machine's own pip.
+func FieldSet(tb testing.TB) string {
+	tb.Helper()
+	made.Lock()
+	defer made.Unlock()
+	runs := [][]string{sourceArgs(slices.Sorted(maps.Keys(Field)))}
+	for _, n := range fieldTools {
+		runs = append(runs, append([]string{"--only-binary", ":all:", "--platform", "any"}, n...))
+	}
+	dir, err := pipDownload("fieldset", runs)
+	need.That(tb, err == nil, fmt.Sprint("no real source distributions: ", err))
+	return dir
+}
+
 // sourceArgs asks pip for the source distributions of pins.
 func sourceArgs(pins []string) []string {
 	names := make([]string, len(pins))
@@ -84,8 +122,14 @@ func pipDownload(name string, runs [][]string) (string, error) {
 	if err := os.RemoveAll(stage); err != nil {
 		return "", err
 	}
+	// pip asks sources for their metadata, and some of them need the setuptools of their time.
+	bounds := filepath.Join(cache, "constraints.txt")
+	if err := os.WriteFile(bounds, []byte("setuptools<81\n"), 0o644); err != nil {
+		return "", err
+	}
 	for _, args := range runs {
 		cmd := exec.Command("python3", append([]string{"-m", "pip", "--isolated", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--dest", stage}, args...)...)
+		cmd.Env = append(os.Environ(), "PIP_CONSTRAINT="+bounds, "PIP_BUILD_CONSTRAINT="+bounds)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("pip download: %w: %s", err, out[max(0, len(out)-500):])
 		}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,8 +50,7 @@ while [ "$n" -gt 0 ]; do echo 0 >"$1/cgroup.procs"; shift; n=$((n-1)); done
 exec "$@"`
 
 // commandLine is everything from the cgroups inwards: limits, user, namespaces.
-// fds are the file descriptors of c.Files in bwrap, etc those of passwd and group.
-func (s *Sandbox) commandLine(c Command, u *user, fds []int, etc [2]int) []string {
+func (s *Sandbox) commandLine(c Command, u *user, fds given) []string {
 	g := s.group(u)
 	args := []string{"/bin/sh", "-c", enter, "sh", strconv.Itoa(len(g.paths()))}
 	args = append(args, g.paths()...)
@@ -63,10 +63,13 @@ func (s *Sandbox) commandLine(c Command, u *user, fds []int, etc [2]int) []strin
 		"--ro-bind", c.Root, "/", "--proc", "/proc", "--dev", "/dev",
 		"--size", strconv.Itoa(shmSize), "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
 		"--perms", "1777", "--size", strconv.FormatInt(c.Limits.Disk, 10), "--tmpfs", "/tmp",
-		"--size", strconv.Itoa(homeSize), "--tmpfs", "/home", "--dir", "/home/build",
-		"--ro-bind-data", strconv.Itoa(etc[0]), "/etc/passwd", "--ro-bind-data", strconv.Itoa(etc[1]), "/etc/group")
+		"--size", strconv.Itoa(homeSize), "--tmpfs", "/home", "--dir", "/home/build")
+	args = append(args, etcArgs(c.Root, fds.etc)...)
+	if fds.filter > 0 {
+		args = append(args, "--seccomp", strconv.Itoa(fds.filter))
+	}
 	for i, f := range c.Files {
-		args = append(args, "--file", strconv.Itoa(fds[i]), filepath.Join("/tmp", f.Name))
+		args = append(args, "--file", strconv.Itoa(fds.files[i]), filepath.Join("/tmp", f.Name))
 	}
 	for _, kv := range environment(c, "http://"+address, "/tmp", "/home/build") {
 		k, v, _ := strings.Cut(kv, "=")
@@ -90,10 +93,47 @@ func environment(c Command, index, tmp, home string) []string {
 	return env
 }
 
-// etcFiles name the one user, whom programs look up.
-var etcFiles = [2]string{
-	"root:x:0:0:root:/root:/bin/sh\nbuild:x:" + insideUID + ":" + insideUID + ":build:/home/build:/bin/sh\n",
-	"root:x:0:\nbuild:x:" + insideUID + ":\n",
+type etcFile struct{ name, text string }
+
+// etcFiles name the one user and the one host, which programs look up.
+var etcFiles = []etcFile{
+	{"passwd", "root:x:0:0:root:/root:/bin/sh\nbuild:x:" + insideUID + ":" + insideUID + ":build:/home/build:/bin/sh\n"},
+	{"group", "root:x:0:\nbuild:x:" + insideUID + ":\n"},
+	{"hosts", "127.0.0.1 localhost build\n::1 localhost\n"},
+}
+
+// etcArgs lay the files over those of the root. A root without one of them has no
+// place to lay it on: then /etc is a directory of links and mounts of its own.
+func etcArgs(root string, fds []int) (args []string) {
+	there := func(name string) bool {
+		st, err := os.Lstat(filepath.Join(root, "etc", name))
+		return err == nil && st.Mode().IsRegular()
+	}
+	complete := true
+	for _, f := range etcFiles {
+		complete = complete && there(f.name)
+	}
+	if !complete {
+		args = append(args, "--perms", "0755", "--tmpfs", "/etc")
+		entries, _ := os.ReadDir(filepath.Join(root, "etc")) // a root without /etc has none to keep
+		for _, e := range entries {
+			from, to := filepath.Join(root, "etc", e.Name()), filepath.Join("/etc", e.Name())
+			switch link, err := os.Readlink(from); {
+			case slices.ContainsFunc(etcFiles, func(f etcFile) bool { return f.name == e.Name() }):
+			case err == nil:
+				args = append(args, "--symlink", link, to)
+			case e.IsDir() || e.Type().IsRegular():
+				args = append(args, "--ro-bind", from, to)
+			}
+		}
+	}
+	for i, f := range etcFiles {
+		args = append(args, "--ro-bind-data", strconv.Itoa(fds[i]), "/etc/"+f.name)
+	}
+	if !complete {
+		args = append(args, "--remount-ro", "/etc")
+	}
+	return args
 }
 
 // pour returns the reading end of a pipe with a short text in it.

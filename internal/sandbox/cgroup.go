@@ -19,20 +19,21 @@ import (
 type controllers struct {
 	memory, pids string
 	v2           bool
+	parent       string // the cgroup in them that holds those of all commands
 }
 
-// parent is the cgroup that holds those of all commands.
-const parent = "mirrorcycle"
+// defaultParent is the parent of all workers of a machine.
+const defaultParent = "mirrorcycle"
 
 // findControllers reads the mounts. v1 is preferred where both exist, because a
 // controller is on one side only.
-func findControllers(mountinfo string) (controllers, error) {
+func findControllers(mountinfo, parent string) (controllers, error) {
 	f, err := os.Open(mountinfo)
 	if err != nil {
 		return controllers{}, missing("cgroups", err, "mount /proc")
 	}
 	defer f.Close()
-	var c controllers
+	c := controllers{parent: parent}
 	v2 := ""
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		left, right, _ := strings.Cut(lines.Text(), " - ")
@@ -55,7 +56,7 @@ func findControllers(mountinfo string) (controllers, error) {
 		if list := strings.Fields(string(have)); v2 == "" || !slices.Contains(list, "memory") || !slices.Contains(list, "pids") {
 			return c, missing("memory and pids cgroups", nil, "mount cgroup2 with the controllers memory and pids, or both of version 1")
 		}
-		c = controllers{memory: v2, pids: v2, v2: true}
+		c = controllers{memory: v2, pids: v2, v2: true, parent: parent}
 	}
 	return c, c.prepare()
 }
@@ -66,7 +67,7 @@ func (c controllers) prepare() error {
 		if c.v2 {
 			_ = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory +pids"), 0) // systemd did it already, or the next write fails
 		}
-		ours := filepath.Join(dir, parent)
+		ours := filepath.Join(dir, c.parent)
 		err := os.Mkdir(ours, 0o755)
 		if errors.Is(err, fs.ErrExist) {
 			err = nil
@@ -78,7 +79,7 @@ func (c controllers) prepare() error {
 			return missing("cgroup "+ours, err, "let the worker write cgroups (in a container: a writable, private cgroup namespace)")
 		}
 	}
-	return nil
+	return c.inherit()
 }
 
 // dirs are the different hierarchies.
@@ -93,7 +94,7 @@ func (c controllers) dirs() []string {
 func (c controllers) names() []string {
 	var names []string
 	for _, dir := range c.dirs() {
-		entries, _ := os.ReadDir(filepath.Join(dir, parent))
+		entries, _ := os.ReadDir(filepath.Join(dir, c.parent))
 		for _, e := range entries {
 			if e.IsDir() && !slices.Contains(names, e.Name()) {
 				names = append(names, e.Name())
@@ -109,7 +110,7 @@ type group struct {
 	name string
 }
 
-func (g group) in(dir string) string { return filepath.Join(dir, parent, g.name) }
+func (g group) in(dir string) string { return filepath.Join(dir, g.c.parent, g.name) }
 
 func (g group) paths() []string {
 	var out []string

@@ -52,36 +52,62 @@ func (s *Sandbox) contained(ctx context.Context, c Command) (out Outcome, err er
 }
 
 // The sandbox's file descriptors from 3 on: the command's output, bubblewrap's
-// status, passwd and group, and then the command's files.
-const firstFD = 7
+// status, the files of /etc, the filter, and then the command's files.
+const firstFD = 5
 
 func (s *Sandbox) process(c Command, u *user) (*process, error) {
 	p := &process{limits: c.Limits, output: c.Output}
-	fds := make([]int, len(c.Files))
-	for i := range c.Files {
-		fds[i] = firstFD + i
-	}
-	args := s.commandLine(c, u, fds, [2]int{5, 6})
-	p.cmd = exec.Command(args[0], args[1:]...)
-	p.cmd.Dir, p.cmd.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	p.cmd = new(exec.Cmd)
 	status, statusW, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: start: %w", err)
 	}
-	p.status = status
-	p.extra = append(p.extra, statusW)
-	for _, text := range etcFiles {
-		r, err := pour(text)
-		if err != nil {
-			p.close()
-			return nil, fmt.Errorf("sandbox: start: %w", err)
-		}
-		p.extra = append(p.extra, r)
+	p.status, p.extra = status, []*os.File{statusW}
+	fds, err := p.give(c)
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("sandbox: start: %w", err)
 	}
-	for _, f := range c.Files {
-		p.lent = append(p.lent, f.Content)
-	}
+	args := s.commandLine(c, u, fds)
+	p.cmd = exec.Command(args[0], args[1:]...)
+	p.cmd.Dir, p.cmd.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	return p, nil
+}
+
+// given are the file descriptors of what bubblewrap puts into the sandbox.
+type given struct {
+	etc    []int
+	filter int // 0 if there is none
+	files  []int
+}
+
+// give opens them, in the order of their descriptors.
+func (p *process) give(c Command) (g given, err error) {
+	next := firstFD
+	add := func(f *os.File) int {
+		p.extra = append(p.extra, f)
+		next++
+		return next - 1
+	}
+	for _, file := range etcFiles {
+		r, err := pour(file.text)
+		if err != nil {
+			return g, err
+		}
+		g.etc = append(g.etc, add(r))
+	}
+	f, err := filter()
+	if err != nil {
+		return g, err
+	}
+	if f != nil {
+		g.filter = add(f)
+	}
+	for i, f := range c.Files {
+		p.lent = append(p.lent, f.Content)
+		g.files = append(g.files, next+i)
+	}
+	return g, nil
 }
 
 // began tells a sandbox that could not be made from a command that failed:

@@ -4,8 +4,8 @@
 // and /home are private and of limited size, and all the network there is is one
 // loopback address behind which the caller's HTTP handler answers. bubblewrap
 // makes the namespaces; what it does not do is done around it: a real user of
-// its own per command, memory and processes limited by cgroup, everything of the
-// cgroup killed at the end. A command that is not trusted may do what it likes
+// its own per command, a filter of system calls, memory and processes limited by
+// cgroup for each and for all together, everything of the cgroup killed at the end. A command that is not trusted may do what it likes
 // in there and is told by its Outcome.
 //
 // What is missing for that on this machine is fault.Config. Mode None does
@@ -13,6 +13,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -40,6 +41,12 @@ type Config struct {
 	// Run holds a lock file per user in use; default /run/mirrorcycle/sandbox.
 	// All workers of a machine must agree on it.
 	Run string
+	// Group is the cgroup of all commands; default mirrorcycle. HostMemory (bytes)
+	// and HostProcesses bound it; default three quarters of the memory, and half of
+	// the processes. All workers of a machine should agree on them.
+	Group         string
+	HostMemory    int64
+	HostProcesses int
 }
 
 // Limits of one command; zero values are replaced by defaults.
@@ -47,7 +54,7 @@ type Limits struct {
 	Timeout   time.Duration // by the wall clock; default 30m
 	Memory    int64         // bytes of all processes together; default 2 GiB
 	Disk      int64         // bytes in /tmp; default 2 GiB. It is memory too, and limited in addition to Memory.
-	Processes int           // and threads; default 512
+	Processes int           // and threads; default 512, or 32 for each core
 	Log       int64         // bytes of stdout and stderr, default 64 MiB; the middle of more than 1 MiB is not kept
 	Output    int64         // bytes on file descriptor 3; default 1 GiB
 }
@@ -64,7 +71,7 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Log, 64<<20)
 	def(&l.Output, 1<<30)
 	if l.Processes <= 0 {
-		l.Processes = 512
+		l.Processes = defaultProcesses()
 	}
 	return l
 }
@@ -139,7 +146,10 @@ func Open(cfg Config) (*Sandbox, error) {
 	if s.tools, err = findTools(); err != nil {
 		return nil, err
 	}
-	if s.groups, err = findControllers("/proc/self/mountinfo"); err != nil {
+	if s.groups, err = findControllers("/proc/self/mountinfo", cmp.Or(cfg.Group, defaultParent)); err != nil {
+		return nil, err
+	}
+	if err := s.groups.bound(cfg.hostLimits()); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Run, 0o755); err != nil {

@@ -35,8 +35,9 @@ type Needs struct {
 	Backend     string   // build-system.build-backend, or what PEP 517 says without it
 	BackendPath []string // build-system.backend-path
 
-	// Static: every build gives what PKG-INFO says of Requires-Dist, Requires-Python
-	// and extras, whatever it is built on (PEP 643).
+	// Static: every build gives the same Requires-Dist, Requires-Python and extras,
+	// whatever it is built on: PKG-INFO (PEP 643) or the project table (PEP 621)
+	// says so.
 	Static bool
 }
 
@@ -94,10 +95,14 @@ func (t texts) needs() (Needs, error) {
 				Backend  string   `toml:"build-backend"`
 				Path     []string `toml:"backend-path"`
 			} `toml:"build-system"`
+			Project *struct {
+				Dynamic []string `toml:"dynamic"`
+			} `toml:"project"`
 		}
 		if err := toml.Unmarshal(data, &project); err != nil {
 			return n, fmt.Errorf("pyproject.toml: %w", err)
 		}
+		n.Static = project.Project != nil && !anyOf(project.Project.Dynamic, "dependencies", "optional-dependencies", "requires-python")
 		if project.BuildSystem != nil {
 			n.Build, n.BackendPath = project.BuildSystem.Requires, project.BuildSystem.Path
 			n.Backend = cmp.Or(project.BuildSystem.Backend, legacyBackend)
@@ -105,7 +110,7 @@ func (t texts) needs() (Needs, error) {
 	}
 	if data, ok := t["PKG-INFO"]; ok {
 		if m, err := wheel.ParseMetadata(data); err == nil {
-			n.Run, n.Static = m.RequiresDist, static(m)
+			n.Run, n.Static = m.RequiresDist, n.Static || static(m)
 		}
 	}
 	if len(n.Run) == 0 {
@@ -121,9 +126,11 @@ func static(m wheel.Metadata) bool {
 	if n, err := strconv.Atoi(minor); err != nil || major < "2" || len(major) > 1 || major == "2" && n < 2 {
 		return false
 	}
-	return !slices.ContainsFunc(m.Dynamic, func(field string) bool {
-		return slices.Contains([]string{"requires-dist", "requires-python", "provides-extra"}, strings.ToLower(field))
-	})
+	return !anyOf(m.Dynamic, "requires-dist", "requires-python", "provides-extra")
+}
+
+func anyOf(fields []string, names ...string) bool {
+	return slices.ContainsFunc(fields, func(field string) bool { return slices.Contains(names, strings.ToLower(field)) })
 }
 
 // eggRequires reads setuptools' requires.txt: lines below "[extra:marker]".

@@ -71,7 +71,7 @@ func (q *request) front() {
 	h := q.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	h.Set("Content-Security-Policy", nothingRuns+"; style-src 'unsafe-inline'")
 	http.ServeContent(q.w, q.r, "", time.Time{}, bytes.NewReader(b.Bytes()))
 }
 

@@ -34,7 +34,12 @@ var types = map[string]string{
 // plain are the indexes without suffix that people look at in a browser.
 var plain = map[string]bool{"InRelease": true, "Release": true, "Release.gpg": true, "Packages": true, "Sources": true}
 
-func contentType(name string) string {
+// contentType is by what a file is for: HTML are the pages of a simple index
+// alone, and never what a package or an archive brings along.
+func (p place) contentType(name string) string {
+	if strings.EqualFold(path.Ext(name), ".html") && !(p.isPage() && name == simpleindex.HTMLName) {
+		return "application/octet-stream"
+	}
 	if t, ok := types[strings.ToLower(path.Ext(name))]; ok {
 		return t
 	}

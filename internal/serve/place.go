@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -98,13 +99,23 @@ func (p place) packages(mirror string) bool {
 	return p.mirror == mirror && p.snapshot == 0 && (top == "simple" || top == "packages")
 }
 
+// object is the form of the names of files that never change: by-hash files,
+// files below their digest, and packages. An index may be in a directory that is
+// called pool or packages as well. deploy/nginx and deploy/apache have the same.
+var object = regexp.MustCompile(`(/by-hash/[A-Za-z0-9]+/[0-9a-f]+|/packages/[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/[0-9a-f]+/[^/]+|\.(deb|udeb|ddeb|dsc|whl|egg|rpm|drpm)(\.metadata|\.asc)?|_[0-9][^/]*\.(tar\.[a-z0-9]+|diff\.gz)(\.asc)?)$`)
+
+// isPage reports whether the place is in a simple index, whose pages browsers show.
+func (p place) isPage() bool {
+	first, rest, _ := strings.Cut(p.rest, "/")
+	return first == "simple" || rest == "simple" || strings.HasPrefix(rest, "simple/")
+}
+
 // cacheControl says how long the file may be kept.
 func (p place) cacheControl(index time.Duration) string {
-	below := "/" + path.Dir(p.rest) + "/"
 	switch {
 	case p.rest == servedPath:
 		return "no-store"
-	case strings.Contains(below, "/pool/"), strings.Contains(below, "/packages/"), strings.Contains(below, "/by-hash/"):
+	case object.MatchString("/" + p.rest):
 		return "max-age=365000000, immutable"
 	}
 	return cacheFor(index)

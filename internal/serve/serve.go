@@ -70,9 +70,13 @@ func New(o Options) (http.Handler, error) {
 
 type region struct{ Options }
 
+// nothingRuns lets a browser show a page, and run and load nothing.
+const nothingRuns = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 func (g *region) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", nothingRuns)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		h.Set("Allow", "GET, HEAD")
 		fail(w, http.StatusMethodNotAllowed)
@@ -223,7 +227,7 @@ func (q *request) directory(dir string) error {
 
 func (q *request) file(f *os.File, info fs.FileInfo, name string) {
 	h := q.w.Header()
-	h.Set("Content-Type", contentType(name))
+	h.Set("Content-Type", q.at.contentType(name))
 	h.Set("Cache-Control", q.at.cacheControl(q.IndexMaxAge))
 	h.Set("ETag", etag(info, name))
 	r := q.r

@@ -137,7 +137,7 @@ func TestFiles(t *testing.T) {
 		{"/apt/dists/s/main/a%20directory%20&%20more/x.gz", "odd", "application/gzip", index},
 		{"/apt/pool/main/h/hello/hello_1+b~1_a.deb", "deb", "application/vnd.debian.binary-package", immutable},
 		{"/apt/pool/main/h/hello/hello_1%2Bb~1_a.deb", "deb", "application/vnd.debian.binary-package", immutable},
-		{"/apt/pool/main/h/hello/", "a page", "text/html; charset=utf-8", immutable},
+		{"/apt/pool/main/h/hello/", "a page", octets, index},
 		{"/pypi/packages/aa/bb/cc/a-1-none.whl", "wheel", octets, immutable},
 		{"/pypi/packages/aa/bb/cc/a-1.whl.metadata", "metadata", text, immutable},
 		{"/pypi/packages/aa/bb/cc/a-1.tar.gz", "sdist", "application/gzip", immutable},

@@ -69,7 +69,7 @@ func (g *region) siteFile(w http.ResponseWriter, r *http.Request, name string) e
 	h.Set("Content-Type", kind)
 	h.Set("Cache-Control", "no-cache")
 	h.Set("ETag", etag(info, name))
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; img-src data:")
+	h.Set("Content-Security-Policy", nothingRuns+"; style-src 'unsafe-inline'; img-src data:")
 	http.ServeContent(w, r, name, info.ModTime(), f)
 	return nil
 }

@@ -61,6 +61,8 @@ type Options struct {
 	Builder activities.Builder
 	// Crash is called at every write boundary of trees and regions; tests end the process there.
 	Crash func(point string)
+	// Permit is what messages may ask of this worker; the zero value is anything.
+	Permit activities.Permit
 }
 
 // stopTime is how long running activities have to note where they are.
@@ -73,7 +75,7 @@ type Service struct{ workers []worker.Worker }
 func Start(o Options) (*Service, error) {
 	s := new(Service)
 	// One instance serves all queues, so that download limits hold for the process.
-	syncs, regions := &activities.Sync{Crash: o.Crash}, &activities.Regions{Crash: o.Crash}
+	syncs, regions := &activities.Sync{Crash: o.Crash, Internal: o.Permit.Internal}, &activities.Regions{Crash: o.Crash}
 	if o.Builder == nil {
 		o.Builder = new(activities.Sandboxed)
 	}
@@ -82,7 +84,7 @@ func Start(o Options) (*Service, error) {
 	}}
 	for _, r := range o.Roles {
 		for queue, slots := range queues(r) {
-			w := worker.New(o.Client, queue, options(slots, o.Logger))
+			w := worker.New(o.Client, queue, options(slots, o))
 			switch r.Kind {
 			case "cycle":
 				for name, f := range workflows.All() {
@@ -140,11 +142,12 @@ func queues(r Role) map[string]int {
 	return map[string]int{workflows.Queue: 1}
 }
 
-func options(slots int, log *slog.Logger) worker.Options {
+func options(slots int, o Options) worker.Options {
+	log := o.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
+	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}, &permitting{permit: o.Permit}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
 		WorkflowPanicPolicy: worker.BlockWorkflow, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
 }
 

@@ -1,8 +1,9 @@
 // Package simpleindex reads and writes the simple index of Python packages.
 //
-// It is pure: bytes in, values out. It reads the JSON form only, as PEP 833
-// freezes HTML and has mirrors consume JSON, and renders both: JSON, and the one
-// HTML that serves as text/html and as v1+html.
+// It is pure: bytes in, values out. It reads JSON, which PEP 833 has mirrors
+// consume, and HTML, which is all that many indexes have. It renders both: JSON,
+// and the one HTML that serves as text/html and as v1+html. What is wrong with one
+// file of a page is a fact about that file: see Refusal.
 //
 //   - root: the list of projects at /simple/ (PEP 503, 691).
 //   - project page: the files of one project at /simple/<name>/.
@@ -15,6 +16,7 @@
 //   - project status: active, archived, quarantined or deprecated (PEP 792).
 //
 // The versions and sizes of PEP 700 and the names of PEP 629 are kept, keys that
-// no PEP names are not. Failures are fault.Malformed (not the format it claims to be) and
-// fault.Hostile (a name or URL that would leave the tree).
+// no PEP names are not. Failures are fault.Malformed (not the format it claims to
+// be), fault.Hostile (a name or URL that would leave the tree) and fault.Unproved
+// (a file without SHA-256).
 package simpleindex

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,9 +30,17 @@ type Project struct {
 	Name         string // normalised
 	Status       Status
 	StatusReason string
-	LastSerial   int64    // 0 if the page names none
-	Versions     []string // as the page lists them (PEP 700)
-	Files        []File   // in the page's order
+	LastSerial   int64     // 0 if the page names none
+	Versions     []string  // as the page lists them (PEP 700)
+	Files        []File    // in the page's order
+	Refused      []Refusal // entries that were passed over
+	HTML         bool      // it was read from HTML: no sizes, no versions, no times
+}
+
+// Refusal is an entry of a page that cannot be used, alone.
+type Refusal struct {
+	Filename string // as the page writes it; "" if it has none that can be read
+	Err      error  // fault.Malformed, fault.Hostile, or fault.Unproved if no SHA-256 is given
 }
 
 // File is one file of a project.
@@ -58,45 +67,43 @@ type CoreMetadata struct {
 type projectJSON struct {
 	Meta struct {
 		APIVersion string `json:"api-version"`
-		LastSerial int64  `json:"_last-serial"`
+		LastSerial serial `json:"_last-serial"`
 	} `json:"meta"`
 	Name   string `json:"name"`
 	Status *struct {
 		Status Status `json:"status"`
 		Reason string `json:"reason"`
 	} `json:"project-status"`
-	Versions []string    `json:"versions"`
-	Files    *[]fileJSON `json:"files"`
-}
-
-type fileJSON struct {
-	Filename       string            `json:"filename"`
-	URL            string            `json:"url"`
-	Hashes         map[string]string `json:"hashes"`
-	Size           *int64            `json:"size"`
-	UploadTime     string            `json:"upload-time"`
-	RequiresPython *string           `json:"requires-python"`
-	Yanked         json.RawMessage   `json:"yanked"`
-	CoreMetadata   json.RawMessage   `json:"core-metadata"`
-	DistInfo       json.RawMessage   `json:"data-dist-info-metadata"` // the name before PEP 714
-	Provenance     *string           `json:"provenance"`
+	Versions []any              `json:"versions"`
+	Files    *[]json.RawMessage `json:"files"`
 }
 
 // ParseProject reads a project page in JSON (PEP 691). name is the project that
 // was asked for, pageURL where the page was fetched from; relative URLs start
-// there. A page of another project, of another major version of the API, without
-// a list of files, with a file twice, without SHA-256 or with an unreadable
-// value is fault.Malformed; a file name that is not one safe path element, or a
-// URL that is not http or https, is fault.Hostile.
+// there. A page of another project, of another major version of the API, or
+// without a list of files is fault.Malformed. An entry that cannot be used is
+// passed over, see Refusal: that is a fact about one file. The same entry twice
+// counts once; one name with two digests is refused.
 func ParseProject(data []byte, name, pageURL string) (*Project, error) {
-	const op = "simpleindex: parse project"
-	p, err := parseProject(data, name, pageURL)
+	return parsed(parseProject, data, name, pageURL)
+}
+
+// ParsePage reads a project page in JSON or, if it begins with "<", in HTML.
+func ParsePage(data []byte, name, pageURL string) (*Project, error) {
+	if IsHTML(data) {
+		return parsed(parseHTML, data, name, pageURL)
+	}
+	return parsed(parseProject, data, name, pageURL)
+}
+
+func parsed(parse func(data []byte, name, pageURL string) (*Project, error), data []byte, name, pageURL string) (*Project, error) {
+	p, err := parse(data, name, pageURL)
 	if err != nil {
 		kind := fault.KindOf(err)
 		if kind == "" {
 			kind = fault.Malformed
 		}
-		return nil, &fault.Error{Kind: kind, Op: op, Subject: pageURL, Err: err}
+		return nil, &fault.Error{Kind: kind, Op: "simpleindex: parse project", Subject: pageURL, Err: err}
 	}
 	return p, nil
 }
@@ -119,24 +126,57 @@ func parseProject(data []byte, name, pageURL string) (*Project, error) {
 	if page.Files == nil {
 		return nil, errors.New("no list of files")
 	}
-	p := &Project{Name: Normalize(page.Name), Status: Active, LastSerial: page.Meta.LastSerial, Versions: page.Versions}
+	p := &Project{Name: Normalize(page.Name), Status: Active, LastSerial: int64(page.Meta.LastSerial), Files: make([]File, 0, len(*page.Files))}
+	for _, v := range page.Versions {
+		if text, ok := v.(string); ok {
+			p.Versions = append(p.Versions, text)
+		}
+	}
 	if page.Status != nil && page.Status.Status != "" {
 		p.Status, p.StatusReason = page.Status.Status, page.Status.Reason
 	}
-	seen := make(map[string]bool, len(*page.Files))
-	p.Files = make([]File, 0, len(*page.Files))
+	list := newListing(p)
 	for _, raw := range *page.Files {
-		f, err := raw.file(base)
-		if err != nil {
-			return nil, fmt.Errorf("file %.100q: %w", raw.Filename, err)
-		}
-		if seen[f.Filename] {
-			return nil, fmt.Errorf("file %.100q is listed twice", f.Filename)
-		}
-		seen[f.Filename] = true
-		p.Files = append(p.Files, f)
+		list.add(readFile(raw, base))
 	}
+	list.end()
 	return p, nil
+}
+
+// listing collects the files of a page.
+type listing struct {
+	p    *Project
+	seen map[string]int  // index in p.Files by name
+	bad  map[string]bool // names with two digests
+}
+
+func newListing(p *Project) *listing {
+	return &listing{p: p, seen: map[string]int{}, bad: map[string]bool{}}
+}
+
+func (l *listing) add(f File, err error) {
+	i, twice := l.seen[f.Filename]
+	switch {
+	case err != nil:
+		if kind := fault.KindOf(err); kind == "" {
+			err = &fault.Error{Kind: fault.Malformed, Op: "simpleindex: read file", Subject: fmt.Sprintf("%.100q", f.Filename), Err: err}
+		}
+		l.p.Refused = append(l.p.Refused, Refusal{Filename: f.Filename, Err: err})
+	case !twice:
+		l.seen[f.Filename] = len(l.p.Files)
+		l.p.Files = append(l.p.Files, f)
+	case l.p.Files[i].SHA256 != f.SHA256 && !l.bad[f.Filename]:
+		l.bad[f.Filename] = true
+		l.p.Refused = append(l.p.Refused, Refusal{Filename: f.Filename, Err: &fault.Error{Kind: fault.Malformed, Op: "simpleindex: read file",
+			Subject: fmt.Sprintf("%.100q", f.Filename), Err: errors.New("it is listed twice, with two digests")}})
+	}
+}
+
+// end takes out what turned out to be in doubt.
+func (l *listing) end() {
+	if len(l.bad) > 0 {
+		l.p.Files = slices.DeleteFunc(l.p.Files, func(f File) bool { return l.bad[f.Filename] })
+	}
 }
 
 // checkVersion accepts every minor version of API 1 (PEP 629).
@@ -156,118 +196,4 @@ func notJSON(data []byte, err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
-}
-
-func (raw fileJSON) file(base *url.URL) (File, error) {
-	f := File{Filename: raw.Filename, Size: -1}
-	if err := checkFilename(raw.Filename); err != nil {
-		return f, err
-	}
-	var err error
-	if f.URL, err = resolve(base, raw.URL); err != nil {
-		return f, err
-	}
-	if err := f.setHashes(raw.Hashes); err != nil {
-		return f, err
-	}
-	if raw.Size != nil {
-		if f.Size = *raw.Size; f.Size < 0 {
-			return f, fmt.Errorf("size %d", f.Size)
-		}
-	}
-	if raw.UploadTime != "" {
-		if f.UploadTime, err = time.Parse(time.RFC3339Nano, raw.UploadTime); err != nil {
-			return f, fmt.Errorf("upload-time: %w", err)
-		}
-		f.UploadTime = f.UploadTime.UTC()
-	}
-	if raw.RequiresPython != nil {
-		f.RequiresPython = *raw.RequiresPython
-	}
-	if f.Yanked, f.YankedReason, err = parseYanked(raw.Yanked); err != nil {
-		return f, err
-	}
-	metadata := raw.CoreMetadata
-	if metadata == nil {
-		metadata = raw.DistInfo
-	}
-	if f.CoreMetadata, err = parseCoreMetadata(metadata); err != nil {
-		return f, err
-	}
-	if raw.Provenance != nil && *raw.Provenance != "" {
-		f.Provenance, err = resolve(base, *raw.Provenance)
-	}
-	return f, err
-}
-
-func (f *File) setHashes(hashes map[string]string) error {
-	for algorithm, digest := range hashes {
-		if algorithm == "sha256" {
-			f.SHA256 = strings.ToLower(digest)
-			continue
-		}
-		if f.Hashes == nil {
-			f.Hashes = map[string]string{}
-		}
-		f.Hashes[algorithm] = digest
-	}
-	if !validSHA256(f.SHA256) {
-		return fmt.Errorf("sha256 %.80q", f.SHA256)
-	}
-	return nil
-}
-
-func validSHA256(v string) bool {
-	return len(v) == 64 && !strings.ContainsFunc(v, func(c rune) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'f') })
-}
-
-func resolve(base *url.URL, ref string) (string, error) {
-	u, err := base.Parse(ref)
-	if err != nil || ref == "" {
-		return "", fmt.Errorf("url %.200q is not readable", ref)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return "", &fault.Error{Kind: fault.Hostile, Op: "simpleindex: check URL", Subject: fmt.Sprintf("%.200q", u.Redacted()),
-			Err: errors.New("neither http nor https, or with credentials")}
-	}
-	u.Fragment, u.RawFragment = "", ""
-	return u.String(), nil
-}
-
-// parseYanked reads a boolean or a reason; a reason, even an empty one, means yes.
-func parseYanked(raw json.RawMessage) (yanked bool, reason string, err error) {
-	switch {
-	case raw == nil, string(raw) == "null":
-		return false, "", nil
-	case raw[0] == '"':
-		err = json.Unmarshal(raw, &reason)
-		return true, reason, err
-	}
-	if err := json.Unmarshal(raw, &yanked); err != nil {
-		return false, "", fmt.Errorf("yanked: %w", err)
-	}
-	return yanked, "", nil
-}
-
-// parseCoreMetadata reads a boolean or a map of digests.
-func parseCoreMetadata(raw json.RawMessage) (CoreMetadata, error) {
-	if raw == nil || string(raw) == "null" {
-		return CoreMetadata{}, nil
-	}
-	var c CoreMetadata
-	if raw[0] != '{' {
-		if err := json.Unmarshal(raw, &c.Available); err != nil {
-			return c, fmt.Errorf("core-metadata: %w", err)
-		}
-		return c, nil
-	}
-	var hashes map[string]string
-	if err := json.Unmarshal(raw, &hashes); err != nil {
-		return c, fmt.Errorf("core-metadata: %w", err)
-	}
-	c = CoreMetadata{Available: true, SHA256: strings.ToLower(hashes["sha256"])}
-	if c.SHA256 != "" && !validSHA256(c.SHA256) {
-		return c, fmt.Errorf("core-metadata: sha256 %.80q", c.SHA256)
-	}
-	return c, nil
 }

@@ -62,6 +62,18 @@ func TestParseProject(t *testing.T) {
 		})},
 		{"relative URL and fragment", strings.Replace(file(""), "https://files.example.org/packages/nova-1.0.tar.gz", "../../packages/nova-1.0.tar.gz#sha256=x", 1),
 			with(func(f *simpleindex.File) { f.URL = "https://index.example.org/packages/nova-1.0.tar.gz" })},
+		{"no size", file(`,"size":0`), base},
+		{"a size that is none", file(`,"size":-1`), base},
+		{"size as text", file(`,"size":"1"`), base},
+		{"a time that is none", file(`,"upload-time":"yesterday"`), base},
+		{"a time before there were computers", file(`,"upload-time":"0001-01-01T00:00:00Z"`), base},
+		{"time as a number", file(`,"upload-time":1700000000`), base},
+		{"time without an offset", file(`,"upload-time":"2024-05-06T07:08:09"`), with(func(f *simpleindex.File) { f.UploadTime = time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC) })},
+		{"requires-python is a list", file(`,"requires-python":[]`), base},
+		{"core metadata is a list", file(`,"core-metadata":[]`), base},
+		{"core metadata with a bad digest", file(`,"core-metadata":{"sha256":"x"}`), base},
+		{"provenance is a number", file(`,"provenance":7`), base},
+		{"twice the same", file("") + "," + file(""), base},
 		{"digest in capitals", strings.Replace(file(""), shaA, strings.ToUpper(shaA), 1), base},
 		{"other digests", strings.Replace(file(""), `"sha256"`, `"md5":"x","sha256"`, 1), with(func(f *simpleindex.File) { f.Hashes = map[string]string{"md5": "x"} })},
 	}
@@ -76,6 +88,19 @@ func TestParseProject(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestSerials(t *testing.T) {
+	for text, want := range map[string]int64{"7": 7, `"7"`: 7, `" 7 "`: 7, "null": 0, `""`: 0, `"x"`: 0, "-1": 0, "1.5": 0, "[]": 0, "true": 0, "99999999999999999999": 0} {
+		p, err := simpleindex.ParseProject([]byte(strings.Replace(page(""), `"_last-serial":7`, `"_last-serial":`+text, 1)), "nova", pageURL)
+		if err != nil || p.LastSerial != want {
+			t.Errorf("page, %s: %+v, %v", text, p, err)
+		}
+		r, got, err := readRoot(`{"meta":{"api-version":"1.0","_last-serial":` + text + `},"projects":[{"name":"nova","_last-serial":` + text + `}]}`)
+		if err != nil || r.LastSerial() != want || got[0].LastSerial != want {
+			t.Errorf("root, %s: %d, %v, %v", text, r.LastSerial(), got, err)
+		}
 	}
 }
 
@@ -101,25 +126,6 @@ func TestParseProjectRefuses(t *testing.T) {
 		{"no list of files", `{"meta":{"api-version":"1.4"},"name":"nova"}`, fault.Malformed},
 		{"null list of files", `{"meta":{"api-version":"1.4"},"name":"nova","files":null}`, fault.Malformed},
 		{"another project", strings.Replace(page(""), "Nova", "glance", 1), fault.Malformed},
-		{"file twice", page(file("") + "," + file("")), fault.Malformed},
-		{"no sha256", page(strings.Replace(file(""), "sha256", "blake2b_256", 1)), fault.Malformed},
-		{"short sha256", page(strings.Replace(file(""), shaA, "aa", 1)), fault.Malformed},
-		{"negative size", page(file(`,"size":-1`)), fault.Malformed},
-		{"size as text", page(file(`,"size":"1"`)), fault.Malformed},
-		{"unreadable time", page(file(`,"upload-time":"yesterday"`)), fault.Malformed},
-		{"yanked is a number", page(file(`,"yanked":1`)), fault.Malformed},
-		{"core metadata is a list", page(file(`,"core-metadata":[]`)), fault.Malformed},
-		{"core metadata with a bad digest", page(file(`,"core-metadata":{"sha256":"x"}`)), fault.Malformed},
-		{"no URL", page(strings.Replace(file(""), "https://files.example.org/packages/nova-1.0.tar.gz", "", 1)), fault.Malformed},
-		{"file URL", page(strings.Replace(file(""), "https://files.example.org", "file://", 1)), fault.Hostile},
-		{"URL with credentials", page(strings.Replace(file(""), "https://", "https://user:secret@", 1)), fault.Hostile},
-		{"name with separator", page(strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"../nova.tar.gz"`, 1)), fault.Hostile},
-		{"name is dot-dot", page(strings.Replace(file(""), `"nova-1.0.tar.gz"`, `".."`, 1)), fault.Hostile},
-		{"hidden name", page(strings.Replace(file(""), `"nova-1.0.tar.gz"`, `".mirror"`, 1)), fault.Hostile},
-		{"name with NUL", page(strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"a\u0000b"`, 1)), fault.Hostile},
-		{"name with backslash", page(strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"a\\b"`, 1)), fault.Hostile},
-		{"empty name", page(strings.Replace(file(""), `"nova-1.0.tar.gz"`, `""`, 1)), fault.Hostile},
-		{"long name", page(strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"`+strings.Repeat("x", 250)+`"`, 1)), fault.Hostile},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -134,13 +140,52 @@ func TestParseProjectRefuses(t *testing.T) {
 	}
 }
 
+// TestEntriesThatCannotBeUsed are passed over alone.
+func TestEntriesThatCannotBeUsed(t *testing.T) {
+	good := strings.Replace(file(""), "nova-1.0", "nova-2.0", 1)
+	tests := []struct {
+		name, entry string
+		kind        fault.Kind
+	}{
+		{"no sha256", strings.Replace(file(""), "sha256", "blake2b_256", 1), fault.Unproved},
+		{"short sha256", strings.Replace(file(""), shaA, "aa", 1), fault.Unproved},
+		{"yanked is a number", file(`,"yanked":1`), fault.Malformed},
+		{"no URL", strings.Replace(file(""), "https://files.example.org/packages/nova-1.0.tar.gz", "", 1), fault.Malformed},
+		{"file URL", strings.Replace(file(""), "https://files.example.org", "file://", 1), fault.Hostile},
+		{"URL with credentials", strings.Replace(file(""), "https://", "https://user:secret@", 1), fault.Hostile},
+		{"name with separator", strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"../nova.tar.gz"`, 1), fault.Hostile},
+		{"name is dot-dot", strings.Replace(file(""), `"nova-1.0.tar.gz"`, `".."`, 1), fault.Hostile},
+		{"hidden name", strings.Replace(file(""), `"nova-1.0.tar.gz"`, `".mirror"`, 1), fault.Hostile},
+		{"name with NUL", strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"a\u0000b"`, 1), fault.Hostile},
+		{"name with backslash", strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"a\\b"`, 1), fault.Hostile},
+		{"empty name", strings.Replace(file(""), `"nova-1.0.tar.gz"`, `""`, 1), fault.Hostile},
+		{"long name", strings.Replace(file(""), `"nova-1.0.tar.gz"`, `"`+strings.Repeat("x", 250)+`"`, 1), fault.Hostile},
+		{"only MD5", strings.Replace(file(""), `"sha256":"`+shaA, `"md5":"`+shaA, 1), fault.Unproved},
+		{"no hashes", strings.Replace(file(""), `"hashes"`, `"h"`, 1), fault.Unproved},
+		{"hashes are a list", strings.Replace(file(""), `{"sha256":"`+shaA+`"}`, `[]`, 1), fault.Unproved},
+		{"is a number", "7", fault.Malformed},
+		{"listed twice with two digests", file("") + "," + strings.Replace(file(""), shaA, shaB, 1), fault.Malformed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := simpleindex.ParseProject([]byte(page(tt.entry+","+good)), "nova", pageURL)
+			if err != nil || len(p.Files) != 1 || p.Files[0].Filename != "nova-2.0.tar.gz" || len(p.Refused) != 1 || !errors.Is(p.Refused[0].Err, tt.kind) {
+				t.Fatalf("%+v, %v; want one file, and one refused as %s", p, err, tt.kind)
+			}
+			if strings.Contains(p.Refused[0].Err.Error(), "secret") {
+				t.Errorf("error shows a credential: %v", p.Refused[0].Err)
+			}
+		})
+	}
+}
+
 func FuzzParseProject(f *testing.F) {
 	f.Add([]byte(page(file(`,"size":12,"yanked":"x","core-metadata":{"sha256":"`+shaB+`"}`))), "nova")
 	f.Add([]byte(page("")), "nova")
 	f.Fuzz(func(t *testing.T, data []byte, name string) {
 		p, err := simpleindex.ParseProject(data, name, pageURL)
 		if err != nil {
-			if !errors.Is(err, fault.Malformed) && !errors.Is(err, fault.Hostile) {
+			if !errors.Is(err, fault.Malformed) {
 				t.Fatalf("err = %v", err)
 			}
 			return

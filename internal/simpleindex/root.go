@@ -12,8 +12,8 @@ import (
 
 // RootProject is one project that the root lists.
 type RootProject struct {
-	Name       string `json:"name"`         // for display; look it up normalised
-	LastSerial int64  `json:"_last-serial"` // 0 if the root names none
+	Name       string // for display; look it up normalised
+	LastSerial int64  // 0 if the root names none
 }
 
 // RootReader reads the root page in JSON as a stream: it holds one entry at a
@@ -104,12 +104,12 @@ func (r *RootReader) read(each func(RootProject) error) error {
 func (r *RootReader) readMeta() error {
 	var meta struct {
 		APIVersion string `json:"api-version"`
-		LastSerial int64  `json:"_last-serial"`
+		LastSerial serial `json:"_last-serial"`
 	}
 	if err := r.dec.Decode(&meta); err != nil {
 		return r.broken(err)
 	}
-	r.serial = meta.LastSerial
+	r.serial = int64(meta.LastSerial)
 	return checkVersion(meta.APIVersion)
 }
 
@@ -122,10 +122,14 @@ func (r *RootReader) readProjects(each func(RootProject) error) error {
 		return errors.New("projects is not a list")
 	}
 	for r.dec.More() {
-		var p RootProject
-		if err := r.dec.Decode(&p); err != nil {
+		var raw struct {
+			Name       string `json:"name"`
+			LastSerial serial `json:"_last-serial"`
+		}
+		if err := r.dec.Decode(&raw); err != nil {
 			return r.broken(err)
 		}
+		p := RootProject{Name: raw.Name, LastSerial: int64(raw.LastSerial)}
 		if !ValidName(p.Name) {
 			if r.nRefuse++; len(r.refused) < 5 {
 				r.refused = append(r.refused, fmt.Sprintf("%.60q", p.Name))

@@ -79,6 +79,9 @@ func ParseVersion(v string) (_ Version, ok bool) {
 // Compare orders versions as PEP 440 does: negative if x is older than y.
 func (x Version) Compare(y Version) int { return slices.Compare(x.key(), y.key()) }
 
+// Key is equal for equal versions, however they are written.
+func (x Version) Key() string { return strings.Join(x.key(), " ") }
+
 // Public returns the version without its local label.
 func (x Version) Public() Version { x.loc = ""; return x }
 

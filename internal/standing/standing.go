@@ -41,7 +41,7 @@ type Notice struct {
 	Cycle     string    `json:"cycle"`
 	Mirror    string    `json:"mirror"`
 	Region    string    `json:"region,omitempty"`
-	Condition string    `json:"condition"`        // held, failed, lagging, recovered
+	Condition string    `json:"condition"`        // held, failed, lagging, lacking, recovered
 	From      string    `json:"from,omitempty"`   // the condition before, if it was told
 	Since     time.Time `json:"since"`            // of the cycle that saw the change
 	Text      string    `json:"text"`             // one line for people

@@ -173,6 +173,9 @@ func (r *runner) request(it tree.Item) fetch.Request {
 	if len(it.Upstreams) > 0 {
 		req.Upstreams = it.Upstreams
 	}
+	if it.Loose {
+		req.Size, req.Max = 0, max(it.Size, maxObject)
+	}
 	if strings.Contains(req.Path, "://") {
 		req.Upstreams = nil
 	}
@@ -224,7 +227,7 @@ func (r *runner) whole(d manifest.Digest) (bool, error) {
 // present proves a file that an earlier attempt left at the item's path.
 func (r *runner) present(it tree.Item) (manifest.Entry, bool, error) {
 	size, there, err := r.t.Stat(it.Path)
-	if err != nil || !there || (it.Size >= 0 && size != it.Size) {
+	if err != nil || !there || (it.Size >= 0 && size != it.Size && !it.Loose) {
 		return manifest.Entry{}, false, err
 	}
 	f, err := r.t.OpenFile(it.Path)

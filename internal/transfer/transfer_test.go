@@ -58,6 +58,9 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(func() { h.tree.Close() })
 	h.client, err = fetch.New(fetch.Options{Attempts: 1, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} },
 		Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
+	if err == nil {
+		err = h.client.Own(h.url)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

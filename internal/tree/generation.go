@@ -19,6 +19,23 @@ import (
 type Upstream struct {
 	Serial int64     `json:"serial,omitempty"` // PyPI: the index's last serial
 	Date   time.Time `json:"date,omitzero"`    // apt: the newest Date of a Release
+	// Suites are the Dates of all Releases (apt), by suite.
+	Suites map[string]time.Time `json:"suites,omitempty"`
+}
+
+// NewerThan reports whether clients of u prefer it to v in part: apt keeps a
+// suite's Release that is newer than the one it is shown, and what that names is
+// asked for until an even newer one is there.
+func (u Upstream) NewerThan(v Upstream) bool {
+	if u.Suites == nil || v.Suites == nil { // written by an older version
+		return u.Date.After(v.Date)
+	}
+	for suite, date := range u.Suites {
+		if other, ok := v.Suites[suite]; ok && date.After(other) {
+			return true
+		}
+	}
+	return false
 }
 
 // Served is the content of .mirror/generation.json: what a tree or a region

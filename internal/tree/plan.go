@@ -22,8 +22,10 @@ import (
 
 // Item is one object that a plan wants in the tree.
 type Item struct {
-	Path   string `json:"path"`
-	Size   int64  `json:"size"` // bytes, -1 if upstream does not say
+	Path string `json:"path"`
+	Size int64  `json:"size"` // bytes, -1 if upstream does not say
+	// Loose: Size is what upstream's index says, and need not be right; the digest decides.
+	Loose  bool   `json:"loose,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
 	SHA512 string `json:"sha512,omitempty"`
 	// Checksum is "<algorithm>:<digits>" where upstream gives nothing stronger than SHA-1 or a rare algorithm.
@@ -67,27 +69,40 @@ type Note struct {
 
 // PlanInfo sums a plan up.
 type PlanInfo struct {
-	Tree         string   `json:"tree"`
-	Base         int64    `json:"base"`          // the generation planned from, 0 for none
-	Changed      bool     `json:"changed"`       // false: there is nothing to commit
-	Objects      int64    `json:"objects"`       // to have, by download or from kept content
-	Bytes        int64    `json:"bytes"`         // of them
-	Shards       int      `json:"shards"`        // of the fetch list
-	Adds         int64    `json:"adds"`          // objects the next generation names in addition
-	Drops        int64    `json:"drops"`         // objects it no longer names
-	BaseObjects  int64    `json:"base_objects"`  // objects of the base
-	IndexChanges int64    `json:"index_changes"` // index files written or removed
-	Emptied      []string `json:"emptied,omitempty"`
-	Deferred     []Note   `json:"deferred,omitempty"`
-	Upstream     Upstream `json:"upstream"`
+	Tree         string `json:"tree"`
+	Base         int64  `json:"base"`             // the generation planned from, 0 for none
+	Changed      bool   `json:"changed"`          // false: there is nothing to commit
+	Objects      int64  `json:"objects"`          // to have, by download or from kept content
+	Bytes        int64  `json:"bytes"`            // of them
+	Shards       int    `json:"shards"`           // of the fetch list
+	Adds         int64  `json:"adds"`             // objects the next generation names in addition
+	Drops        int64  `json:"drops"`            // objects it no longer names
+	BaseObjects  int64  `json:"base_objects"`     // objects of the base
+	IndexChanges int64  `json:"index_changes"`    // index files written or removed
+	Urgent       int64  `json:"urgent,omitempty"` // of Drops: upstream quarantined them, and they go at once
+	// What upstream lists and the mirror has not, however long it is known: missing
+	// could not be had up to now, refused cannot be believed.
+	Missing  int64    `json:"missing,omitempty"`
+	Refused  int64    `json:"refused,omitempty"`
+	Emptied  []string `json:"emptied,omitempty"`
+	Renamed  []string `json:"renamed,omitempty"` // units that are something else upstream than what was asked for
+	Deferred []Note   `json:"deferred,omitempty"`
+	Upstream Upstream `json:"upstream"`
 }
 
-// A shard of the fetch list ends after this many objects or bytes: a shard
-// costs a syncfs and some events of history, and is what one worker takes.
+// A shard of the fetch list ends after so many objects or bytes: a shard costs a
+// syncfs and some events of history, and is what one worker takes. The first
+// ones are small, in pairs, so that a small plan is work for several workers, too.
 const (
-	shardObjects = 4000
-	shardBytes   = 1 << 30
+	firstObjects, shardObjects int64 = 250, 4000
+	firstBytes, shardBytes     int64 = 64 << 20, 1 << 30
 )
+
+// shardIsFull reports whether shard n, which has so much, is to get no more.
+func shardIsFull(n int, objects, bytes int64) bool {
+	double := min(n/2, 4)
+	return objects >= min(firstObjects<<double, shardObjects) || bytes >= min(firstBytes<<double, shardBytes)
+}
 
 // maxObject is the largest size of an object that is believed, in bytes. Sums of
 // absurd ones would overflow, and an endless answer find room on every disk.
@@ -149,7 +164,7 @@ func (w *PlanWriter) Fetch(it Item) error {
 		return &fault.Error{Kind: fault.Hostile, Op: "tree: plan", Subject: it.Path, Err: fmt.Errorf("it has %d bytes", it.Size),
 			Advice: "no package is that large; tell upstream"}
 	}
-	if w.info.Shards == 0 || w.shard.objects >= shardObjects || w.shard.bytes >= shardBytes {
+	if w.info.Shards == 0 || shardIsFull(w.info.Shards-1, w.shard.objects, w.shard.bytes) {
 		w.info.Shards++
 		w.shard.objects, w.shard.bytes = 0, 0
 	}

@@ -145,36 +145,56 @@ func (o *orphans) has(ctx context.Context, p *Plan) (found bool, err error) {
 	return found, err
 }
 
+// lookedUp is how many paths of a plan are looked up at once, sorted: plans
+// come by unit, and each block of a manifest is to be read once.
+const lookedUp = 1 << 15
+
 // each calls f for what p brought and nobody names, until f says no.
 func (o *orphans) each(ctx context.Context, p *Plan, f func(path string) (more bool, err error)) error {
 	if err := o.read(); err != nil {
 		return err
 	}
+	var paths []string
 	for shard := range p.Info.Shards {
 		for it, err := range p.Items(shard) {
-			if err == nil {
-				err = ctx.Err()
-			}
 			if err != nil {
 				return err
 			}
-			paths := []string{it.Path}
+			paths = append(paths, it.Path)
 			if it.Metadata {
 				paths = append(paths, it.Path+".metadata")
 			}
-			for _, path := range paths {
-				is, err := o.is(path)
-				more := true
-				if err == nil && is {
-					more, err = f(path)
-				}
-				if err != nil || !more {
+			if len(paths) >= lookedUp {
+				if more, err := o.among(ctx, paths, f); err != nil || !more {
 					return err
 				}
+				paths = paths[:0]
 			}
 		}
 	}
-	return nil
+	_, err := o.among(ctx, paths, f)
+	return err
+}
+
+// among calls f for those of paths that nobody names, until f says no. It sorts paths.
+func (o *orphans) among(ctx context.Context, paths []string, f func(path string) (more bool, err error)) (more bool, err error) {
+	slices.Sort(paths)
+	for _, path := range paths {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		is, err := o.is(path)
+		if err == nil && is {
+			more, err = f(path)
+			if !more {
+				return false, err
+			}
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (o *orphans) read() error {

@@ -138,3 +138,28 @@ func TestRollbackPinsTheNewerRelease(t *testing.T) {
 	}
 	tend(5, map[string]bool{"pool/a.deb": false, "pool/b.deb": false, "pool/c.deb": true})
 }
+
+// TestNewerThan judges each suite by itself, as apt does.
+func TestNewerThan(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
+	two := func(a, b int) tree.Upstream {
+		return tree.Upstream{Date: day(max(a, b)), Suites: map[string]time.Time{"a": day(a), "b": day(b)}}
+	}
+	one := tree.Upstream{Date: day(9), Suites: map[string]time.Time{"a": day(9)}}
+	for name, c := range map[string]struct {
+		u, v tree.Upstream
+		want bool
+	}{
+		"the same":                         {two(1, 2), two(1, 2), false},
+		"one suite":                        {two(9, 2), two(9, 1), true},
+		"one suite, the other is older":    {two(1, 2), two(9, 1), true},
+		"all older":                        {two(1, 1), two(2, 2), false},
+		"a suite that is not mirrored now": {two(9, 9), one, false},
+		"an older version's, newer":        {tree.Upstream{Date: day(3)}, two(1, 2), true},
+		"an older version's, older":        {tree.Upstream{Date: day(1)}, two(1, 2), false},
+	} {
+		if got := c.u.NewerThan(c.v); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,21 +19,21 @@ import (
 // Tend deletes what a tree no longer needs: objects that were dropped, and
 // generations that were superseded, at least keep ago. Where clients read the
 // tree itself, or copies that share its fate, due says whether what a
-// generation dropped may go; nil means that no client does. A generation that
-// clients prefer to the newest one counts as the newest, too (see pinned).
+// generation dropped may go; nil means that no client does. Generations that
+// clients prefer to the newest one count as the newest, too (see pinned).
 func (t *Tree) Tend(ctx context.Context, now time.Time, keep time.Duration, due func(gen int64) bool) (Reaped, int, error) {
 	superseded, err := t.superseded()
 	if err != nil {
 		return Reaped{}, 0, err
 	}
-	pinned, err := t.pinnedNow()
+	pinned, err := t.Pinned()
 	if err != nil {
 		return Reaped{}, 0, err
 	}
 	old := func(at time.Time, ok bool) bool { return ok && now.Sub(at) >= keep }
 	expired, err := t.Expire(ctx, func(g *Generation) bool {
 		at, ok := superseded[g.Number]
-		return !old(at, ok) || pinned != nil && g.Number == pinned.Number
+		return !old(at, ok) || slices.ContainsFunc(pinned, func(p *Generation) bool { return p.Number == g.Number })
 	})
 	if err != nil {
 		return Reaped{}, expired, err
@@ -45,7 +46,7 @@ func (t *Tree) Tend(ctx context.Context, now time.Time, keep time.Duration, due 
 	// been superseded at the latest when n was committed. But releases take the
 	// newest sealed one, however old: what was dropped after it, it still names.
 	reaped, err := t.Reap(ctx, func(n int64) bool {
-		if sealed != nil && n > sealed.Number || pinned != nil && n > pinned.Number || due != nil && !due(n) {
+		if sealed != nil && n > sealed.Number || len(pinned) > 0 && n > pinned[0].Number || due != nil && !due(n) {
 			return false
 		}
 		g, err := t.Generation(n)
@@ -129,6 +130,11 @@ func (t *Tree) Approves(approved string, p *Plan) (bool, error) {
 	for path, err := range p.Drops() {
 		if err != nil || !allowed[path] {
 			return false, err
+		}
+	}
+	for _, unit := range p.Info.Renamed {
+		if !slices.Contains(old.Info.Renamed, unit) {
+			return false, nil
 		}
 	}
 	emptied := " " + strings.Join(old.Info.Emptied, " ") + " "

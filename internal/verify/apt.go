@@ -26,9 +26,14 @@ func (c *checker) apt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.o.Now != nil {
+		keys = keys.At(c.o.Now)
+	}
 	for _, e := range c.indexes {
-		switch path.Base(e.Path) {
-		case "InRelease", "Release":
+		// Directories of architectures have a small Release of their own, which
+		// nobody signs: it is an index like any other.
+		base, of := path.Base(e.Path), path.Base(path.Dir(e.Path))
+		if base == "InRelease" || base == "Release" && of != "source" && !strings.HasPrefix(of, "binary-") {
 			if err := c.release(e, keys); err != nil {
 				return err
 			}
@@ -103,7 +108,7 @@ func (c *checker) detached(dir string, release []byte, keys *debrepo.Keyring) er
 	if err != nil || !ok {
 		return err
 	}
-	if _, err := debrepo.VerifyDetached(keys, release, data); err != nil {
+	if _, err := debrepo.VerifyRelease(keys, release, data); err != nil {
 		c.report.problem("%s: %v", sig.Path, err)
 	}
 	return nil

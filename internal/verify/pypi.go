@@ -59,6 +59,9 @@ func (c *checker) project(e manifest.Entry, data []byte, base string, inside fun
 		c.report.problem("%s: %v", e.Path, err)
 		return nil
 	}
+	for _, r := range p.Refused {
+		c.report.problem("%s: %v", e.Path, r.Err)
+	}
 	html, err := c.html(e, dir)
 	if err != nil {
 		return err

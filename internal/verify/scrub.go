@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"mirrorcycle/internal/manifest"
@@ -16,14 +17,21 @@ const scrubTime = 30 * time.Minute
 
 // Scrub hashes those files of g whose turn has come since the last scrub, so
 // that all of them are read within 30 days however often it is called. A
-// damaged file is looked at each time until it is whole or no longer named.
-func Scrub(ctx context.Context, t *tree.Tree, g *tree.Generation, now time.Time) (Report, error) {
+// damaged file is looked at each time until it is whole or no longer named, and
+// so are suspects, paths of files that somebody could not use.
+func Scrub(ctx context.Context, t *tree.Tree, g *tree.Generation, now time.Time, suspects ...string) (Report, error) {
 	c := &checker{t: t, o: Options{Deep: true}}
 	data, err := t.Memo("scrub")
 	if err != nil {
 		return c.report, err
 	}
 	last := turns.Read(data)
+	had := last
+	for _, p := range suspects {
+		if !slices.Contains(last.Damaged, p) {
+			last.Damaged = append(slices.Clone(last.Damaged), p)
+		}
+	}
 	look := func(e manifest.Entry) (bool, error) {
 		p := &part{t: c.t, deep: true}
 		err := p.entry(e)
@@ -32,7 +40,7 @@ func Scrub(ctx context.Context, t *tree.Tree, g *tree.Generation, now time.Time)
 	}
 	next, err := last.Scrub(turns.Options{Now: now, Most: maxProblems, Look: look, Enough: turns.Within(scrubTime),
 		Open: func() (*manifest.Manifest, error) { return t.ManifestOf(g) }})
-	if err != nil || next.Equal(last) {
+	if err != nil || next.Equal(had) {
 		return c.report, err
 	}
 	if data, err = json.Marshal(next); err != nil {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -46,6 +47,7 @@ type Options struct {
 	// Progress is called now and then with the entries and bytes so far, from
 	// several goroutines.
 	Progress func(entries, bytes int64)
+	Now      func() time.Time // by which keys are judged; nil is time.Now
 }
 
 // maxProblems bounds a report; the first ones tell enough.
@@ -100,9 +102,43 @@ func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Rep
 		return c.report, err
 	}
 	if o.Full {
-		return c.report, c.strangers(ctx)
+		return c.report, errors.Join(c.preferred(ctx), c.strangers(ctx))
 	}
 	return c.report, nil
+}
+
+// preferred checks what clients need that hold a newer index than g's: after a
+// rollback apt keeps the Release that it has, and goes on asking for what that names.
+func (c *checker) preferred(ctx context.Context) error {
+	pinned, err := c.t.Pinned()
+	if err != nil {
+		return err
+	}
+	for _, g := range pinned {
+		m, err := c.t.ManifestOf(g)
+		if err != nil {
+			return err
+		}
+		for d, err := range manifest.Diff(m, c.m) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				return err
+			}
+			if d.New != nil || d.Old.Kind != manifest.Object {
+				continue
+			}
+			size, there, err := c.t.Stat(d.Old.Path)
+			if err != nil && fault.KindOf(err) != fault.Hostile {
+				return err
+			}
+			if !there || size != d.Old.Size {
+				c.report.problem("%s is gone: clients that hold the newer index of generation %d ask for it", d.Old.Path, g.Number)
+			}
+		}
+	}
+	return nil
 }
 
 type checker struct {

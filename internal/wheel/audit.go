@@ -18,7 +18,10 @@ const maxELF = 1 << 30
 
 // Report says what the compiled files of a wheel need besides the wheel.
 type Report struct {
-	Binaries []string // ELF files by path; none in a wheel without compiled code
+	Binaries []string // ELF files by path
+	// Compiled: the wheel holds code for a machine, in ELF files or archives of
+	// them, whatever its tags say. ByPython: files for one version of Python.
+	Compiled, ByPython bool
 	// Libraries that are needed and not in the wheel, by soname.
 	Libraries []string
 	// External are those of Libraries that no manylinux policy promises: the
@@ -51,6 +54,9 @@ func Audit(r io.ReaderAt, size int64) (Report, error) {
 		if binary {
 			out.Binaries = append(out.Binaries, m.Name)
 		}
+		base := path.Base(m.Name)
+		out.Compiled = out.Compiled || binary || slices.Contains(objects, path.Ext(base))
+		out.ByPython = out.ByPython || path.Ext(base) == ".pyc" || binary && strings.Contains(base, ".cpython-")
 	}
 	for name := range needs.libraries {
 		if !needs.inside[name] {
@@ -63,6 +69,9 @@ func Audit(r io.ReaderAt, size int64) (Report, error) {
 	}
 	return out, nil
 }
+
+// objects are the suffixes of compiled files, which a wheel need not hold as ELF.
+var objects = []string{".so", ".a", ".o", ".lo", ".la", ".pyd", ".dll", ".dylib"}
 
 // needs gathers what the ELF files of a wheel ask for.
 type needs struct {
@@ -161,10 +170,6 @@ func machineOf(f *elf.File) string {
 	}
 	return ""
 }
-
-// Contained reports whether the wheel needs nothing of a platform but what its
-// tags promise: no compiled code, or a manylinux policy that it satisfies.
-func (r Report) Contained() bool { return len(r.Binaries) == 0 || r.Policy != "" }
 
 // String names the libraries and the policy in one line.
 func (r Report) String() string {

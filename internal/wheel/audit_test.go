@@ -30,10 +30,14 @@ func TestAudit(t *testing.T) {
 		want    wheel.Report
 	}{
 		"no compiled code": {nil, wheel.Report{Versions: map[string]string{}}},
-		"libc and libm": {[]member{near}, wheel.Report{Binaries: []string{near.name}, Libraries: []string{"libc.so.6", "libm.so.6"},
+		"an archive":       {[]member{{"demo/lib.a", "!<arch>\n"}}, wheel.Report{Compiled: true, Versions: map[string]string{}}},
+		"byte code":        {[]member{{"demo/x.pyc", "x"}}, wheel.Report{ByPython: true, Versions: map[string]string{}}},
+		"an extension module": {[]member{{"demo/x.cpython-311-x86_64-linux-gnu.so", far.data}}, wheel.Report{Compiled: true, ByPython: true,
+			Binaries: []string{"demo/x.cpython-311-x86_64-linux-gnu.so"}, Versions: map[string]string{}, Policy: "manylinux_2_5_x86_64"}},
+		"libc and libm": {[]member{near}, wheel.Report{Compiled: true, Binaries: []string{near.name}, Libraries: []string{"libc.so.6", "libm.so.6"},
 			Versions: map[string]string{"GLIBC": "2.29"}, Policy: "manylinux_2_29_x86_64"}},
-		"library of its own": {[]member{use, far}, wheel.Report{Binaries: []string{use.name, far.name}, Versions: map[string]string{}, Policy: "manylinux_2_5_x86_64"}},
-		"library of the platform": {[]member{use}, wheel.Report{Binaries: []string{use.name}, Libraries: []string{"libfar.so.7"},
+		"library of its own": {[]member{use, far}, wheel.Report{Compiled: true, Binaries: []string{use.name, far.name}, Versions: map[string]string{}, Policy: "manylinux_2_5_x86_64"}},
+		"library of the platform": {[]member{use}, wheel.Report{Compiled: true, Binaries: []string{use.name}, Libraries: []string{"libfar.so.7"},
 			External: []string{"libfar.so.7"}, Versions: map[string]string{}, Why: []string{"needs libfar.so.7"}}},
 	}
 	for name, tt := range tests {

@@ -51,22 +51,29 @@ func (f fields) get(name string) string {
 // empty line, or one that is no field; indented lines go on with the last one.
 func header(data []byte) fields {
 	h := fields{}
-	last := ""
+	name := ""
+	var value strings.Builder // grows with its lines: added as texts they would be copied once per line
+	end := func() {
+		if name != "" {
+			h[name] = append(h[name], value.String())
+		}
+		value.Reset()
+	}
 	for line := range strings.Lines(string(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))) {
 		line = strings.TrimRight(line, "\r\n")
 		if line != "" && (line[0] == ' ' || line[0] == '\t') {
-			if values := h[last]; len(values) > 0 {
-				values[len(values)-1] += " " + strings.TrimSpace(line)
-			}
+			value.WriteString(" " + strings.TrimSpace(line))
 			continue
 		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || strings.ContainsAny(name, " \t") {
+		next, text, ok := strings.Cut(line, ":")
+		if !ok || strings.ContainsAny(next, " \t") {
 			break
 		}
-		last = strings.ToLower(name)
-		h[last] = append(h[last], strings.TrimSpace(value))
+		end()
+		name = strings.ToLower(next)
+		value.WriteString(strings.TrimSpace(text))
 	}
+	end()
 	return h
 }
 

@@ -197,11 +197,7 @@ func (b *bench) build(platform string, make func(wheels.Job) (file, content, cla
 	_, x := b.open()
 	for _, job := range wheels.Jobs(b.survey(platform, false)) {
 		built++
-		page, err := x.Page(job.Name)
-		if err != nil {
-			b.tb.Fatal(err)
-		}
-		if _, err := b.store.Ingest(platform, b.platforms(), page, job, b.deliver(platform, job, make)); err != nil {
+		if _, err := b.store.Ingest(platform, b.platforms(), x.Page, job, b.deliver(platform, job, make)); err != nil {
 			b.tb.Fatal(err)
 		}
 	}
@@ -217,7 +213,7 @@ func (b *bench) deliver(platform string, job wheels.Job, make func(wheels.Job) (
 	dir := b.store.Inbox(platform, d.Attempt)
 	var content string
 	d.File, content, d.Class = make(job)
-	d.Message = d.Class
+	d.Message, d.Static = d.Class, true
 	d.SHA256 = sum(content)
 	err := os.Mkdir(dir, 0o755)
 	if err == nil {
@@ -239,6 +235,14 @@ func pure(j wheels.Job) (string, string, string) {
 
 func compiled(tags string) func(wheels.Job) (string, string, string) {
 	return func(j wheels.Job) (string, string, string) { return wheelOf(j.Name, j.Version, tags) }
+}
+
+// with builds a wheel for every platform, by its name, that holds one file more.
+func with(name, content string) func(wheels.Job) (string, string, string) {
+	return func(j wheels.Job) (string, string, string) {
+		file, data := enginetest.Wheel(j.Name, j.Version, "py3-none-any", name, content)
+		return file, string(data), ""
+	}
 }
 
 func broken(wheels.Job) (string, string, string) { return "", "", "compile" }

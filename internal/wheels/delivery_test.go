@@ -6,8 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/wheels"
 )
+
+func noPages(string) (*simpleindex.Project, error) { return nil, nil }
 
 // TestAttemptsNameTheirInboxOnly delivers under names that lead out of the
 // inbox: nothing is read there, nothing is removed, and the build failed.
@@ -31,7 +34,7 @@ func TestAttemptsNameTheirInboxOnly(t *testing.T) {
 				write(t, filepath.Join(dir, "secret"), "a secret of the sync worker")
 			}
 			d := wheels.Delivery{Attempt: attempt, File: file, SHA256: sum(good), Log: "secret"}
-			r, err := b.store.Ingest("d12", b.platforms(), nil, job, d)
+			r, err := b.store.Ingest("d12", b.platforms(), noPages, job, d)
 			if err != nil || r.State != wheels.Failed || r.Log != "" || strings.ContainsRune(r.Message, '\x1b') {
 				t.Errorf("%+v %v, want a failure without a log", r, err)
 			}
@@ -59,7 +62,7 @@ func TestDeliveriesSteerNoTerminal(t *testing.T) {
 	d := b.deliver("d12", job, broken)
 	d.Class, d.Message = "\x1b[2J", "a\x1b]0;title\x07 b\u202e\nc"
 	write(t, filepath.Join(b.store.Inbox("d12", d.Attempt), d.Log), "one\x1b[31m\r\ntwo\x9b\n")
-	r, err := b.store.Ingest("d12", b.platforms(), nil, job, d)
+	r, err := b.store.Ingest("d12", b.platforms(), noPages, job, d)
 	if err != nil || r.Class != "unknown" || r.Message != "a b c" {
 		t.Errorf("%+v %v", r, err)
 	}

@@ -26,7 +26,9 @@ type Config struct {
 	Platforms []string    // in the spec's order
 	// Wanted returns the pins by platform.
 	Wanted func() (map[string][]Pin, error)
-	Store  Store
+	// Notes returns what the requirements' source left behind; nil: nothing.
+	Notes func() ([]tree.Note, error)
+	Store Store
 }
 
 // Engine plans and settles the merged index.
@@ -86,7 +88,7 @@ func (s Store) Platforms(names []string, wanted func() (map[string][]Pin, error)
 
 // Survey returns the states of a platform's pins.
 func (s Store) Survey(x *Index, platforms []Platform, platform string, alone bool) ([]Row, error) {
-	return Survey(Input{Now: s.now(), Platforms: platforms, Page: x.Page, Has: s.has, Alone: alone}, platform)
+	return Survey(Input{Now: s.now(), Platforms: platforms, Page: x.Page, Has: s.has, Whole: x.whole, Alone: alone}, platform)
 }
 
 // Plan compares the own wheels and the index mirror's pages with what the

@@ -1,6 +1,8 @@
 package wheels
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -71,6 +73,18 @@ func (x *Index) read(name string) (*simpleindex.Project, error) {
 		return nil, &fault.Error{Kind: fault.Corrupt, Op: "wheels: read page", Subject: e.Path, Err: err, Advice: "verify the index mirror"}
 	}
 	return p, nil
+}
+
+// whole reports whether a file is there with these bytes.
+func (x *Index) whole(path, digest string) bool {
+	f, err := x.t.OpenFile(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return err == nil && hex.EncodeToString(h.Sum(nil)) == digest
 }
 
 // Lookup returns the entry of a file, as verification asks for it.

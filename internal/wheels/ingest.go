@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"mirrorcycle/internal/fault"
-	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/wheel"
 )
 
@@ -31,20 +30,24 @@ type Delivery struct {
 	File    string // name in the inbox of the wheel, as it was built
 	SHA256  string
 	Log     string // name in the inbox of the log, "" if there is none
+	// Static is not the builder's word: the source promises the same dependencies on
+	// every platform.
+	Static bool
 }
 
 // Ingest takes a delivery in: a wheel is proved again, gets its build tag and
 // is kept; what came of the build is recorded. It may be called again for the
 // same delivery, and for a job that another attempt has done: the first counts.
-func (s Store) Ingest(platform string, platforms []Platform, page *simpleindex.Project, job Job, d Delivery) (Record, error) {
+func (s Store) Ingest(platform string, platforms []Platform, index Pages, job Job, d Delivery) (Record, error) {
 	log, err := s.Read(platform)
 	if err != nil {
 		return Record{}, err
 	}
 	d = d.checked()
 	e := log[job.Pin]
+	facts := factsOf(platforms, platform)
 	switch {
-	case s.has(e.Built) && e.Built.Source == job.SHA256:
+	case s.has(e.Built) && e.Built.Source == job.SHA256 && (!e.Rebuild && stands(e.Built, facts) || e.Built.Attempt == d.Attempt && d.Attempt != ""):
 		return *e.Built, s.clear(platform, d)
 	case e.Failed != nil && e.Failed.Attempt == d.Attempt && d.Attempt != "":
 		return *e.Failed, s.clear(platform, d)
@@ -54,7 +57,7 @@ func (s Store) Ingest(platform string, platforms []Platform, page *simpleindex.P
 		return r, err
 	}
 	if d.Class == "" {
-		err = s.keepWheel(platform, platforms, page, job, d, &r)
+		err = s.keepWheel(platform, platforms, index, job, d, &r)
 		if kind := fault.KindOf(err); kind == fault.Unproved || kind == fault.Malformed || kind == fault.Hostile {
 			d.Class, d.Message = string(kind), err.Error()
 		} else if err != nil {
@@ -62,8 +65,9 @@ func (s Store) Ingest(platform string, platforms []Platform, page *simpleindex.P
 		}
 	}
 	if d.Class != "" {
-		r = Record{Pin: job.Pin, Source: job.SHA256, Attempt: d.Attempt, Log: r.Log, State: Failed, Class: d.Class, Message: fault.Line(d.Message, maxMessage),
-			Next: s.now().Add(Backoff(e.Attempts + 1)), Known: e.Failed != nil && e.Failed.Class == d.Class && e.Failed.Source == job.SHA256}
+		if r, err = s.failure(index, job, d, e, r.Log); err != nil {
+			return r, err
+		}
 	}
 	if err := s.append(platform, r); err != nil {
 		return r, err
@@ -97,7 +101,7 @@ func (s Store) keepLog(platform string, d Delivery) (string, error) {
 
 // keepWheel proves a copy of the delivered wheel, not what the builder may
 // still be writing to, and keeps it.
-func (s Store) keepWheel(platform string, platforms []Platform, page *simpleindex.Project, job Job, d Delivery, r *Record) error {
+func (s Store) keepWheel(platform string, platforms []Platform, index Pages, job Job, d Delivery, r *Record) error {
 	in, err := s.open(platform, d, d.File)
 	if err != nil {
 		return err
@@ -119,14 +123,35 @@ func (s Store) keepWheel(platform string, platforms []Platform, page *simpleinde
 		return fmt.Errorf("wheels: prove: %w", err)
 	}
 	defer f.Close()
-	if err := prove(f, size, d.File, job.Pin, factsOf(platforms, platform), r); err != nil {
+	facts := factsOf(platforms, platform)
+	if err := prove(f, size, d, job.Pin, facts, r); err != nil {
 		return err
 	}
-	if r.File, err = uniqueName(d.File, platforms, page); err != nil {
+	page, err := index(job.Name)
+	if err != nil {
 		return err
 	}
+	if r.File, err = s.name(d.File, digest, page); err != nil {
+		return err
+	}
+	r.Facts = &facts
 	r.SHA256, r.Size = digest, size
 	return os.Rename(temp, s.blob("built", digest))
+}
+
+// failure is the record of a build that failed. A source that is mended, or a
+// requirement that is met, makes it due before its time.
+func (s Store) failure(index Pages, job Job, d Delivery, e Entry, log string) (r Record, err error) {
+	r = Record{Pin: job.Pin, Source: job.SHA256, Attempt: d.Attempt, Log: log, State: Failed, Class: d.Class, Message: fault.Line(d.Message, maxMessage),
+		Next: s.now().Add(Backoff(e.Attempts + 1)), Known: e.Failed != nil && e.Failed.Class == d.Class && e.Failed.Source == job.SHA256}
+	switch d.Class {
+	case BadSource:
+		r.Path = job.Path // the index mirror looks at it in its next cycle
+	case Lacking:
+		r.Lacks = lacks(r.Message)
+		r.Saw, err = offers(index, r.Lacks)
+	}
+	return r, err
 }
 
 func factsOf(platforms []Platform, name string) wheel.Platform {
@@ -138,8 +163,8 @@ func factsOf(platforms []Platform, name string) wheel.Platform {
 	return wheel.Platform{}
 }
 
-func prove(f *os.File, size int64, name string, pin Pin, facts wheel.Platform, r *Record) error {
-	w, err := wheel.Inspect(f, size, name)
+func prove(f *os.File, size int64, d Delivery, pin Pin, facts wheel.Platform, r *Record) error {
+	w, err := wheel.Inspect(f, size, d.File)
 	if err == nil {
 		err = w.IsFor(pin.Name, pin.Version, facts)
 	}
@@ -153,38 +178,11 @@ func prove(f *os.File, size int64, name string, pin Pin, facts wheel.Platform, r
 	for _, name := range report.External {
 		r.Libraries = append(r.Libraries, fault.Line(name, maxLibrary))
 	}
-	// Plain linux tags promise nothing about other systems.
-	r.Shared = report.Contained() && !slices.ContainsFunc(w.Filename.Tags, func(t wheel.Tag) bool { return strings.HasPrefix(t.Platform, "linux_") })
+	// Tags promise what their author thought of: what is in the wheel decides.
+	r.Compiled, r.ByPython = report.Compiled, report.ByPython || !d.Static
+	r.Shared = !r.Compiled && !r.ByPython && !slices.ContainsFunc(w.Filename.Tags, func(t wheel.Tag) bool { return !t.Universal() })
 	r.RequiresPython = w.Metadata.RequiresPython
 	sum := sha256.Sum256(w.RawMeta)
 	r.Metadata, r.MetadataSize = hex.EncodeToString(sum[:]), int64(len(w.RawMeta))
 	return nil
-}
-
-// uniqueName gives a wheel the lowest build tag, as PEP 427 orders them, with
-// which neither the index nor any wheel that was ever built here has its name.
-func uniqueName(file string, platforms []Platform, page *simpleindex.Project) (string, error) {
-	f, err := wheel.ParseFilename(file)
-	if err != nil {
-		return "", err
-	}
-	taken := map[string]bool{}
-	if page != nil {
-		for _, other := range page.Files {
-			taken[other.Filename] = true
-		}
-	}
-	for _, p := range platforms {
-		for _, e := range p.Log {
-			for _, name := range e.Files {
-				taken[name] = true
-			}
-		}
-	}
-	for n := 1; ; n++ {
-		f.Build = fmt.Sprintf("%dmc", n)
-		if name := f.String(); !taken[name] {
-			return name, nil
-		}
-	}
 }

@@ -42,6 +42,9 @@ func (m *merge) run(base *tree.Generation) (changed bool, err error) {
 			return false, err
 		}
 	}
+	if err := m.notes(rows); err != nil {
+		return false, err
+	}
 	n := note{Index: m.x.Generation.Number}
 	if n.Print, err = m.print(rows); err != nil {
 		return false, err
@@ -61,6 +64,32 @@ func (m *merge) run(base *tree.Generation) (changed bool, err error) {
 	return true, m.put(base, n)
 }
 
+// notes tells of what is wanted and cannot be built: lines that nobody could
+// read, sources that did not answer, pins that the index has nothing of.
+func (m *merge) notes(rows [][]Row) error {
+	info := m.w.Info()
+	if m.cfg.Notes != nil {
+		notes, err := m.cfg.Notes()
+		if err != nil {
+			return err
+		}
+		info.Deferred = append(info.Deferred, notes...)
+	}
+	without := map[Pin]bool{}
+	for _, all := range rows {
+		for _, r := range sortedRows(all) {
+			if r.Class != NoSource || without[r.Pin] {
+				continue
+			}
+			without[r.Pin] = true
+			err := &fault.Error{Kind: fault.Gone, Op: "wheels: look for the source of", Subject: r.Pin.String(), Err: errors.New(r.Message),
+				Advice: "let the index mirror have the project, or skip the pin"}
+			info.Deferred = append(info.Deferred, tree.Note{Unit: r.Pin.String(), Kind: string(err.Kind), Error: err.Error(), Standing: true})
+		}
+	}
+	return nil
+}
+
 // print is a digest of all that the pages follow from. A log that is written
 // anew by another failure of the same sort is no reason for a generation.
 func (m *merge) print(rows [][]Row) (string, error) {
@@ -68,14 +97,14 @@ func (m *merge) print(rows [][]Row) (string, error) {
 	fmt.Fprintf(&b, "renderer %s index %s\n", renderer, m.cfg.Index)
 	for _, all := range rows {
 		for _, r := range sortedRows(all) {
-			switch r.State {
-			case Built:
+			if r.Own != nil {
 				e, _, err := m.x.entry(r.Name)
 				if err != nil {
 					return "", err
 				}
 				fmt.Fprintf(&b, "%s %s %s %s %s\n", r.Platform, r.Pin, r.File, r.Own.SHA256, e.Digest)
-			case Failed:
+			}
+			if r.State == Failed {
 				fmt.Fprintf(&b, "%s %s %s\n", r.Platform, r.Pin, r.Class)
 			}
 		}
@@ -92,7 +121,7 @@ func sortedRows(rows []Row) []Row {
 func (m *merge) platform(platform string, rows []Row) error {
 	own := map[string][]Row{}
 	for _, r := range sortedRows(rows) {
-		if r.State == Built {
+		if r.Own != nil {
 			own[r.Name] = append(own[r.Name], r)
 		}
 		if r.Log != "" && (r.State == Built || r.State == Failed || r.State == Due) {

@@ -68,7 +68,7 @@ func (w *world) history(t *rapid.T, name string, p wheels.Pin, page *simpleindex
 		e.Built = &wheels.Record{Pin: p, At: now.Add(-20 * 24 * time.Hour), File: p.Name + "-1.0-1mc-" + tagsOf[name] + ".whl", SHA256: sum(key)}
 		w.built[key] = true
 	case 3:
-		e.Built = &wheels.Record{Pin: p, At: now.Add(-20 * 24 * time.Hour), File: p.Name + "-1.0-1mc-py3-none-any.whl", SHA256: sum(key), Shared: true}
+		e.Built = &wheels.Record{Pin: p, At: now.Add(-20 * 24 * time.Hour), File: p.Name + "-1.0-1mc-py3-none-any.whl", SHA256: sum(key), Shared: true, Facts: &debian12}
 		w.built[key], w.built[other] = true, true
 	case 4:
 		file := p.Name + "-1.0-" + tagsOf[name] + ".whl"

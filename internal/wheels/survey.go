@@ -25,14 +25,18 @@ func validPin(p Pin) bool {
 	return simpleindex.ValidName(p.Name) && simpleindex.ValidVersion(p.Version)
 }
 
+// Pages returns the index's page of a project, nil if it has none.
+type Pages func(name string) (*simpleindex.Project, error)
+
 // Input is what the states follow from.
 type Input struct {
 	Now       time.Time
 	Platforms []Platform // in the spec's order
-	// Page returns the index's page of a project, nil if it has none.
-	Page func(name string) (*simpleindex.Project, error)
+	Page      Pages
 	// Has reports whether the own wheel of a record is kept.
 	Has func(*Record) bool
+	// Whole reports whether a file of the index mirror has that SHA-256; nil: nobody looks.
+	Whole func(path, digest string) bool
 	// Alone waits for no other platform.
 	Alone bool
 }
@@ -62,7 +66,7 @@ type Row struct {
 
 	Libraries []string `json:"libraries,omitempty"`
 
-	Own    *Record           `json:"-"` // built
+	Own    *Record           `json:"-"` // built, or due and to be replaced
 	Source *simpleindex.File `json:"-"` // due, waiting
 	urgent int               // due: the lower, the sooner
 }
@@ -82,7 +86,7 @@ func Survey(in Input, platform string) ([]Row, error) {
 	var rows []Row
 	for _, pin := range me.Wanted {
 		row, err := s.row(me, pin)
-		if err == nil && row.State == Due && !in.Alone {
+		if err == nil && row.State == Due && row.Own == nil && !in.Alone {
 			err = s.wait(me, &row)
 		}
 		if err != nil {
@@ -145,15 +149,31 @@ func (s *surveyor) row(p *Platform, pin Pin) (Row, error) {
 		r.State, r.Reason, r.Until = Skipped, e.Skipped.Reason, e.Skipped.Until
 	case upstream && (own == nil || s.Now.Sub(e.since(own)) < lookAgain):
 		r.State, r.File = Upstream, file
-	case own != nil:
+	case own != nil && !(e.Rebuild && from == ""):
 		r.State, r.Own, r.From, r.File, r.Log, r.Libraries = Built, own, from, own.File, own.Log, own.Libraries
 		r.Attempts = 0
-	case e.Failed != nil && s.Now.Before(e.Failed.Next):
-		r.fail(e.Failed)
 	default:
-		s.due(p, page, e, &r)
+		if r.Own = own; own != nil {
+			r.File, r.Libraries = own.File, own.Libraries
+		}
+		return r, s.unbuilt(p, page, e, &r)
 	}
 	return r, nil
+}
+
+// unbuilt is the state of a pin that there is no wheel of, or one to be replaced.
+func (s *surveyor) unbuilt(p *Platform, page *simpleindex.Project, e Entry, r *Row) error {
+	if e.Failed == nil || !s.Now.Before(e.Failed.Next) {
+		s.due(p, page, e, r)
+		return nil
+	}
+	gained, err := s.gained(page, e.Failed)
+	if err != nil || !gained {
+		r.fail(e.Failed)
+		return err
+	}
+	s.due(p, page, e, r)
+	return nil
 }
 
 func (e Entry) since(own *Record) time.Time {
@@ -185,12 +205,12 @@ func (s *surveyor) due(p *Platform, page *simpleindex.Project, e Entry, r *Row) 
 
 // own finds the wheel that was built for the platform, or on another one for all.
 func (s *surveyor) own(p *Platform, pin Pin, e Entry) (own *Record, from string) {
-	if s.Has(e.Built) {
+	if s.Has(e.Built) && s.stands(p, e.Built) {
 		return e.Built, ""
 	}
 	for _, other := range s.Platforms {
 		r := other.Log[pin].Built
-		if other.Name == p.Name || r == nil || !r.Shared || !s.fits(p, r.File) || !s.Has(r) {
+		if other.Name == p.Name || r == nil || !r.Shared || r.Facts == nil || !s.fits(p, r.File) || !s.Has(r) {
 			continue
 		}
 		return r, other.Name

@@ -13,6 +13,7 @@
 //	builds/<platform>.json       what the platform is; see Facts
 //	builds/<platform>.plan/<digest>   lists of builds
 //	built/<digest>  logs/<digest>     own wheels and logs of builds
+//	names/<file>                 whose bytes have that name in the index, for ever
 //	unwanted.json                since when nobody wants a wheel or a log
 //	inbox/<platform>/<attempt>/       what a build worker hands over
 package wheels
@@ -24,6 +25,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,14 +66,23 @@ const (
 	Skipped  State = "skipped"  // a person decided so
 	Due      State = "due"      // to be built now
 	Waiting  State = "waiting"  // for another platform, whose wheel may serve this one too
+
+	// Elsewhere is a pin that is required on other platforms only. It has no row here.
+	Elsewhere State = "elsewhere"
 )
 
 // again is the state of a record by which a person asks for another attempt.
 const again State = "again"
 
-// NoSource is the class of a failure before any build: the index has no source
-// distribution of the pin.
-const NoSource = "no-source"
+// Classes of failures that the index decides. NoSource comes before any build:
+// the index has no source distribution of the pin. With BadSource what it has is
+// missing on disk or has other bytes; with Lacking it has nothing that meets a
+// requirement of the build.
+const (
+	NoSource  = "no-source"
+	BadSource = "source"
+	Lacking   = "dependency"
+)
 
 // Record is what became of a pin on a platform, one line of the journal.
 type Record struct {
@@ -89,12 +100,22 @@ type Record struct {
 	MetadataSize   int64    `json:"metadata_size,omitempty"` // bytes
 	RequiresPython string   `json:"requires_python,omitempty"`
 	Libraries      []string `json:"libraries,omitempty"` // of the platform, that it needs
-	Shared         bool     `json:"shared,omitempty"`    // needs nothing but what its tags say, so other platforms may have it
+	Shared         bool     `json:"shared,omitempty"`    // the same everywhere, so other platforms may have it
+	// Facts is the platform that it was built on; nil in journals of earlier
+	// versions. Compiled and ByPython say what of it the wheel is bound to.
+	Facts    *wheel.Platform `json:"facts,omitempty"`
+	Compiled bool            `json:"compiled,omitempty"`  // to machine and libc
+	ByPython bool            `json:"by_python,omitempty"` // to the Python, whatever its tags say
 
 	Class   string    `json:"class,omitempty"` // failed
 	Message string    `json:"message,omitempty"`
 	Next    time.Time `json:"next,omitzero"`   // failed: when it is due again
 	Known   bool      `json:"known,omitempty"` // failed: as the attempt before did
+	Lacks   string    `json:"lacks,omitempty"` // failed: the requirement that the index could not meet
+	Saw     int       `json:"saw,omitempty"`   // failed: files of the index that seem to meet it
+	Path    string    `json:"path,omitempty"`  // failed for its source: where that is in the index mirror
+
+	Rebuild bool `json:"rebuild,omitempty"` // again: also what is built
 
 	Reason string    `json:"reason,omitempty"` // skipped
 	Until  time.Time `json:"until,omitzero"`   // skipped: zero is for ever
@@ -108,6 +129,8 @@ type Entry struct {
 	First    time.Time // when it was first found that the index has no wheel
 	Attempts int       // failed ones since the last success
 	Files    []string  // names of all wheels that were ever built of it
+	Rebuild  bool      // Built is to be replaced: a person asked for it since
+	Lacked   []string  // requirements that builds of it could not have met, sorted
 }
 
 // Log is what a platform's journal says.
@@ -155,15 +178,19 @@ func (l Log) add(r Record) {
 	e := l[r.Pin]
 	switch r.State {
 	case Built:
-		e.Built, e.Failed, e.Attempts = &r, nil, 0
+		e.Built, e.Failed, e.Attempts, e.Rebuild = &r, nil, 0, false
 		e.Files = append(e.Files, r.File)
 	case Failed:
 		e.Failed = &r
 		e.Attempts++
+		if i, known := slices.BinarySearch(e.Lacked, r.Lacks); r.Lacks != "" && !known {
+			e.Lacked = slices.Insert(slices.Clone(e.Lacked), i, r.Lacks)
+		}
 	case Skipped:
 		e.Skipped = &r
 	case again:
 		e.Failed, e.Skipped = nil, nil
+		e.Rebuild = e.Rebuild || r.Rebuild
 	}
 	if e.First.IsZero() && (r.State == Built || r.State == Failed) {
 		e.First = r.At
@@ -200,20 +227,39 @@ func (s Store) Retry(platform string, p Pin) error {
 	return s.append(platform, Record{Pin: p, State: again})
 }
 
+// Rebuild makes a pin due again although it is built: clients keep the wheel that
+// there is until there is another one, under the next build number.
+func (s Store) Rebuild(platform string, p Pin) error {
+	return s.append(platform, Record{Pin: p, State: again, Rebuild: true})
+}
+
 // Skip keeps a pin from being built, and its own wheel off the index, until a
 // time; the zero time is for ever.
 func (s Store) Skip(platform string, p Pin, reason string, until time.Time) error {
 	return s.append(platform, Record{Pin: p, State: Skipped, Reason: reason, Until: until})
 }
 
-// SetFacts notes what a platform is.
+// askAgain is for how long it is believed that a platform is what it was.
+const askAgain = 12 * time.Hour
+
+// Ask reports whether it is time to ask a platform again what it is: its root
+// may have got another Python.
+func (s Store) Ask(platform string) bool {
+	st, err := os.Stat(s.path("builds", platform+".json"))
+	return err == nil && s.now().Sub(st.ModTime()) > askAgain
+}
+
+// SetFacts notes what a platform is, now.
 func (s Store) SetFacts(platform string, p wheel.Platform) error {
 	if err := p.Check(); err != nil {
 		return err
 	}
 	old, err := s.Facts(platform)
-	if err != nil || old == p {
+	if err != nil {
 		return err
+	}
+	if old == p {
+		return os.Chtimes(s.path("builds", platform+".json"), s.now(), s.now())
 	}
 	data, err := json.Marshal(p)
 	if err == nil {

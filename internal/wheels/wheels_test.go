@@ -260,7 +260,7 @@ func TestDeliveriesAreNotTrusted(t *testing.T) {
 			d := b.deliver("d12", job, broken)
 			d.Class = ""
 			spoil(t, b.store.Inbox("d12", d.Attempt), &d)
-			r, err := b.store.Ingest("d12", b.platforms(), nil, job, d)
+			r, err := b.store.Ingest("d12", b.platforms(), noPages, job, d)
 			if err != nil || r.State != wheels.Failed || r.Message == "" {
 				t.Errorf("%+v %v, want a failure", r, err)
 			}
@@ -312,14 +312,10 @@ func TestIngestTwice(t *testing.T) {
 	b.publish()
 	b.wanted["d12"] = pins("a===1")
 	_, x := b.open()
-	page, err := x.Page("a")
-	if err != nil {
-		t.Fatal(err)
-	}
 	job := wheels.Jobs(b.survey("d12", true))[0]
 	ingest := func(d wheels.Delivery) wheels.Record {
 		t.Helper()
-		r, err := b.store.Ingest("d12", b.platforms(), page, job, d)
+		r, err := b.store.Ingest("d12", b.platforms(), x.Page, job, d)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -353,12 +349,12 @@ func TestIngestTwice(t *testing.T) {
 	if a.File != "a-1-1mc-py3-none-any.whl" {
 		t.Errorf("named %s", a.File)
 	}
-	// A wheel that was lost is built anew, under a name that no client knows.
+	// A wheel that was lost is built anew: other bytes get a name that no client knows.
 	if err := os.Remove(filepath.Join(b.Dir, "state", "built", a.SHA256)); err != nil {
 		t.Fatal(err)
 	}
 	b.now = b.now.Add(time.Minute)
-	third := b.deliver("d12", job, pure)
+	third := b.deliver("d12", job, with("other.py", "x = 1"))
 	if c := ingest(third); c.File != "a-1-2mc-py3-none-any.whl" {
 		t.Errorf("the second wheel is named %s", c.File)
 	}

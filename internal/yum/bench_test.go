@@ -46,6 +46,9 @@ func newSite(t testing.TB, change func(*yum.Config)) *site {
 	s := &site{t: t, b: enginetest.New(t, "rocky"), key: signer(), files: map[string][]byte{}, hits: map[string]int{}}
 	s.Server = httptest.NewServer(s)
 	t.Cleanup(s.Close)
+	if err := s.b.Client.Own(s.URL); err != nil { // as a spec names it
+		t.Fatal(err)
+	}
 	keyring := filepath.Join(s.b.Dir, "keys.asc")
 	if err := os.WriteFile(keyring, debrepotest.ArmoredKeys(s.key), 0o644); err != nil {
 		t.Fatal(err)

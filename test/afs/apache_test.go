@@ -26,7 +26,7 @@ func TestApacheServesASite(t *testing.T) {
 	get := r.apache(t)
 	for path, want := range map[string][2]string{
 		"/dists/Release":           {"200 release 1", "max-age=600"},
-		"/pool/a":                  {"200 content of a", "max-age=365000000, immutable"},
+		"/pool/a":                  {"200 content of a", "max-age=600"},
 		"/.mirror/generation.json": {"200", "no-store"},
 		"/.mirror/id":              {"404", ""},
 		"/pool/b":                  {"404", ""},

@@ -148,7 +148,7 @@ func (w *mill) sources(b *testing.B) string {
 func (w *mill) measure(b *testing.B, command string) time.Duration {
 	b.Helper()
 	command = strings.Replace(command, "pip wheel", "/tmp/v/bin/pip wheel", 1)
-	script := "python3 -m venv /tmp/v\n/tmp/v/bin/pip install --quiet --no-cache-dir --no-deps /opt/set/wheel-*.whl\nexport CFLAGS='-O2 -g0' CXXFLAGS='-O2 -g0'\nfrom=$(date +%s%N)\n" + command + "\necho took $(($(date +%s%N) - from))\n"
+	script := "python3 -m venv /tmp/v\n/tmp/v/bin/pip install --quiet --no-cache-dir --no-deps /opt/set/wheel-*.whl\nexport CFLAGS=\"$(python3 -c 'import sysconfig; print(sysconfig.get_config_var(\"CFLAGS\"))') -g0\"\nexport CXXFLAGS=\"$CFLAGS\"\nfrom=$(date +%s%N)\n" + command + "\necho took $(($(date +%s%N) - from))\n"
 	out, err := rootlab.Enter(w.root, script, map[string]string{"/opt/uv": w.uv, "/opt/set": w.set}).CombinedOutput()
 	if err != nil {
 		b.Fatalf("%v\n%s", err, out)

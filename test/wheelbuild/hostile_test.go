@@ -321,7 +321,7 @@ try: reached.append(socket.getaddrinfo("example.org", 80))
 except OSError: pass
 try: reached.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
 except OSError: pass
-raise Exception("REACHED " + repr(reached) + repr([n for _, n in socket.if_nameindex()]))
+raise Exception("REACHED " + repr(reached) + repr([l.split(":")[0].strip() for l in open("/proc/net/dev")][2:]))
 `, port, strings.Join(hosts, " "), path), limits)
 	if res.Class != build.BuildBackend || !strings.Contains(log, "REACHED []['lo']") {
 		t.Errorf("%+v: %s", res, log)

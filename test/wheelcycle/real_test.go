@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/lab"
 	"mirrorcycle/internal/rootlab"
+	"mirrorcycle/internal/sdist"
 	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/workflows"
 )
@@ -117,6 +119,7 @@ func (m *mill) first(pins []string) {
 func (m *mill) right(pins []string) {
 	m.t.Helper()
 	got, shared := m.states(), 0
+	maps.DeleteFunc(got, func(_ string, s activities.WheelState) bool { return s.State == "elsewhere" })
 	if want := (len(rootlab.Sources) + 1) * len(m.platforms()); len(got) != want {
 		m.t.Errorf("%d states, want %d", len(got), want)
 	}
@@ -145,9 +148,42 @@ func (m *mill) right(pins []string) {
 			}
 		}
 	}
-	if want := len(rootlab.Sources) - len(rootlab.Compiled) - len(rootlab.Lacking); shared != want {
+	if want := m.static(pins); shared != want {
 		m.t.Errorf("%d wheels serve the platform that they were not built on, want %d", shared, want)
 	}
+}
+
+// static counts the pins whose wheels one platform builds for all: without
+// compiled code, of sources that promise the same dependencies everywhere.
+func (m *mill) static(pins []string) (n int) {
+	m.t.Helper()
+	for _, pin := range pins {
+		name, version, _ := strings.Cut(pin, "==")
+		name = simpleindex.Normalize(name)
+		if slices.Contains(rootlab.Compiled, name) || rootlab.Lacking[name] != "" || hangs[name] != "" {
+			continue
+		}
+		for _, o := range m.offered[name] {
+			if o.Version != version || !sdist.IsName(o.Filename) {
+				continue
+			}
+			f, err := os.Create(filepath.Join(m.t.TempDir(), "source"))
+			if err == nil {
+				_, err = f.Write(o.Data)
+			}
+			if err == nil {
+				_, err = f.Seek(0, io.SeekStart)
+			}
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			if needs, err := sdist.Read(f, o.Filename); err == nil && needs.Static {
+				n++
+			}
+			f.Close()
+		}
+	}
+	return n
 }
 
 func (m *mill) failed(s activities.WheelState, class string) {

@@ -16,6 +16,7 @@
 //	    views/<n>/                    what generation n built itself
 //	    gens/<n>                      what n is, since when it is served, until when it was
 //	    drops/<n>                     objects that n no longer names, kept in the views
+//	    waiting                       how many of them wait
 //	    replaced/<n>                  physical directories that n replaced by its own
 //	    segments/<xx>/<digest>        manifests of the readable generations
 //	    log                           the site's ledger
@@ -28,7 +29,8 @@
 // epochs first, so a run that wakes up late fails with fault.Fenced. One
 // exception is the removal of a directory that is empty already: nothing is
 // put into a directory of a published view but a file that it has lost, so that
-// harms nobody. The other is a damaged file, which gets its bytes back where it lies.
+// harms nobody. Another are the names in a directory that no readable view
+// leads to any more. The last is a damaged file, which gets its bytes back where it lies.
 package dir
 
 import (

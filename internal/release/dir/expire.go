@@ -2,11 +2,13 @@ package dir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
@@ -64,19 +66,30 @@ func (s *session) clear(ctx context.Context, n int64) error {
 }
 
 // clearDir removes what physical directory p of view k holds itself.
-// Directories below it may still serve newer views; they have lines of their own.
+// Directories below it may still serve newer views; they have lines of their
+// own. The names are removed where they lie, which costs a third: no view that
+// can be read leads here, and none will, so a run that wakes up late harms nobody.
 func (s *session) clearDir(k int64, p string) error {
-	name := s.view(k, p)
-	entries, err := os.ReadDir(name)
-	if err != nil && !os.IsNotExist(err) {
+	dir, err := os.Open(s.view(k, p))
+	if os.IsNotExist(err) {
+		s.removeEmpty(k, p)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("dir: expire: %w", err)
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
 		return fmt.Errorf("dir: expire: %w", err)
 	}
 	for _, e := range entries {
 		if e.IsDir() {
 			continue
 		}
-		if err := s.discard(filepath.Join(name, e.Name())); err != nil {
-			return err
+		s.Crash("clear")
+		if err := unix.Unlinkat(int(dir.Fd()), e.Name(), 0); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("dir: expire %s: %w", s.view(k, p), err)
 		}
 	}
 	s.removeEmpty(k, p)

@@ -29,6 +29,8 @@ type plan struct {
 	drops map[string]manifest.Entry // objects that next does not name, but that clients may still ask for
 	// foreign are objects of other mirrors that next names, and the generation that is served does not.
 	foreign []manifest.Entry
+	added   map[string]bool // files that the generation that is served does not name, where any drops wait
+	pinned  bool            // drops are not only what the generation that is served names
 }
 
 // draw compares the generation that is served with the next one.
@@ -38,6 +40,15 @@ func (s *session) draw(cur *tree.Served, next *manifest.Manifest) (*plan, error)
 		return nil, err
 	}
 	p := &plan{next: next, drops: map[string]manifest.Entry{}}
+	if cur != nil {
+		waiting, err := s.list("drops", cur.Number)
+		if err != nil {
+			return nil, err
+		}
+		if len(waiting) > 0 {
+			p.added = map[string]bool{}
+		}
+	}
 	for d, err := range manifest.Diff(old, next) {
 		if err == nil {
 			err = p.add(d)
@@ -54,6 +65,9 @@ func (p *plan) add(d manifest.Delta) error {
 	if err := tree.CheckPath(name); err != nil {
 		return err
 	}
+	if d.Old == nil && p.added != nil {
+		p.added[name] = true
+	}
 	switch {
 	case d.New == nil && d.Old.Kind == manifest.Row: // not a file
 	case d.New == nil && !d.Old.Kind.IsIndex():
@@ -69,8 +83,8 @@ func (p *plan) add(d manifest.Delta) error {
 	return nil
 }
 
-// dropPinned also drops what a generation names whose index clients preferred
-// to the one that is served: apt keeps a newer Release than the one a rollback
+// dropPinned also drops what generations name whose index clients preferred to
+// the one that is served: apt keeps a newer Release than the one a rollback
 // shows. With the next, still newer one, the waiting begins.
 func (s *session) dropPinned(cur *tree.Served, p *plan) error {
 	if cur == nil {
@@ -80,41 +94,34 @@ func (s *session) dropPinned(cur *tree.Served, p *plan) error {
 	if err != nil {
 		return err
 	}
-	pinned := pin(all)
-	if pinned == nil {
-		return nil
-	}
-	old, err := s.manifestOf(&pinned.Served)
-	if err != nil {
-		return err
-	}
-	for d, err := range manifest.Diff(old, p.next) {
+	for _, pinned := range pins(all) {
+		p.pinned = true
+		old, err := s.manifestOf(&pinned.Served)
 		if err != nil {
 			return err
 		}
-		if d.New == nil && d.Old.Kind != manifest.Row && !d.Old.Kind.IsIndex() {
-			p.drops[d.Old.Path] = *d.Old
+		for d, err := range manifest.Diff(old, p.next) {
+			if err != nil {
+				return err
+			}
+			if d.New == nil && d.Old.Kind != manifest.Row && !d.Old.Kind.IsIndex() {
+				p.drops[d.Old.Path] = *d.Old
+			}
 		}
 	}
 	return nil
 }
 
-// pin returns the generation before the last with an upstream Date above the
-// last one's, nil if the last one has the highest.
-func pin(all []record) *record {
-	if len(all) == 0 {
-		return nil
-	}
-	top := &all[len(all)-1]
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].Upstream.Date.After(top.Upstream.Date) {
-			top = &all[i]
+// pins returns the generations before the last of which clients prefer a suite
+// to the last one's.
+func pins(all []record) []record {
+	var out []record
+	for _, r := range all {
+		if r.Upstream.NewerThan(all[len(all)-1].Upstream) {
+			out = append(out, r)
 		}
 	}
-	if top == &all[len(all)-1] {
-		return nil
-	}
-	return top
+	return out
 }
 
 func (p *plan) dropLines() []byte {

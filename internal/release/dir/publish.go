@@ -110,7 +110,10 @@ func (s *session) release(ctx context.Context, src backend.Source, cur *tree.Ser
 	if err := syncfs(s.Dir); err != nil {
 		return fmt.Errorf("dir: sync: %w", err)
 	}
-	return s.flip(g.Number)
+	if err := s.flip(g.Number); err != nil {
+		return err
+	}
+	return s.countFlip(cur, g, p)
 }
 
 func (b *builder) writeServed(g tree.Served) error {

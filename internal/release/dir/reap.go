@@ -24,8 +24,8 @@ func (r *Region) Reap(ctx context.Context) (backend.Reaped, error) {
 	if err != nil || v == nil {
 		return out, err
 	}
-	if v.idle() {
-		return out, v.waiting(&out)
+	if v.idle() && v.tell(&out) {
+		return out, nil
 	}
 	err = r.write(func(s *session) error { return s.tidy(ctx, &out) })
 	return out, err
@@ -50,13 +50,23 @@ func (s *session) tidy(ctx context.Context, out *backend.Reaped) error {
 	if err := s.expire(ctx, v, out); err != nil {
 		return err
 	}
-	if err := s.reap(ctx, v, out); err != nil {
+	w, known := s.counted(v.cur.Number, v.drops)
+	if err := s.reap(ctx, v, out, &w); err != nil {
 		return err
 	}
-	if v, err = s.survey(); err != nil {
+	if v, err = s.survey(); err != nil || known && v.tell(out) && len(v.drops) > 0 {
 		return err
 	}
-	return v.waiting(out)
+	if !known {
+		if w, err = v.count(); err != nil {
+			return err
+		}
+	}
+	if err := s.keepCount(v, w); err != nil {
+		return err
+	}
+	v.tell(out)
+	return nil
 }
 
 // survey is what there is to tidy up in a region at one moment.
@@ -101,11 +111,11 @@ func (r *Region) survey() (*survey, error) {
 
 // sort tells readable generations from expired ones and returns the former as the ledger wants them.
 func (v *survey) sort(all []record) []ledger.Generation {
-	now, pinned := v.Now(), pin(all)
+	now, pinned := v.Now(), pins(all)
 	var out []ledger.Generation
 	for _, rec := range all {
 		g := ledger.Generation{Number: rec.Number, Superseded: rec.Superseded}
-		if rec.Number == v.cur.Number || (pinned != nil && rec.Number == pinned.Number) {
+		if rec.Number == v.cur.Number || slices.ContainsFunc(pinned, func(p record) bool { return p.Number == rec.Number }) {
 			g = ledger.Generation{Number: rec.Number} // counts as still served
 		} else if rec.Superseded.IsZero() {
 			v.left = append(v.left, rec)
@@ -146,6 +156,19 @@ func (v *survey) condemned(want func(n int64) bool, f func(n int64, e manifest.E
 	if err != nil {
 		return err
 	}
+	return v.latest(func(n int64, e manifest.Entry) error {
+		if !want(n) {
+			return nil
+		}
+		if _, named, err := now.Lookup(e.Path); err != nil || named {
+			return err
+		}
+		return f(n, e)
+	})
+}
+
+// latest yields all drops, of each path the latest.
+func (v *survey) latest(f func(n int64, e manifest.Entry) error) error {
 	later := map[string]bool{}
 	for _, n := range slices.Backward(v.drops) {
 		for e, err := range v.dropped(n) {
@@ -156,11 +179,7 @@ func (v *survey) condemned(want func(n int64) bool, f func(n int64, e manifest.E
 				continue
 			}
 			later[e.Path] = true
-			_, named, err := now.Lookup(e.Path)
-			if err == nil && !named && want(n) {
-				err = f(n, e)
-			}
-			if err != nil {
+			if err := f(n, e); err != nil {
 				return err
 			}
 		}
@@ -168,22 +187,8 @@ func (v *survey) condemned(want func(n int64) bool, f func(n int64, e manifest.E
 	return nil
 }
 
-func (v *survey) waiting(out *backend.Reaped) error {
-	if len(v.drops) == 0 {
-		return nil
-	}
-	return v.condemned(func(n int64) bool { return true }, func(_ int64, e manifest.Entry) error {
-		if !e.Kind.IsFile() {
-			return nil
-		}
-		out.Waiting++
-		out.WaitingBytes += e.Size
-		return nil
-	})
-}
-
-// reap deletes what is due from the view that is served, in place.
-func (s *session) reap(ctx context.Context, v *survey, out *backend.Reaped) error {
+// reap deletes what is due from the view that is served, in place, and takes it off what waits.
+func (s *session) reap(ctx context.Context, v *survey, out *backend.Reaped, w *waiting) error {
 	if len(v.due) == 0 {
 		return nil
 	}
@@ -192,6 +197,7 @@ func (s *session) reap(ctx context.Context, v *survey, out *backend.Reaped) erro
 		if err := ctx.Err(); err != nil || !e.Kind.IsFile() {
 			return err
 		}
+		w.add(e, -1)
 		gone, err := s.unlink(e.Path, v.cur.Number, known)
 		if gone {
 			out.Objects++

@@ -138,26 +138,34 @@ func (b *builder) keepAll(p string, k int64, n *node, below map[string]int64) (k
 	if err != nil {
 		return 0, fmt.Errorf("dir: read view: %w", err)
 	}
+	keep, err := b.keeper(p, k)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, keep.close()) }()
 	for _, e := range entries {
-		name := path.Join(p, e.Name())
-		if name == own {
+		if p == "." && e.Name() == own {
 			b.replaced = append(b.replaced, line(k, own))
 			continue
 		}
+		f, child := n.files[e.Name()], n.dirs[e.Name()]
+		if f == nil && child == nil {
+			kept++
+			if err := keep.entry(e); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		name := path.Join(p, e.Name())
 		at, err := b.physical(name, k, e)
 		if err != nil {
 			return 0, err
 		}
-		f, child := n.files[e.Name()], n.dirs[e.Name()]
 		switch {
 		case f != nil && !f.gone && at > 0: // a file takes the directory's name
 			err = b.abandon(name, at)
 		case child != nil && at > 0 && (f == nil || f.gone):
 			below[e.Name()] = at
-		case f != nil || child != nil:
-		default:
-			kept++
-			err = b.keep(name, k, at)
 		}
 		if err != nil {
 			return 0, err
@@ -173,14 +181,6 @@ func (b *builder) mayLack(p string, cause error) error {
 		return errors.Join(&fault.Error{Kind: fault.Corrupt, Op: "dir: read view", Subject: p, Err: cause, Advice: "rebuild the region"}, err)
 	}
 	return nil
-}
-
-// keep shows what view k has under the name p; at is where its directory is, 0 for a file.
-func (b *builder) keep(p string, k, at int64) error {
-	if at > 0 {
-		return os.Symlink(b.linkTo(p, at), b.staged(p))
-	}
-	return b.clone(b.view(k, p), b.staged(p), nil)
 }
 
 // abandon lists every physical directory below p that the next view no longer reaches.

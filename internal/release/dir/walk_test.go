@@ -60,8 +60,12 @@ func walk(t *testing.T, seed uint64) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := open().Reap(t.Context()); err != nil {
+		told, err := open().Reap(t.Context())
+		if err != nil {
 			t.Fatalf("seed %d generation %d: reap: %v", seed, n+1, err)
+		}
+		if rng.IntN(2) == 0 {
+			recount(t, fmt.Sprintf("seed %d generation %d", seed, n+1), region, told, open)
 		}
 		now = now.Add(time.Duration(rng.IntN(180)) * time.Minute)
 		promised(t, seed, region, story)
@@ -83,6 +87,21 @@ func walk(t *testing.T, seed uint64) {
 		t.Fatalf("seed %d: at last (-want +got):\n%s", seed, diff)
 	}
 	noMore(t, seed, region, len(src.lastSegments(t)))
+}
+
+// recount has what waits counted anew: it is what was told.
+func recount(t *testing.T, what, region string, told backend.Reaped, open func() *dir.Region) {
+	t.Helper()
+	if err := os.RemoveAll(filepath.Join(region, ".mirrorcycle/demo/waiting")); err != nil {
+		t.Fatal(err)
+	}
+	again, err := open().Reap(t.Context())
+	if err != nil {
+		t.Fatalf("%s: reap again: %v", what, err)
+	}
+	if told.Waiting != again.Waiting || told.WaitingBytes != again.WaitingBytes {
+		t.Errorf("%s: %d objects of %d bytes were said to wait, counted anew %d of %d", what, told.Waiting, told.WaitingBytes, again.Waiting, again.WaitingBytes)
+	}
 }
 
 // random makes a generation out of the one before.

@@ -1,0 +1,83 @@
+package pypi
+
+import (
+	"encoding/json"
+	"iter"
+	"maps"
+	"slices"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// request edits the tables and the manifest, the root pages last.
+func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
+	rows, err := manifest.Edit(s.wasRows, sorted(s.rows))
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	objects, err := manifest.Edit(s.wasObjects, sorted(s.objects))
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	next, err := manifest.Edit(s.was, sorted(s.files))
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	st, err := s.state(p, rows)
+	if err != nil || next.ID() == s.was.ID() && rows.ID() == s.wasRows.ID() && s.sameConfig(st) {
+		return tree.CommitRequest{}, err // what was missing is missing still
+	}
+	if err := s.root(rows, st.Serial); err != nil {
+		return tree.CommitRequest{}, err
+	}
+	if next, err = manifest.Edit(s.was, sorted(s.files)); err != nil {
+		return tree.CommitRequest{}, err
+	}
+	engine, err := json.Marshal(st)
+	if err != nil {
+		return tree.CommitRequest{}, err
+	}
+	up := p.Info.Upstream
+	up.Serial = st.Serial
+	return tree.CommitRequest{Manifest: next, Engine: engine, Upstream: up,
+		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, nil
+}
+
+// state is the plan's, with the serial to be published: upstream's, or the
+// greatest of a project, and never below one that was.
+func (s *settler) state(p *tree.Plan, rows *manifest.Manifest) (st state, err error) {
+	f, err := p.Open(stateFile)
+	if err != nil {
+		return st, err
+	}
+	defer f.Close()
+	if err := json.NewDecoder(f).Decode(&st); err != nil {
+		return st, &fault.Error{Kind: fault.Corrupt, Op: "pypi: settle", Subject: stateFile, Err: err, Advice: "nothing to do: the next cycle plans anew"}
+	}
+	for row, err := range rows.All() {
+		if err != nil {
+			return st, err
+		}
+		st.Serial = max(st.Serial, row.Size)
+	}
+	return st, nil
+}
+
+// sameConfig reports whether the base was made by the same configuration as
+// the state of the plan.
+func (s *settler) sameConfig(next state) bool {
+	old, err := readState(s.base)
+	return err == nil && old.Config == next.Config && old.Selection == next.Selection
+}
+
+func sorted(m map[string]manifest.Change) iter.Seq2[manifest.Change, error] {
+	return func(yield func(manifest.Change, error) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(m[k], nil) {
+				return
+			}
+		}
+	}
+}

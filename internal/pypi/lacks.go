@@ -1,0 +1,120 @@
+package pypi
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/tree"
+)
+
+// maxLacks bounds the examples in a project's row.
+const maxLacks = 8
+
+// lacks is what upstream lists of a project and its page has not: refused is
+// what cannot be believed, missing what could not be had. Those of the committed
+// generation were told of when it was made.
+type lacks struct {
+	Refused int    `json:"r,omitempty"` // files
+	Missing int    `json:"m,omitempty"` // files
+	Files   []lack `json:"f,omitempty"` // some of them
+}
+
+type lack struct {
+	File    string     `json:"f"`
+	Kind    fault.Kind `json:"k"`
+	Refused string     `json:"w,omitempty"` // why; "" if it is missing
+}
+
+// refuse adds a file that is left off its page, or keeps what it was.
+func (l *lacks) refuse(file string, err error) {
+	l.Refused++
+	if len(l.Files) < maxLacks {
+		l.Files = append(l.Files, lack{File: file, Kind: fault.KindOf(err), Refused: strings.ToValidUTF8(fmt.Sprintf("%.800s", err), "")})
+	}
+}
+
+// miss adds a file that could not be had. The text of the failure is not kept:
+// it may be another one each time.
+func (l *lacks) miss(file string, kind fault.Kind) {
+	l.Missing++
+	if len(l.Files) < maxLacks {
+		l.Files = append(l.Files, lack{File: file, Kind: kind})
+	}
+}
+
+func (l *lacks) none() bool { return l == nil || l.Refused+l.Missing == 0 }
+
+// misses reports whether a file is noted as one that upstream goes on lacking.
+func (l *lacks) misses(file string) bool {
+	return l != nil && slices.ContainsFunc(l.Files, func(k lack) bool { return k.File == file && k.Refused == "" && lasting(k.Kind) })
+}
+
+// absent are the files that upstream goes on lacking.
+func (l *lacks) absent() map[string]bool {
+	out := map[string]bool{}
+	if l != nil {
+		for _, k := range l.Files {
+			if k.Refused == "" && lasting(k.Kind) {
+				out[k.File] = true
+			}
+		}
+	}
+	return out
+}
+
+// lasting tells a failure that upstream must mend from one that passes by itself.
+func lasting(k fault.Kind) bool { return k != fault.Unavailable && k != "" }
+
+// note tells of the refused files of a project in one line.
+func (l *lacks) note(project string) (tree.Note, bool) {
+	i := slices.IndexFunc(l.Files, func(k lack) bool { return k.Refused != "" })
+	if i < 0 {
+		return tree.Note{}, false
+	}
+	return standing(project, l.Files[i].Kind, l.Files[i].Refused, l.Refused), true
+}
+
+func standing(project string, kind fault.Kind, text string, count int) tree.Note {
+	if count > 1 {
+		text = fmt.Sprintf("%d files, the first: %s", count, text)
+	}
+	return tree.Note{Unit: project, Kind: string(kind), Error: text, Standing: true}
+}
+
+// known tells again, as known, what the mirror lacks of projects that the plan
+// leaves alone, and counts what all projects lack.
+func (p *planner) known(rows map[string]manifest.Entry) {
+	info := p.w.Info()
+	for _, row := range sortedByPath(rows) {
+		if !strings.Contains(row.Note, `"l":`) {
+			continue
+		}
+		l := readNote(row).Lacks
+		if l.none() || p.planned[row.Path] {
+			continue // or the settling tells of it
+		}
+		info.Missing += int64(l.Missing)
+		info.Refused += int64(l.Refused)
+		var notes []tree.Note
+		if i := slices.IndexFunc(l.Files, func(k lack) bool { return k.Refused == "" && lasting(k.Kind) }); i >= 0 {
+			err := missing(l.Files[i])
+			notes = append(notes, standing(row.Path, err.Kind, err.Error(), l.Missing))
+		}
+		if note, ok := l.note(row.Path); ok {
+			notes = append(notes, note)
+		}
+		for _, n := range notes {
+			n.Known = true
+			info.Deferred = append(info.Deferred, n)
+		}
+	}
+}
+
+func missing(l lack) *fault.Error {
+	return &fault.Error{Kind: l.Kind, Op: "pypi: fetch file", Subject: l.File, Err: errors.New("upstream lists it and does not have it as listed"),
+		Advice: "nothing to do here: it is left off its page, and asked for in each cycle; tell upstream"}
+}
