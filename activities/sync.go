@@ -21,6 +21,7 @@ import (
 	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/transfer"
 	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/yum"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -314,6 +315,9 @@ func (s *Sync) engine(target Target) (Engine, error) {
 		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 			Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
 			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
+	case mirrorspec.Yum:
+		return seen{yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
+			MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace}, client), m}, nil
 	case mirrorspec.PyPI:
 		return seen{pypi.New(pypiConfig(target), client), m}, nil
 	case mirrorspec.Wheels:
