@@ -28,7 +28,7 @@ screenshots: build ## take the pictures of docs/images anew: terminal, Web UI an
 
 bench: build ## measure; prints ratios of paired runs
 	@test/prepare bench
-	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir
+	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir ./internal/manifest
 
 build: bin/temporal-dev ## build bin/
 	@go build -o bin/ ./starter ./worker

@@ -73,6 +73,19 @@ type MirrorStatus struct {
 	Sites     []Outcome     `json:"sites,omitempty"` // what the volume's read-only sites hold, which is not always what a region's URL serves
 	SitesFail string        `json:"sites_fail,omitempty"`
 	Last      *LastRun      `json:"last,omitempty"` // what the last cycle left to a person
+	// Of a pypi mirror: files that upstream lists and that could not be had up to
+	// now, files that cannot be believed, and some of both with the reason.
+	Missing int64  `json:"missing,omitempty"`
+	Refused int64  `json:"refused,omitempty"`
+	Lacks   []Lack `json:"lacks,omitempty"`
+}
+
+// Lack is a file that upstream lists and a page has not, or has as it was.
+type Lack struct {
+	Project string `json:"project"`
+	File    string `json:"file"`
+	Reason  string `json:"reason"`
+	Refused bool   `json:"refused,omitempty"`
 }
 
 // LastRun is how the last cycle left a mirror that it could not bring level with its upstream.
@@ -103,6 +116,7 @@ type Why struct {
 	InTree    bool   `json:"in_tree"`
 	DroppedBy int64  `json:"dropped_by,omitempty"` // generation that let go of it, if it is retained
 	Since     int64  `json:"since,omitempty"`      // oldest kept generation that names it as it is
+	Lacks     string `json:"lacks,omitempty"`      // why a file that upstream lists is not on its page, or is what it was
 }
 
 // Answer answers a question about, or carries out a command to, a mirror.
@@ -120,6 +134,9 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 		if out.Status, err = status(t); err == nil {
 			err = out.Status.recall(q)
 		}
+		if err == nil {
+			err = out.Status.lacking(t, q)
+		}
 		if err == nil && q.Target.AFS != nil {
 			out.Status.look(ctx, t, q)
 		}
@@ -130,7 +147,9 @@ func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
 	case VerbResume:
 		err = tree.WriteHold(t.State(), "")
 	case VerbWhy:
-		out.Why, err = why(t, q.Path)
+		if out.Why, err = why(t, q.Path); err == nil {
+			err = out.Why.lacking(t, q)
+		}
 	case VerbReleases:
 		out.Generations, err = generations(t)
 	case VerbVerify:

@@ -115,7 +115,7 @@ func (r *Regions) WriteSite(_ context.Context, in SiteInput) (SiteWritten, error
 func clientFiles(in SiteInput) map[string][]byte {
 	o := clientfiles.Options{Region: in.Region, Mirrors: in.Mirrors, Keyrings: map[string][]byte{}}
 	for _, m := range in.Mirrors {
-		if m.Kind != mirrorspec.Apt {
+		if m.Keyring == "" { // only signed kinds have one
 			continue
 		}
 		data, ok := in.Keyrings[m.Name]

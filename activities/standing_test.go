@@ -53,15 +53,19 @@ func TestStandingNotesAreToldOnce(t *testing.T) {
 		{"the first", []string{"a", "passes"}, nil},
 		{"one more", []string{"a", "passes", "b"}, []string{"a"}},
 		{"the same", []string{"a", "b", "passes"}, []string{"a", "b"}},
+		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
+		{"that is mended", []string{"a", "b"}, []string{"a", "b"}},
 		{"one is mended", []string{"b"}, []string{"b"}},
 		{"and breaks again", []string{"a", "b"}, []string{"b"}},
 		{"what its engine knows", []string{"told by a commit", "a", "b"}, []string{"told by a commit", "a", "b"}},
+		{"that is mended", []string{"a", "b"}, []string{"a", "b"}},
 	}
 	for _, s := range steps {
 		if diff := cmp.Diff(s.want, run(s.units...)); diff != "" {
 			t.Errorf("%s: %s", s.name, diff)
 		}
 	}
+	run("a", "b") // forgets what only an engine knew
 	before, err := os.Stat(memo)
 	if err != nil {
 		t.Fatal(err)

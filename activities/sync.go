@@ -21,6 +21,7 @@ import (
 	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/internal/transfer"
 	"mirrorcycle/internal/tree"
+	"mirrorcycle/internal/yum"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -128,6 +129,9 @@ func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 		engine, err := s.engine(in.Target)
 		if err != nil {
 			return err
+		}
+		if in.Spare {
+			engine = s.sparing(engine)
 		}
 		if out.Digest, out.Info, err = engine.Plan(ctx, t); err == nil {
 			err = recognise(t, out.Info.Deferred)
@@ -310,6 +314,9 @@ func (s *Sync) engine(target Target) (Engine, error) {
 		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 			Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
 			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
+	case mirrorspec.Yum:
+		return seen{yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
+			MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace}, client), m}, nil
 	case mirrorspec.PyPI:
 		return seen{pypi.New(pypiConfig(target), client), m}, nil
 	case mirrorspec.Wheels:
@@ -317,6 +324,16 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	}
 	return nil, &fault.Error{Kind: fault.Config, Op: "activities: run mirror", Subject: m.Name,
 		Err: fmt.Errorf("this version has no engine for kind %q", m.Kind), Advice: "remove the mirror from the spec"}
+}
+
+// sparing is the engine that removes nothing, where it can.
+func (s *Sync) sparing(e Engine) Engine {
+	if w, ok := e.(seen); ok {
+		if p, ok := w.Engine.(*pypi.Engine); ok {
+			return seen{p.Sparing(), w.mirror}
+		}
+	}
+	return e
 }
 
 // clients keeps one download client per set of limits and credentials, so that

@@ -56,6 +56,7 @@ type PlanInput struct {
 	Target   Target `json:"target"`
 	Epoch    int64  `json:"epoch"`
 	Approved string `json:"approved,omitempty"` // digest of a plan whose removals a person approved
+	Spare    bool   `json:"spare,omitempty"`    // pypi: leave the projects of which files would go as they are
 }
 
 // Planned is a stored plan. Digest is empty if nothing changed.

@@ -28,7 +28,7 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 		defer done()
 		ctx, end := begin(ctx, "verify", in.Target.Mirror)
 		defer func() { end(err) }()
-		o := verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Foreign: foreign,
+		o := verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Packages: in.Target.Mirror.Proof == mirrorspec.ByPackages, Foreign: foreign,
 			Since: sealed, Full: in.Full, Deep: in.Deep, Progress: beat.progress}
 		report, err := verify.Tree(ctx, t, g, o)
 		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)
@@ -50,4 +50,4 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 	return out, err
 }
 
-var kinds = map[mirrorspec.Kind]verify.Kind{mirrorspec.Apt: verify.Apt, mirrorspec.PyPI: verify.PyPI, mirrorspec.Wheels: verify.Wheels}
+var kinds = map[mirrorspec.Kind]verify.Kind{mirrorspec.Apt: verify.Apt, mirrorspec.PyPI: verify.PyPI, mirrorspec.Wheels: verify.Wheels, mirrorspec.Yum: verify.Yum}

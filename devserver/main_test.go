@@ -162,6 +162,12 @@ func TestReadyLineThenOrderlyEndOnSIGTERM(t *testing.T) {
 			t.Errorf("GET %s = %d", url, status)
 		}
 	}
+	api := "http://" + hostPort(loopback, ports[1]) + "/api/v1/namespaces/mirrors"
+	for host, want := range map[string]int{"localhost:1": http.StatusOK, "[::1]": http.StatusOK, "evil.example.org": http.StatusForbidden, "localhost.example.org:1": http.StatusForbidden} {
+		if status := getAs(t, api, host); status != want {
+			t.Errorf("GET as %s = %d, want %d", host, status, want)
+		}
+	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -173,9 +179,17 @@ func TestReadyLineThenOrderlyEndOnSIGTERM(t *testing.T) {
 	}
 }
 
-func get(t *testing.T, url string) int {
+func get(t *testing.T, url string) int { return getAs(t, url, "") }
+
+// getAs asks as a browser does for which the server has that name.
+func getAs(t *testing.T, url, host string) int {
 	t.Helper()
-	resp, err := http.Get(url)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Error(err)
 		return 0

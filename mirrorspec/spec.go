@@ -121,6 +121,14 @@ const (
 // AptIndexes are the kinds of index that indexes may name.
 var AptIndexes = []string{AllIndexes, "packages", "translations", "contents", "dep11", "cnf", "other", Sources, "udebs", "installer", "pdiffs"}
 
+// What proves a yum mirror: the signature of repomd.xml, of each package, both, or nothing.
+const (
+	ByRepomd   = "repomd"
+	ByPackages = "packages"
+	ByBoth     = "both"
+	ByNothing  = "none"
+)
+
 // Mirror is one upstream of one kind, kept in one tree. Fields after Regions are
 // empty except for the kinds that their comments name.
 type Mirror struct {
@@ -152,7 +160,11 @@ type Mirror struct {
 
 	ByHash bool `json:"by_hash,omitempty"` // apt; keep by-hash files, default true
 
-	Repos []string `json:"repos,omitempty"` // yum; directories below upstream that hold repodata, default ["."]
+	Repos      []string `json:"repos,omitempty"`      // yum; directories below upstream that hold repodata, with dnf's variables, default ["."]
+	Releases   []string `json:"releasever,omitempty"` // yum; values of $releasever
+	Metalink   string   `json:"metalink,omitempty"`   // yum; URL of a metalink for each repository, in place of upstream
+	MirrorList string   `json:"mirrorlist,omitempty"` // yum; or of a list of servers
+	Proof      string   `json:"proof,omitempty"`      // yum; ByRepomd, ByPackages, ByBoth, ByNothing; default by what upstream offers
 
 	Projects   []string `json:"projects,omitempty"`    // pypi; normalised names and globs
 	Exclude    []string `json:"exclude,omitempty"`     // pypi; the same

@@ -150,6 +150,8 @@ func locate(spec *mirrorspec.Spec, arg string) (mirror, path string, err error) 
 
 func explain(mirror string, w *activities.Why) string {
 	switch {
+	case w.Lacks != "":
+		return fmt.Sprintf("%s/%s: upstream lists it, but: %s", mirror, w.Path, w.Lacks)
 	case w.Named:
 		return fmt.Sprintf("%s/%s: %s of %d bytes, SHA-256 %s; named as it is since generation %d at the latest", mirror, w.Path, w.Kind, w.Size, w.SHA256, w.Since)
 	case w.DroppedBy > 0 && w.InTree:

@@ -70,7 +70,7 @@ func clientFiles(spec *mirrorspec.Spec, o clientOptions) (map[string][]byte, err
 			continue
 		}
 		in.Mirrors = append(in.Mirrors, m)
-		if m.Kind != mirrorspec.Apt {
+		if m.Keyring == "" { // only signed kinds have one
 			continue
 		}
 		data, err := clientfiles.ReadKeyring(m.Keyring)

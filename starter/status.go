@@ -143,6 +143,12 @@ func (s mirrorStatus) note() string {
 		return fmt.Sprintf("held: %s: starter approve %s %s", strings.Join(s.Last.Reasons, "; "), s.Mirror, s.Last.Plan)
 	case s.Last != nil:
 		return s.Last.Outcome + ": " + s.Last.Error
+	case s.Missing+s.Refused > 0:
+		text := fmt.Sprintf("upstream lists %d files more: %d could not be had, %d cannot be believed", s.Missing+s.Refused, s.Missing, s.Refused)
+		if len(s.Lacks) > 0 {
+			text += "; " + s.Lacks[0].Reason
+		}
+		return text
 	}
 	return ""
 }

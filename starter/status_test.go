@@ -32,3 +32,16 @@ func TestStatusOfSites(t *testing.T) {
 		t.Error("a cell that does not answer is fine")
 	}
 }
+
+// TestWhatAMirrorLacks is told with counts and a reason, and by why.
+func TestWhatAMirrorLacks(t *testing.T) {
+	s := mirrorStatus{MirrorStatus: activities.MirrorStatus{Mirror: "pypi", Missing: 2, Refused: 1, Lacks: []activities.Lack{{File: "a-1.zip", Reason: "upstream has it not"}}}}
+	for _, want := range []string{"3 files", "2 could not be had", "1 cannot be believed", "upstream has it not"} {
+		if !strings.Contains(s.note(), want) {
+			t.Errorf("%q is not in %q", want, s.note())
+		}
+	}
+	if got := explain("pypi", &activities.Why{Path: "packages/a-1.zip", Lacks: "upstream has it not"}); !strings.Contains(got, "upstream lists it, but: upstream has it not") {
+		t.Error(got)
+	}
+}

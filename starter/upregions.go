@@ -278,6 +278,8 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 				for _, p := range m.Platforms {
 					fmt.Fprintf(w, "  pip install --only-binary :all: --index-url %s/%s/%s/simple/ PROJECT    on %s\n", r.URL, m.Name, p.Name, p.Name)
 				}
+			case mirrorspec.Yum:
+				fmt.Fprintf(w, "  baseurl=%s/%s/%s\n", r.URL, m.Name, strings.TrimSuffix(m.Repos[0], "."))
 			case mirrorspec.Apt:
 				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.ComponentsOf(m.Suites[0]), " "))
 			}

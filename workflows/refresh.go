@@ -10,6 +10,8 @@ import (
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/tree"
+	"mirrorcycle/mirrorspec"
 )
 
 // Refresh brings one tree from its upstream to the next sealed generation. It
@@ -133,13 +135,32 @@ func (m *refresh) plan(ctx workflow.Context) (p activities.Planned, ok bool) {
 	m.result.Plan, m.result.Info = p.Digest, &info
 	if reasons := Guard(m.in.Target.Mirror.Guard, p.Info); len(reasons) > 0 && !p.Approved {
 		m.result.Outcome, m.result.Reasons = Held, reasons
-		return p, false
+		return m.rest()
 	}
 	if m.in.DryRun {
 		m.result.Outcome = Planned
 		return p, false
 	}
-	m.progress.Objects, m.progress.Bytes, m.progress.Shards = p.Info.Objects, p.Info.Bytes, p.Info.Shards
+	m.ahead(p.Info)
+	return p, true
+}
+
+func (m *refresh) ahead(info tree.PlanInfo) {
+	m.progress.Objects, m.progress.Bytes, m.progress.Shards = info.Objects, info.Bytes, info.Shards
+}
+
+// rest plans what a held plan has besides removals: of a PyPI mirror each project
+// stands for itself.
+func (m *refresh) rest() (p activities.Planned, ok bool) {
+	if m.in.Target.Mirror.Kind != mirrorspec.PyPI || m.in.DryRun {
+		return p, false
+	}
+	p, err := plan(m.work, m.queue, activities.PlanInput{Target: m.in.Target, Epoch: m.opened.Epoch, Spare: true})
+	if err != nil || p.Digest == "" || len(Guard(m.in.Target.Mirror.Guard, p.Info)) > 0 {
+		return p, false // the plan that is held is what there is to tell
+	}
+	p.Info.Deferred = nil
+	m.ahead(p.Info)
 	return p, true
 }
 
@@ -152,6 +173,7 @@ func (m *refresh) stopped() bool {
 }
 
 func (m *refresh) committed(c activities.Committed, err error) {
+	held := m.result.Outcome == Held
 	m.result.Deferred = activities.Told(append(m.result.Deferred, c.Deferred...))
 	if m.failed(err) {
 		return
@@ -167,6 +189,9 @@ func (m *refresh) committed(c activities.Committed, err error) {
 	}
 	if news(m.result.Deferred) {
 		m.result.Outcome = Partial
+	}
+	if held { // the rest went on
+		m.result.Outcome = Held
 	}
 }
 

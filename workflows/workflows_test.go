@@ -117,6 +117,20 @@ func TestRefresh(t *testing.T) {
 			},
 			want: []any{workflows.Held, int64(4), "", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
 		},
+		"of a held plan of PyPI the rest goes on": {
+			in: func(in *workflows.RefreshInput) { in.Target.Mirror.Kind = mirrorspec.PyPI },
+			setup: func(w *world) {
+				w.opened(4, 4, "")
+				spares := mock.MatchedBy(func(in activities.PlanInput) bool { return in.Spare })
+				w.env.OnActivity("Plan", mock.Anything, spares).Return(activities.Planned{Digest: "rest", Info: tree.PlanInfo{Adds: 1, BaseObjects: 10}}, nil).Once()
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(planned(tree.PlanInfo{Shards: 1, Drops: 6, BaseObjects: 10}), nil).Once()
+				rest := mock.MatchedBy(func(in activities.CommitInput) bool { return in.Plan == "rest" })
+				w.env.OnActivity("Commit", mock.Anything, rest).Return(activities.Committed{Number: 5}, nil)
+				w.env.OnActivity("Verify", mock.Anything, mock.Anything).Return(activities.Verified{Number: 5, Sealed: true}, nil)
+				w.released(5, true)
+			},
+			want: []any{workflows.Held, int64(5), "", workflows.Done, int64(5), workflows.Done, int64(5)},
+		},
 		"an approved plan goes on": {
 			in: func(in *workflows.RefreshInput) { in.Order.Approved = "d1" },
 			setup: func(w *world) {

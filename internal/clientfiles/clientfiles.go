@@ -8,6 +8,8 @@
 //	apt/80mirrors.conf                     settings that help through flips (apt.conf(5))
 //	pip/<mirror>/pip.conf                  with /<platform> before the name for wheels
 //	uv/<mirror>/uv.toml                    the same
+//	yum/<mirror>.repo                      a section for each repository, for dnf and zypper (dnf.conf(5))
+//	yum/<mirror>-mirror.asc                the keys that it trusts
 //	install.sh                             puts what fits a machine into its place
 package clientfiles
 
@@ -49,6 +51,8 @@ func For(o Options) map[string][]byte {
 		switch m.Kind {
 		case mirrorspec.Apt:
 			w.apt(m)
+		case mirrorspec.Yum:
+			w.yum(m)
 		case mirrorspec.PyPI:
 			w.python(m.Name, m.Name)
 		case mirrorspec.Wheels:

@@ -44,6 +44,9 @@ type Request struct {
 	Max int64
 	// SHA256 and SHA512 are the expected digests in lower-case hexadecimal.
 	SHA256, SHA512 string
+	// Checksum is "<algorithm>:<digits>" of another algorithm (md5, sha1, sha224 or
+	// sha384), where an index has nothing better.
+	Checksum string
 	// Index marks a file whose content cannot be known in advance: it needs no
 	// digest, and may be compressed on the way unless Header says otherwise. Caches
 	// in between are told to ask upstream before they answer, and not to answer at
@@ -82,7 +85,7 @@ const DefaultMax = 64 << 20
 // GetBytes gets a small file into memory. A request without digests is taken for
 // an index.
 func (c *Client) GetBytes(ctx context.Context, req Request) ([]byte, Result, error) {
-	if req.SHA256 == "" && req.SHA512 == "" {
+	if !req.proved() {
 		req.Index = true
 	}
 	if req.Max <= 0 {
@@ -114,6 +117,8 @@ func (r Request) size() int64 {
 	return -1
 }
 
+func (r Request) proved() bool { return r.SHA256 != "" || r.SHA512 != "" || r.Checksum != "" }
+
 func (r Request) conditional() bool { return r.ETag != "" || r.LastModified != "" }
 
 // target is one place to try.
@@ -125,10 +130,12 @@ type target struct {
 // targets checks a request and returns the URLs to try.
 func (r Request) targets() ([]target, error) {
 	switch {
-	case !r.Index && r.SHA256 == "" && r.SHA512 == "":
+	case !r.Index && !r.proved():
 		return nil, errors.New("no digest to prove it by")
 	case r.SHA256 != "" && len(r.SHA256) != 64, r.SHA512 != "" && len(r.SHA512) != 128:
 		return nil, errors.New("digest of a wrong length")
+	case r.Checksum != "" && NewChecksum(r.Checksum) == nil:
+		return nil, errors.New("checksum of an unknown algorithm")
 	case r.size() < 0 && r.Max <= 0:
 		return nil, errors.New("neither size nor maximum is given")
 	}

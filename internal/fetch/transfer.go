@@ -24,6 +24,7 @@ type transfer struct {
 	sink   Sink
 	sha256 hash.Hash
 	sha512 hash.Hash // nil if not asked for
+	other  hash.Hash // of Checksum, nil if not asked for
 
 	n       int64  // bytes in the sink
 	high    int64  // the most there ever were, to tell progress
@@ -40,6 +41,9 @@ func newTransfer(c *Client, req Request, sink Sink) *transfer {
 	t := &transfer{c: c, req: req, sink: sink, sha256: sha256.New()}
 	if req.SHA512 != "" {
 		t.sha512 = sha512.New()
+	}
+	if req.Checksum != "" {
+		t.other = NewChecksum(req.Checksum)
 	}
 	return t
 }
@@ -135,7 +139,7 @@ func (t *transfer) prepare(at target) *failure {
 	if t.n == 0 {
 		return nil
 	}
-	proved := t.req.SHA256 != "" || t.req.SHA512 != ""
+	proved := t.req.proved()
 	if t.host != at.url.Host {
 		t.etag = ""
 	}
@@ -155,6 +159,9 @@ func (t *transfer) reset() *failure {
 	t.sha256.Reset()
 	if t.sha512 != nil {
 		t.sha512.Reset()
+	}
+	if t.other != nil {
+		t.other.Reset()
 	}
 	return nil
 }
@@ -297,6 +304,9 @@ func (t *transfer) take(ctx context.Context, p []byte, size int64) *failure {
 	if t.sha512 != nil {
 		t.sha512.Write(p)
 	}
+	if t.other != nil {
+		t.other.Write(p)
+	}
 	n, err := t.sink.Write(p)
 	t.n += int64(n)
 	t.high = max(t.high, t.n)
@@ -316,6 +326,12 @@ func (t *transfer) prove() (string, *failure) {
 	for _, d := range []struct{ name, want, got string }{{"sha256", t.req.SHA256, sum256}, {"sha512", t.req.SHA512, sum512}} {
 		if d.want != "" && d.got != d.want {
 			return "", t.wrong("%s is %s, want %s", d.name, d.got, d.want)
+		}
+	}
+	if t.other != nil {
+		name, want, _ := strings.Cut(t.req.Checksum, ":")
+		if got := hex.EncodeToString(t.other.Sum(nil)); got != want {
+			return "", t.wrong("%s is %s, want %s", name, got, want)
 		}
 	}
 	return sum256, nil

@@ -21,7 +21,7 @@ import (
 // page, noted, and asked for again by the next plan. A page that would let older
 // versions go for one of which no file could be had stays as it is.
 func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
-	s := settler{t: t, now: e.cfg.Now, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
+	s := settler{t: t, render: e.render, now: e.cfg.Now, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
 	if err := s.open(p); err != nil {
 		return tree.CommitRequest{}, nil, err
 	}
@@ -40,6 +40,8 @@ func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.C
 // settler collects the changes of the manifest and of the two tables.
 type settler struct {
 	t                    *tree.Tree
+	render               func(*simpleindex.Project) rendered
+	held                 bool // a project stays as it is because of its page
 	now                  func() time.Time
 	base                 *tree.Generation
 	was                  *manifest.Manifest
@@ -115,6 +117,10 @@ func (s *settler) project(c change) error {
 			return s.wait(c.Name, &l)
 		}
 	}
+	pages, ok, err := s.ready(c, files, objects)
+	if err != nil || !ok {
+		return errors.Join(err, s.wait(c.Name, &l))
+	}
 	again := map[string]manifest.Entry{}
 	for _, e := range objects {
 		again[e.Path] = e
@@ -136,10 +142,7 @@ func (s *settler) project(c change) error {
 			s.name(c.Name, e)
 		}
 	}
-	c.Project.Files = files
-	c.Project.LastSerial = c.Serial
-	complete(c.Project)
-	return errors.Join(s.times(c.Project), s.row(c, &l), s.page(c.Project))
+	return errors.Join(s.row(c, &l), s.page(c.Name, pages))
 }
 
 // times gives the files of which upstream does not say when they were uploaded

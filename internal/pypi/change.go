@@ -34,7 +34,7 @@ func (p *planner) change(c change) error {
 	if err != nil {
 		return err
 	}
-	if p.e.cfg.Spare && len(had) > 0 && !quarantined {
+	if p.e.spare && len(had) > 0 && !quarantined {
 		return &fault.Error{Kind: fault.Early, Op: "pypi: plan project", Subject: c.Name, Err: fmt.Errorf("%d files of it would go", len(had)),
 			Advice: "the project keeps its page until a person approves the removals"}
 	}
@@ -44,18 +44,8 @@ func (p *planner) change(c change) error {
 		}
 	}
 	p.planned[c.Name] = true
-	if note, ok := c.Lacks.note(c.Name); ok {
-		row, _, err := p.rows.Lookup(c.Name)
-		if err != nil {
-			return err
-		}
-		old, told := readNote(row).Lacks, false
-		if old != nil {
-			before, _ := old.note(c.Name)
-			told = before == note
-		}
-		note.Known = told
-		p.w.Info().Deferred = append(p.w.Info().Deferred, note)
+	if err := p.tell(c.Name, &c.Lacks); err != nil {
+		return err
 	}
 	info := p.w.Info()
 	info.Changed = true
@@ -70,12 +60,34 @@ func (p *planner) change(c change) error {
 		}
 	}
 	info.IndexChanges += 3
+	return p.write(c)
+}
+
+func (p *planner) write(c change) (err error) {
 	if p.out == nil {
 		if p.out, err = p.w.Create(changesFile); err != nil {
 			return err
 		}
 	}
 	return json.NewEncoder(p.out).Encode(c)
+}
+
+// tell notes what is refused of a project, as known if its row says the same.
+func (p *planner) tell(name string, l *lacks) error {
+	note, ok := l.note(name)
+	if !ok {
+		return nil
+	}
+	row, _, err := p.rows.Lookup(name)
+	if err != nil {
+		return err
+	}
+	if old := readNote(row).Lacks; old != nil {
+		before, _ := old.note(name)
+		note.Known = before == note
+	}
+	p.w.Info().Deferred = append(p.w.Info().Deferred, note)
+	return nil
 }
 
 // files says which files of the project the tree lacks, and takes those that stay

@@ -56,6 +56,9 @@ func (s *settler) state(p *tree.Plan, rows *manifest.Manifest) (st state, err er
 	if err := json.NewDecoder(f).Decode(&st); err != nil {
 		return st, &fault.Error{Kind: fault.Corrupt, Op: "pypi: settle", Subject: stateFile, Err: err, Advice: "nothing to do: the next cycle plans anew"}
 	}
+	if s.held {
+		st.ETag, st.LastModified = "", "" // the next plan finds it again
+	}
 	for row, err := range rows.All() {
 		if err != nil {
 			return st, err

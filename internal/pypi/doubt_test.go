@@ -95,3 +95,25 @@ func TestOneDoubtedAnswer(t *testing.T) {
 		t.Error("alpha was not asked again")
 	}
 }
+
+// TestSparing: what a guard holds are the projects that lose files; others move on,
+// one in quarantine is hidden, and the next plan finds what was left.
+func TestSparing(t *testing.T) {
+	s := twoProjects(t, nil)
+	s.set("bad", s.wheel("bad", "1"))
+	s.mustCycle(t)
+	s.set("alpha", s.wheel("alpha", "2"))
+	s.set("beta", s.wheel("beta", "1"), s.wheel("beta", "2"))
+	s.change("bad", func(p *project) { p.Status, p.Files = "quarantined", nil })
+	whole := s.engine
+	s.engine = whole.Sparing()
+	r := s.cycle()
+	noted(t, r, "alpha", fault.Early, "approves the removals")
+	if r.Err != nil || len(s.links("alpha")) != 2 || len(s.links("beta")) != 2 || len(s.links("bad")) != 0 || r.Info.Drops != r.Info.Urgent {
+		t.Fatalf("%+v", r)
+	}
+	s.engine = whole
+	if r := s.mustCycle(t); len(s.links("alpha")) != 1 || r.Info.Drops == 0 {
+		t.Errorf("%+v", r)
+	}
+}

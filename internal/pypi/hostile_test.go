@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/pypi"
 )
 
 const portal = "<!DOCTYPE html><html><body>Please log in</body></html>"
@@ -251,6 +252,9 @@ func TestHostileEntry(t *testing.T) {
 			if n := r.Notes[0]; !n.Standing || n.Known {
 				t.Errorf("want it told, and to be recognised: %+v", n)
 			}
+			if missed, refused, some, err := pypi.Lacking(s.b.Tree(), 5); err != nil || missed != 0 || refused != 1 || len(some) != 1 || !some[0].Refused || some[0].Reason != r.Notes[0].Error {
+				t.Errorf("%d, %d, %+v, %v", missed, refused, some, err)
+			}
 			if got := s.entry("alpha", "alpha-1-py3-none-any.whl"); got != was {
 				t.Errorf("what was mirrored has changed: %s, was %s", got, was)
 			}
@@ -314,6 +318,9 @@ func TestHostileFile(t *testing.T) {
 			}
 			if r := s.cycle(); r.Number != 0 || len(r.Notes) != 1 || !r.Notes[0].Known {
 				t.Errorf("still missing: want a known note and no generation: %+v", r)
+			}
+			if missed, refused, some, err := pypi.Lacking(s.b.Tree(), 5); err != nil || missed != 1 || refused != 0 || len(some) != 1 || some[0].File != wheel2 {
+				t.Errorf("%d, %d, %+v, %v", missed, refused, some, err)
 			}
 			s.mu.Lock()
 			s.content = good

@@ -118,3 +118,42 @@ func missing(l lack) *fault.Error {
 	return &fault.Error{Kind: l.Kind, Op: "pypi: fetch file", Subject: l.File, Err: errors.New("upstream lists it and does not have it as listed"),
 		Advice: "nothing to do here: it is left off its page, and asked for in each cycle; tell upstream"}
 }
+
+// Lack is a file that upstream lists and a page has not, or has as it was.
+type Lack struct {
+	Project, File, Reason string
+	Refused               bool // what upstream says of it cannot be believed; else it could not be had
+}
+
+// Lacking counts what the committed generation lacks of what upstream lists, and
+// names up to max of it.
+func Lacking(t *tree.Tree, max int) (missed, refused int64, some []Lack, err error) {
+	g, err := t.Committed()
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	rows, err := t.Table(g, projectsTable)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	for row, err := range rows.All() {
+		if err != nil {
+			return 0, 0, nil, err
+		}
+		l := readNote(row).Lacks
+		if l.none() {
+			continue
+		}
+		missed, refused = missed+int64(l.Missing), refused+int64(l.Refused)
+		for _, k := range l.Files {
+			reason := k.Refused
+			if reason == "" {
+				reason = missing(k).Error()
+			}
+			if len(some) < max {
+				some = append(some, Lack{Project: row.Path, File: k.File, Reason: reason, Refused: k.Refused != ""})
+			}
+		}
+	}
+	return missed, refused, some, nil
+}

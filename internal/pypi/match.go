@@ -22,3 +22,24 @@ func newMatcher(patterns []string) *matcher {
 }
 
 func (m *matcher) match(name string) bool { return m.names[name] || matchAny(m.globs, name) }
+
+// tagOnly reads a note that says nothing but the validator of the page, as
+// most of the 736,000 of a large index do, without a parser. A note that may
+// say more is left to the parser.
+func tagOnly(note string) (etag string, ok bool) {
+	if note == "{}" {
+		return "", true
+	}
+	rest, ok := strings.CutPrefix(note, `{"e":"`)
+	if !ok {
+		return "", false
+	}
+	if rest, ok = strings.CutSuffix(rest, `"}`); !ok {
+		return "", false
+	}
+	etag = strings.ReplaceAll(rest, `\"`, "\x00")
+	if strings.ContainsAny(etag, `"\`) {
+		return "", false
+	}
+	return strings.ReplaceAll(etag, "\x00", `"`), true
+}

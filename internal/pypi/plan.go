@@ -108,6 +108,9 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		s.state.ETag, s.state.LastModified = "", "" // the next plan reads the root again and finds them
 	}
 	for _, c := range s.lost {
+		if p.e.spare {
+			break
+		}
 		if err := p.change(change{Name: c.name, Gone: true}); err != nil {
 			return err
 		}
@@ -116,10 +119,7 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		p.w.Info().Emptied = append(p.w.Info().Emptied, "project-list")
 	}
 	p.known(s.known)
-	if s.state.HTML = s.direct && p.listing || !s.direct && s.state.HTML; s.state.HTML {
-		p.w.Info().Deferred = append(p.w.Info().Deferred, tree.Note{Unit: rootAnswer, Kind: string(fault.Unproved), Standing: true, Known: true,
-			Error: "pypi: read " + rootAnswer + ": upstream has HTML only: sizes and times come from the files, and every project is asked for in every cycle"})
-	}
+	p.tellHTML(&s)
 	if !p.w.Info().Changed {
 		return nil
 	}
@@ -129,6 +129,14 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		return err
 	}
 	return json.NewEncoder(out).Encode(s.state)
+}
+
+// tellHTML notes an upstream that has no JSON.
+func (p *planner) tellHTML(s *survey) {
+	if s.state.HTML = s.direct && p.listing || !s.direct && s.state.HTML; s.state.HTML {
+		p.w.Info().Deferred = append(p.w.Info().Deferred, tree.Note{Unit: rootAnswer, Kind: string(fault.Unproved), Standing: true, Known: true,
+			Error: "pypi: read " + rootAnswer + ": upstream has HTML only: sizes and times come from the files, and every project is asked for in every cycle"})
+	}
 }
 
 // chunk asks for some projects at once and writes down their changes in order.

@@ -53,9 +53,6 @@ type Config struct {
 	Environments []requirements.Environment
 	Workers      int // project pages at once
 	Now          func() time.Time
-	// Spare leaves every project as it is of which files would go, but for
-	// quarantined ones: what a guard lets pass while the rest waits for a person.
-	Spare bool
 
 	projects, exclude *matcher // of Projects and Exclude, made by New
 }
@@ -63,8 +60,10 @@ type Config struct {
 // Engine plans and settles PyPI mirrors.
 type Engine struct {
 	cfg    Config
+	spare  bool
 	roots  []string // URLs of the index
 	client *fetch.Client
+	render func(*simpleindex.Project) rendered
 	large  sync.Mutex // held while a large page is read: one at a time
 }
 
@@ -74,12 +73,19 @@ func New(cfg Config, client *fetch.Client) *Engine {
 		cfg.Now = time.Now
 	}
 	cfg.projects, cfg.exclude = newMatcher(cfg.Projects), newMatcher(cfg.Exclude)
-	e := &Engine{cfg: cfg, client: client}
+	e := &Engine{cfg: cfg, client: client, render: render}
 	for _, u := range cfg.Upstreams {
 		e.roots = append(e.roots, strings.TrimSuffix(strings.TrimRight(u, "/"), "/simple")+"/simple")
 	}
 	e.roots = append(e.roots, cfg.Indexes...)
 	return e
+}
+
+// Sparing returns an engine whose plans leave every project as it is of which
+// files would go, but for quarantined ones: what a guard lets pass while the rest
+// waits for a person.
+func (e *Engine) Sparing() *Engine {
+	return &Engine{cfg: e.cfg, roots: e.roots, client: e.client, render: e.render, spare: true}
 }
 
 // The engine's tables of a generation.
@@ -115,6 +121,9 @@ func (n rowNote) String() string {
 }
 
 func readNote(e manifest.Entry) (n rowNote) {
+	if tag, ok := tagOnly(e.Note); ok {
+		return rowNote{ETag: tag}
+	}
 	_ = json.Unmarshal([]byte(e.Note), &n) // an unreadable note means: ask anew
 	return n
 }

@@ -4,19 +4,84 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/simpleindex"
+	"mirrorcycle/internal/tree"
 )
 
-// page renders a project's page in its three forms.
-func (s *settler) page(p *simpleindex.Project) error {
-	html := p.RenderHTML(simpleindex.RenderOptions{})
-	dir := simpleindex.ProjectPath(p.Name)
+// rendered is a project's page in its two texts.
+type rendered struct{ html, json []byte }
+
+func render(p *simpleindex.Project) rendered {
+	return rendered{p.RenderHTML(simpleindex.RenderOptions{}), p.RenderJSON(simpleindex.RenderOptions{})}
+}
+
+// ready completes and renders a project's page. ok is false, and the project is
+// noted, if the page does not read back as what it was made from: verification
+// would keep the whole generation from regions, and this is one project.
+func (s *settler) ready(c change, files []simpleindex.File, objects []manifest.Entry) (pages rendered, ok bool, err error) {
+	if c.Gone {
+		return pages, true, nil
+	}
+	c.Project.Files, c.Project.LastSerial = files, c.Serial
+	complete(c.Project)
+	if err := s.times(c.Project); err != nil {
+		return pages, false, err
+	}
+	pages = s.render(c.Project)
+	if err := readsBack(c.Name, pages, objects); err != nil {
+		err := &fault.Error{Kind: fault.Corrupt, Op: "pypi: check page", Subject: c.Name, Err: err, Advice: "the project keeps its page, all others go on; report this as a fault of this program"}
+		s.notes = append(s.notes, tree.Note{Unit: c.Name, Kind: string(err.Kind), Error: err.Error()})
+		s.held = true
+		return pages, false, nil
+	}
+	return pages, true, nil
+}
+
+// readsBack checks that both texts lead to the objects, and to no others.
+func readsBack(name string, pages rendered, objects []manifest.Entry) error {
+	p, err := simpleindex.ParseProject(pages.json, name, anyHost+simpleindex.ProjectPath(name)+"/")
+	if err != nil {
+		return err
+	}
+	if len(p.Refused) > 0 {
+		return p.Refused[0].Err
+	}
+	has := map[string]manifest.Entry{}
+	for _, e := range objects {
+		has[e.Path] = e
+	}
+	for _, f := range p.Files {
+		u, err := url.Parse(f.URL)
+		if err != nil {
+			return err
+		}
+		object := strings.TrimPrefix(u.Path, "/")
+		e, ok := has[object]
+		meta, described := has[object+".metadata"]
+		switch {
+		case !ok || u.Scheme+"://"+u.Host+"/" != anyHost || e.Digest.String() != f.SHA256 || e.Size != f.Size:
+			return fmt.Errorf("%s leads to %s, which is not there as the page says", f.Filename, u.Path)
+		case described != f.CoreMetadata.Available || described && meta.Digest.String() != f.CoreMetadata.SHA256:
+			return fmt.Errorf("%s has metadata that is not there as the page says", f.Filename)
+		case !bytes.Contains(pages.html, []byte("#sha256="+f.SHA256)):
+			return fmt.Errorf("the HTML form lacks %s", f.Filename)
+		}
+	}
+	return nil
+}
+
+// page lays down a project's page in its three forms.
+func (s *settler) page(name string, r rendered) error {
+	dir := simpleindex.ProjectPath(name)
 	return errors.Join(
-		s.index(dir, simpleindex.HTMLName, html, manifest.Index2),
-		s.index(dir, simpleindex.V1HTMLName, html, manifest.Index2),
-		s.index(dir, simpleindex.V1JSONName, p.RenderJSON(simpleindex.RenderOptions{}), manifest.Index2))
+		s.index(dir, simpleindex.HTMLName, r.html, manifest.Index2),
+		s.index(dir, simpleindex.V1HTMLName, r.html, manifest.Index2),
+		s.index(dir, simpleindex.V1JSONName, r.json, manifest.Index2))
 }
 
 func (s *settler) index(dir, name string, data []byte, kind manifest.Kind) error {
@@ -40,6 +105,12 @@ func (s *settler) unpage(project string) error {
 	return nil
 }
 
+// isQuarantined reads only those notes that may say so: a root page lists
+// hundreds of thousands of rows, and hardly any does.
+func isQuarantined(row manifest.Entry) bool {
+	return strings.Contains(row.Note, string(simpleindex.Quarantined)) && readNote(row).State == simpleindex.Quarantined
+}
+
 // root renders the root page from the table of projects. Quarantined projects are not listed.
 func (s *settler) root(rows *manifest.Manifest, serial int64) error {
 	var failure error
@@ -49,7 +120,7 @@ func (s *settler) root(rows *manifest.Manifest, serial int64) error {
 				failure = err
 				return
 			}
-			if readNote(row).State == simpleindex.Quarantined {
+			if isQuarantined(row) {
 				continue
 			}
 			if !yield(simpleindex.RootProject{Name: display(row), LastSerial: row.Size}) {

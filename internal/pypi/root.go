@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
@@ -305,7 +306,12 @@ func (s *survey) look(name string, p simpleindex.RootProject, due bool) {
 	}
 }
 
+// display returns a project's name for readers. Most notes have none of their
+// own: they are not parsed.
 func display(row manifest.Entry) string {
+	if !strings.Contains(row.Note, `"n":`) {
+		return row.Path
+	}
 	if n := readNote(row).Name; n != "" {
 		return n
 	}

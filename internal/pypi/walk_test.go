@@ -258,6 +258,42 @@ func TestOneOf200(t *testing.T) {
 	}
 }
 
+// TestAPageThatDoesNotReadBack holds its project; all others are committed, and
+// verify. A project that is new is found again.
+func TestAPageThatDoesNotReadBack(t *testing.T) {
+	for name, c := range map[string]struct{ old, other string }{
+		"link to elsewhere": {"../../packages", "../packages"}, "wrong name": {`"name":"alpha"`, `"name":"omega"`}, "not JSON": {"{", "("},
+		"wrong size": {`"size":`, `"size":1`}, "metadata": {`"core-metadata":{"sha256":"`, `"core-metadata":{"sha256":"00`},
+	} {
+		for _, fresh := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", new ", fresh), func(t *testing.T) {
+				t.Parallel()
+				s := newStage(t, nil)
+				s.set("beta", s.wheel("beta", "1"))
+				s.set("gamma", s.wheel("gamma", "1"))
+				if !fresh {
+					s.set("alpha", s.wheel("alpha", "1"))
+				}
+				s.mustCycle(t)
+				was := s.links("alpha")
+				s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
+				s.set("beta", s.wheel("beta", "1"), s.wheel("beta", "2"))
+				s.engine.Misspell("alpha", c.old, c.other)
+				r := s.cycle()
+				noted(t, r, "alpha", fault.Corrupt, "keeps its page")
+				if r.Number != 2 || !slices.Equal(s.links("alpha"), was) || len(s.links("beta")) != 2 {
+					t.Fatalf("%+v, %v, %v", r, s.links("alpha"), s.links("beta"))
+				}
+				s.configure(nil)
+				s.mustCycle(t)
+				if len(s.links("alpha")) != 2 {
+					t.Error("it was not tried again")
+				}
+			})
+		}
+	}
+}
+
 func without(content map[string][]byte, suffix string) map[string][]byte {
 	out := map[string][]byte{}
 	for path, data := range content {

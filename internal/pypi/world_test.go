@@ -234,3 +234,30 @@ func TestListedAndNotThere(t *testing.T) {
 		t.Error("it came, and is not mirrored")
 	}
 }
+
+// entry is a file's entry on a project's page as the mirror has it.
+func (s *stage) entry(project, filename string) string {
+	var page struct{ Files []json.RawMessage }
+	if err := json.Unmarshal([]byte(s.b.Read("simple/"+project+"/index.v1_json")), &page); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, f := range page.Files {
+		if strings.Contains(string(f), `"filename":"`+filename+`"`) {
+			return string(f)
+		}
+	}
+	return ""
+}
+
+// rootSerial is the serial of the mirror's root page.
+func (s *stage) rootSerial() int64 {
+	var page struct {
+		Meta struct {
+			Serial int64 `json:"_last-serial"`
+		}
+	}
+	if err := json.Unmarshal([]byte(s.b.Read("simple/index.v1_json")), &page); err != nil {
+		s.t.Fatal(err)
+	}
+	return page.Meta.Serial
+}

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,7 +73,7 @@ var Field = map[string]string{
 	"attrs==24.2.0": "", "urllib3==2.2.3": "", "platformdirs==4.3.6": "", // hatchling and its plugins
 	"tomlkit==0.13.2": "", "rich==13.9.4": "", // poetry
 	"findpython==0.6.2":    "",                                           // pdm
-	"meson-python==0.17.1": "",                                           // meson
+	"meson-python==0.17.1": "dependency",                                 // meson, which asks for ninja while it runs
 	"bcrypt==4.2.0":        "compiler", "cffi==1.17.1": "header-missing"} // Rust, and a library
 
 // fieldTools build them.
@@ -83,13 +82,13 @@ var fieldTools = [][]string{{"setuptools==80.9.0", "wheel==0.45.1", "flit-core==
 	"pbr==6.1.1", "tomli==2.2.1", "typing-extensions==4.12.2", "cython==3.1.2", "meson==1.6.1", "pyproject-metadata==0.9.0", "meson-python==0.17.1",
 	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22", "setuptools-rust==1.10.2", "semantic-version==2.10.0"}, {"cython==3.0.12"}}
 
-// FieldSet returns a directory with the source distributions of Field and what
-// their builds need, downloaded once by the machine's own pip.
-func FieldSet(tb testing.TB) string {
+// FieldSet returns a directory with the source distributions of these pins of
+// Field and what their builds need, downloaded once by the machine's own pip.
+func FieldSet(tb testing.TB, pins []string) string {
 	tb.Helper()
 	made.Lock()
 	defer made.Unlock()
-	runs := [][]string{sourceArgs(slices.Sorted(maps.Keys(Field)))}
+	runs := [][]string{sourceArgs(pins)}
 	for _, n := range fieldTools {
 		runs = append(runs, append([]string{"--only-binary", ":all:", "--platform", "any"}, n...))
 	}

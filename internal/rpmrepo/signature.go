@@ -13,6 +13,7 @@ import (
 	"io"
 
 	"mirrorcycle/internal/debrepo"
+	"mirrorcycle/internal/fault"
 )
 
 // Tags of the two headers, as rpm's rpmtag.h numbers them.
@@ -155,6 +156,10 @@ func check(keys *Keyring, text io.Reader, packet []byte) (string, error) {
 // one good signature by a key of the keyring is enough.
 func ProveRepomd(keys *Keyring, repomd, asc []byte) (signer string, err error) {
 	signer, err = debrepo.VerifyDetached(keys, repomd, asc)
+	var of *fault.Error
+	if errors.As(err, &of) && of.Err != nil {
+		err = of.Err // what it says besides is of archives
+	}
 	if err != nil {
 		return "", unproved("repomd.xml.asc", err)
 	}

@@ -166,9 +166,12 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 const maxObject = 4 << 30
 
 func (r *runner) request(it tree.Item) fetch.Request {
-	req := fetch.Request{Upstreams: r.o.Upstreams, Path: it.Path, Size: it.Size, Max: maxObject, SHA256: it.SHA256, SHA512: it.SHA512}
+	req := fetch.Request{Upstreams: r.o.Upstreams, Path: it.Path, Size: it.Size, Max: maxObject, SHA256: it.SHA256, SHA512: it.SHA512, Checksum: it.Checksum}
 	if it.Source != "" {
 		req.Path = it.Source
+	}
+	if len(it.Upstreams) > 0 {
+		req.Upstreams = it.Upstreams
 	}
 	if it.Loose {
 		req.Size, req.Max = 0, max(it.Size, maxObject)
@@ -233,11 +236,17 @@ func (r *runner) present(it tree.Item) (manifest.Entry, bool, error) {
 	}
 	defer f.Close()
 	h256 := sha256.New()
-	var h512 hash.Hash
+	var h512, other hash.Hash
 	var sum io.Writer = h256
 	if it.SHA512 != "" {
 		h512 = sha512.New()
 		sum = io.MultiWriter(h256, h512)
+	}
+	if it.Checksum != "" {
+		if other = fetch.NewChecksum(it.Checksum); other == nil {
+			return manifest.Entry{}, false, nil
+		}
+		sum = io.MultiWriter(sum, other)
 	}
 	n, err := io.Copy(sum, f)
 	if tree.Unreadable(err) {
@@ -246,7 +255,10 @@ func (r *runner) present(it tree.Item) (manifest.Entry, bool, error) {
 	if err != nil {
 		return manifest.Entry{}, false, fmt.Errorf("transfer: read %s: %w", it.Path, err)
 	}
-	proved := matches(h256, it.SHA256) && (h512 == nil || matches(h512, it.SHA512)) && it.SHA256+it.SHA512 != ""
+	proved := matches(h256, it.SHA256) && (h512 == nil || matches(h512, it.SHA512)) && it.SHA256+it.SHA512+it.Checksum != ""
+	if _, digits, _ := strings.Cut(it.Checksum, ":"); other != nil {
+		proved = proved && matches(other, digits)
+	}
 	return manifest.Entry{Path: it.Path, Size: n, Digest: manifest.Digest(h256.Sum(nil))}, proved, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +23,8 @@ const maxDirs = 512
 // would follow links that stay inside, and one path could name two places. It
 // would also open every directory on the way again for each file.
 type dirs struct {
-	root string // the tree's directory
+	root  string      // the tree's directory
+	fresh atomic.Bool // the last directory that was wanted had to be made
 
 	mu   sync.Mutex
 	open map[string]*dir
@@ -60,13 +62,21 @@ func (ds *dirs) get(name string, create bool) (*dir, error) {
 	return ds.add(name, fd), nil
 }
 
-// enter opens a directory below its parent, and makes it if it is wanted and not there.
+// enter opens a directory below its parent, and makes it if it is wanted and
+// not there. Where the last one had to be made, it makes the next one first:
+// a new mirror has none of its directories, an old one nearly all.
 func (ds *dirs) enter(parent int, name string, create bool) (int, error) {
 	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	base := path.Base(name)
+	made := false
+	if create && ds.fresh.Load() {
+		made = unix.Mkdirat(parent, base, 0o755) == nil
+		ds.fresh.Store(made)
+	}
 	fd, err := unix.Openat(parent, base, flags, 0)
-	if err == unix.ENOENT && create {
+	if err == unix.ENOENT && create && !made {
 		if err = unix.Mkdirat(parent, base, 0o755); err == nil || err == unix.EEXIST {
+			ds.fresh.Store(err == nil)
 			fd, err = unix.Openat(parent, base, flags, 0)
 		}
 	}

@@ -35,11 +35,15 @@ func (t *Tree) CreateFor(p string) (*File, error) {
 		return nil, err
 	}
 	name := filepath.Join(dir, "f"+strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, t.explain("tree: create", name, err)
+	// Not by os.OpenFile: it would ask five times whether the file can be polled.
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
+	for errors.Is(err, unix.EINTR) { // network file systems
+		fd, err = unix.Open(name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
 	}
-	return &File{File: f, tree: t}, nil
+	if err != nil {
+		return nil, t.explain("tree: create", name, &fs.PathError{Op: "open", Path: name, Err: err})
+	}
+	return &File{File: os.NewFile(uintptr(fd), name), tree: t}, nil
 }
 
 // Reset empties the file, for a download that starts over.

@@ -28,8 +28,12 @@ type Item struct {
 	Loose  bool   `json:"loose,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
 	SHA512 string `json:"sha512,omitempty"`
+	// Checksum is "<algorithm>:<digits>" where upstream gives nothing stronger than SHA-1 or a rare algorithm.
+	Checksum string `json:"checksum,omitempty"`
 	// Source is where to download it: an absolute URL, or a path below the mirror's upstreams.
 	Source string `json:"source,omitempty"`
+	// Upstreams are base URLs in place of the mirror's, as a list of servers gave them.
+	Upstreams []string `json:"upstreams,omitempty"`
 	// Kept is set instead of Source for content that PutIndex holds under SHA256.
 	Kept bool `json:"kept,omitempty"`
 	// Metadata asks for the wheel's METADATA to be laid beside it (PEP 658).
@@ -152,7 +156,7 @@ func (w *PlanWriter) Fetch(it Item) error {
 	if err := CheckPath(it.Path); err != nil {
 		return err
 	}
-	if it.SHA256 == "" && it.SHA512 == "" {
+	if it.SHA256 == "" && it.SHA512 == "" && it.Checksum == "" {
 		return &fault.Error{Kind: fault.Unproved, Op: "tree: plan", Subject: it.Path, Err: errors.New("no digest"),
 			Advice: "the index must give a SHA-256 or SHA-512"}
 	}

@@ -30,15 +30,17 @@ const (
 	Apt    Kind = "apt"
 	PyPI   Kind = "pypi"
 	Wheels Kind = "wheels"
+	Yum    Kind = "yum"
 )
 
 // Options says what to verify.
 type Options struct {
-	Kind    Kind
-	Keyring string           // apt: path of the keys
-	Since   *tree.Generation // compare with this one; nil for all of the new one
-	Full    bool             // every entry, and no file beside them
-	Deep    bool             // hash every object looked at
+	Kind     Kind
+	Keyring  string           // apt, yum: path of the keys; yum without one proves no signature
+	Packages bool             // yum: packages prove themselves, whether or not repomd.xml is signed
+	Since    *tree.Generation // compare with this one; nil for all of the new one
+	Full     bool             // every entry, and no file beside them
+	Deep     bool             // hash every object looked at
 	// Foreign looks an object of another mirror up in that mirror's newest
 	// sealed generation; without it, a reference to one is a problem.
 	Foreign func(mirror, path string) (manifest.Entry, bool, error)
@@ -92,6 +94,7 @@ func Tree(ctx context.Context, t *tree.Tree, g *tree.Generation, o Options) (Rep
 	if err != nil {
 		return c.report, err
 	}
+	c.old = old
 	if err := c.files(ctx, manifest.Diff(old, c.m)); err != nil {
 		return c.report, err
 	}
@@ -141,6 +144,7 @@ func (c *checker) preferred(ctx context.Context) error {
 type checker struct {
 	t       *tree.Tree
 	m       *manifest.Manifest
+	old     *manifest.Manifest // what it is compared with
 	o       Options
 	report  Report
 	indexes []manifest.Entry     // changed ones, for the format
@@ -157,6 +161,8 @@ func (c *checker) formats(ctx context.Context) (err error) {
 		err = c.pypi(ctx)
 	case Wheels:
 		err = c.wheels(ctx)
+	case Yum:
+		err = c.yum(ctx)
 	}
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ func TestTheFieldsBackends(t *testing.T) {
 		roots, pins = []string{rootlab.Debian11, rootlab.Debian12, rootlab.Debian13}, slices.Sorted(maps.Keys(rootlab.Field))
 	}
 	r := newRig(t)
-	set := rootlab.FieldSet(t)
+	set := rootlab.FieldSet(t, pins)
 	r.index = rootlab.Index(t, set)
 	slots := make(chan struct{}, 2)
 	var mu sync.Mutex
