@@ -38,7 +38,6 @@ func (m *refresh) fetch(ctx workflow.Context, p activities.Planned) bool {
 	}
 	m.stage(ctx, "fetch")
 	work, cut := workflow.WithCancel(m.work)
-	endTending := m.tendMeanwhile(ctx, p.Digest)
 	for f.more(ctx) || len(f.under) > 0 {
 		if f.more(ctx) && len(f.under) < window {
 			f.start(work)
@@ -59,7 +58,6 @@ func (m *refresh) fetch(ctx workflow.Context, p activities.Planned) bool {
 	}
 	f.cut = true
 	cut()
-	endTending()
 	switch {
 	case m.stopped():
 		return false
@@ -112,7 +110,7 @@ func (f *fetching) start(ctx workflow.Context) {
 // goOn hands the rest to the next run.
 func (f *fetching) goOn() {
 	in := f.m.in
-	in.Going = &Going{Opened: f.m.opened, Planned: f.p, Again: slices.Concat(f.under, f.again), Next: f.next, Progress: f.m.progress, Result: f.m.result, Tended: f.m.tended}
+	in.Going = &Going{Opened: f.m.opened, Planned: f.p, Again: slices.Concat(f.under, f.again), Next: f.next, Progress: f.m.progress, Result: f.m.result}
 	f.m.again = &in
 }
 
@@ -121,38 +119,4 @@ func (m *refresh) fetched(out activities.Fetched) {
 	m.progress.DoneObjects += out.Objects
 	m.progress.DoneBytes += out.Bytes
 	m.result.Downloaded += out.Downloaded
-}
-
-// leastTend is the shortest time between two visits to a tree in mid-fetch.
-const leastTend = time.Minute
-
-// tendMeanwhile deletes what is due in the tree while a fetch goes on that may
-// take days, about as often as cycles do. The caller ends it before a commit.
-func (m *refresh) tendMeanwhile(ctx workflow.Context, plan string) (end func()) {
-	ctx, cancel := workflow.WithCancel(ctx)
-	over, ended := false, false
-	every := max(time.Duration(m.in.Target.Every), leastTend)
-	if m.in.Target.Every == 0 {
-		every = time.Hour
-	}
-	workflow.GoNamed(ctx, "tend meanwhile", func(ctx workflow.Context) {
-		defer func() { ended = true }()
-		for !over {
-			if wait := every - workflow.Now(ctx).Sub(m.tended); wait > 0 {
-				if err := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{Summary: "tend the tree in mid-fetch"}).Get(ctx, nil); err != nil {
-					return
-				}
-			}
-			m.tended = workflow.Now(ctx)
-			t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: plan, Regions: m.in.Regions})
-			if err == nil { // what is wrong is said at the end of the run
-				m.result.Mended = append(m.result.Mended, t.Mended...)
-			}
-		}
-	})
-	return func() {
-		over = true
-		cancel()
-		_ = workflow.Await(ctx, func() bool { return ended })
-	}
 }

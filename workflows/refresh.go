@@ -42,7 +42,6 @@ type refresh struct {
 	order    *Order              // what a person wants instead
 	work     workflow.Context    // of the steps that can be broken off
 	quit     workflow.CancelFunc // breaks them off
-	tended   time.Time           // when the tree was last tended in mid-fetch
 	again    *RefreshInput       // how it goes on in a new run
 }
 
@@ -79,10 +78,9 @@ func (m *refresh) ordered() bool { return m.order != nil }
 // begin opens the tree, or goes on where an earlier run left off.
 func (m *refresh) begin(ctx workflow.Context) bool {
 	if g := m.in.Going; g != nil {
-		m.opened, m.result, m.progress, m.tended = g.Opened, g.Result, g.Progress, g.Tended
+		m.opened, m.result, m.progress = g.Opened, g.Result, g.Progress
 		return true
 	}
-	m.tended = workflow.Now(ctx)
 	m.stage(ctx, "open")
 	var err error
 	m.opened, err = open(ctx, m.queue, activities.OpenInput{Target: m.in.Target, Regions: m.in.Regions})

@@ -82,7 +82,6 @@ type Going struct {
 	Next     int                `json:"next"`            // the first shard that was not begun
 	Progress Progress           `json:"progress"`
 	Result   MirrorResult       `json:"result"`
-	Tended   time.Time          `json:"tended,omitzero"`
 }
 
 // MirrorResult is how the run of one mirror ended.
