@@ -326,7 +326,7 @@ func (s *Sync) doubt(ctx context.Context, t *tree.Tree, q Question, beat *pulse)
 		return nil, err
 	}
 	defer done()
-	report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[q.Target.Mirror.Kind], Keyring: q.Target.Mirror.Keyring, Foreign: foreign,
+	report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[q.Target.Mirror.Kind], Keyring: q.Target.Mirror.Keyring, Proof: q.Target.Mirror.Proof, Foreign: foreign,
 		Full: q.Full || q.Deep, Deep: q.Deep, Progress: beat.progress})
 	return &Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed,
 		Problems: report.Problems, Sealed: t.IsSealed(g.Number)}, err

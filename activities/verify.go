@@ -28,7 +28,7 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 		defer done()
 		ctx, end := begin(ctx, "verify", in.Target.Mirror)
 		defer func() { end(err) }()
-		o := verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Packages: in.Target.Mirror.Proof == mirrorspec.ByPackages, Foreign: foreign,
+		o := verify.Options{Kind: kinds[in.Target.Mirror.Kind], Keyring: in.Target.Mirror.Keyring, Proof: in.Target.Mirror.Proof, Foreign: foreign,
 			Since: sealed, Full: in.Full, Deep: in.Deep, Progress: beat.progress}
 		report, err := verify.Tree(ctx, t, g, o)
 		telemetry.Problems.Add(ctx, int64(len(report.Problems)), ofMirror(in.Target.Mirror)...)

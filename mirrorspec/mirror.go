@@ -160,41 +160,6 @@ func readApt(s *section, m *Mirror) {
 	m.ByHash = s.boolean("by-hash", true)
 }
 
-func readYum(s *section, m *Mirror) {
-	m.Proof = s.checked("proof", ByRepomd, oneOf(ByRepomd, ByPackages, ByBoth, ByNothing))
-	readSigned(s, m)
-	m.Repos = s.list("repos", "9/BaseOS/x86_64/os", checkRelative)
-	if !s.has("repos") {
-		m.Repos = []string{"."}
-	}
-	m.Releases = s.list("releasever", "9", matches(wordPattern, "a release", "9"))
-	m.Metalink = s.checked("metalink", "https://mirrors.example.org/metalink?repo=$releasever&arch=$basearch", checkURL)
-	m.MirrorList = s.checked("mirrorlist", "https://mirrors.example.org/mirrorlist", checkURL)
-	checkYum(s, m)
-}
-
-// checkYum wants one way to the servers, and a value for each variable.
-func checkYum(s *section, m *Mirror) {
-	first := ""
-	for _, key := range []string{"upstream", "metalink", "mirrorlist"} {
-		switch {
-		case s.has(key) && first != "":
-			s.fault(key, "stands beside "+first, "write one of the two")
-		case s.has(key):
-			first = key
-		}
-	}
-	if m.Proof == ByNothing && s.has("keyring") {
-		s.fault("keyring", `has no meaning with proof = "none"`, "remove one of the two")
-	}
-	text := strings.Join(append(slices.Clone(m.Repos), m.Metalink, m.MirrorList), " ")
-	for _, v := range []struct{ variable, key, example string }{{"basearch", "architectures", "x86_64"}, {"arch", "architectures", "x86_64"}, {"releasever", "releasever", "9"}} {
-		if strings.Contains(text, "$"+v.variable) || strings.Contains(text, "${"+v.variable) {
-			s.require(v.key, fmt.Sprintf("%s = [%q], because $%s stands in a path", v.key, v.example, v.variable))
-		}
-	}
-}
-
 func readPyPI(s *section, m *Mirror) {
 	m.Projects = s.projects("projects", "nova")
 	m.Exclude = s.projects("exclude", "nova-*")

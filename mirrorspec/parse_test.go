@@ -185,7 +185,7 @@ func TestSingleFaults(t *testing.T) {
 		{"key of another kind", `projects = ["nova"]`, "projects = [\"nova\"]\nsuites = [\"noble\"]", `28:1: mirror.suites: has no meaning for kind "pypi", only for apt, remove it`},
 		{"no upstream", `upstream = ["https://index.example.org"]`, "", `23:3: mirror.upstream: is missing, write upstream = ["https://upstream.example.org/path"]`},
 		{"no keyring for apt", `keyring = "/usr/share/keyrings/example.gpg"`, "", `10:3: mirror.keyring: is missing, write keyring = "/usr/share/keyrings/example.gpg"`},
-		{"variable without value", `kind = "yum"`, "kind = \"yum\"\nrepos = [\"$basearch/os\"]", `18:3: mirror.architectures: is missing, write architectures = ["x86_64"], because $basearch stands in a path`},
+		{"variable without value", `kind = "yum"`, "kind = \"yum\"\nrepos = [\"$basearch/os\"]", `18:3: mirror.architectures: is missing: $basearch stands for it, write architectures = ["x86_64"]`},
 		{"metalink beside upstream", `kind = "yum"`, "kind = \"yum\"\nmetalink = \"https://e.example.org/m\"", `21:12: mirror.metalink: stands beside upstream, write one of the two`},
 		{"unknown proof", `kind = "yum"`, "kind = \"yum\"\nproof = \"all\"", `21:9: mirror.proof: unknown value "all", did you mean "both"? (one of: repomd, packages, both, none)`},
 		{"keyring that proves nothing", `kind = "yum"`, "kind = \"yum\"\nproof = \"none\"", `23:11: mirror.keyring: has no meaning with proof = "none", remove one of the two`},

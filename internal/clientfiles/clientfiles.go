@@ -72,6 +72,7 @@ type writer struct {
 	files map[string][]byte
 	dists map[string][]string // mirrors by distribution
 	keys  map[string]string   // base names of the keyrings by mirror
+	yums  []string            // yum mirrors that have files
 	index []string            // of Python packages, as paths below the region
 }
 

@@ -46,7 +46,7 @@ func TestFiles(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		data := files[name]
 		if name == "install.sh" {
-			data = append(bytes.Join(bytes.SplitAfterN(data, []byte("\n"), 6)[:5], nil), "…\n"...)
+			data = append(bytes.Join(bytes.SplitAfterN(data, []byte("\n"), 7)[:6], nil), "…\n"...)
 		}
 		a.Files = append(a.Files, txtar.File{Name: name, Data: data})
 	}

@@ -32,6 +32,8 @@ fi
 if [ $# -eq 0 ]; then
   say "apt mirrors, as distribution/mirror:"
   for a in $apt; do say "  ${a%/*}"; done
+  say "yum mirrors:"
+  for y in $yum; do say "  $y"; done
   say "Python indexes:"
   for p in $python; do say "  $p"; done
   die "name one or more; this machine's distribution is ${dist:-unknown}"
@@ -67,6 +69,12 @@ for mirror in "$@"; do
       put "apt/$keyring" "/etc/apt/keyrings/$keyring"
       put apt/80mirrors.conf /etc/apt/apt.conf.d/80mirrors.conf
       put "apt/$where.sources" "/etc/apt/sources.list.d/$mirror-${where%%/*}.sources"
+      found=1
+    fi
+  done
+  for y in $yum; do
+    if [ "$y" = "$mirror" ]; then
+      put "yum/$y.repo" "/etc/yum.repos.d/$y.repo"
       found=1
     fi
   done

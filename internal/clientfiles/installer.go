@@ -22,6 +22,7 @@ func (w *writer) installer() {
 		}
 	}
 	b.WriteString("apt=" + quote(strings.Join(apt, " ")) + "\n")
+	b.WriteString("yum=" + quote(strings.Join(w.yums, " ")) + "\n")
 	b.WriteString("python=" + quote(strings.Join(w.index, " ")) + "\n")
 	b.WriteString(installText)
 	w.files["install.sh"] = []byte(b.String())

@@ -40,6 +40,7 @@ func (w *writer) yum(m mirrorspec.Mirror) {
 		b.WriteString("# An update that does not see this mirror fails, instead of installing nothing new.\nskip_if_unavailable=0\n")
 	}
 	w.files["yum/"+m.Name+".repo"] = []byte(b.String())
+	w.yums = append(w.yums, m.Name)
 }
 
 // checks says what clients check. The signature of repomd.xml is left to the

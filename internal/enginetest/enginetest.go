@@ -111,7 +111,7 @@ func (b *Bench) Cycle(e Engine) Result {
 
 func (b *Bench) verify(t *tree.Tree, g *tree.Generation) {
 	b.tb.Helper()
-	report, err := verify.Tree(context.Background(), t, g, verify.Options{Kind: b.Verify.Kind, Keyring: b.Verify.Keyring, Packages: b.Verify.Packages, Foreign: b.Verify.Foreign, Now: b.Verify.Now, Full: true, Deep: true})
+	report, err := verify.Tree(context.Background(), t, g, verify.Options{Kind: b.Verify.Kind, Keyring: b.Verify.Keyring, Proof: b.Verify.Proof, Foreign: b.Verify.Foreign, Now: b.Verify.Now, Full: true, Deep: true})
 	if err != nil {
 		b.tb.Fatal(err)
 	}

@@ -64,8 +64,9 @@ func Due(cycle string, r *standing.Record, told standing.Told, lag time.Duration
 	return out
 }
 
-// lacking quotes the first notes of what cycle after cycle finds lacking: lines of
-// requirements that cannot be read, or that nothing meets.
+// lacking quotes the first notes of what cycle after cycle finds lacking: files
+// that upstream does not have, lines of requirements that cannot be read or that
+// nothing meets.
 func lacking(notes []site.Note) string {
 	const most = 5
 	var all []string
@@ -128,7 +129,7 @@ func text(n standing.Notice) string {
 	if n.Region != "" {
 		subject += " in region " + n.Region
 	}
-	what := map[string]string{Held: "is held: its plan needs your approval", Failed: "failed", Lagging: "lags behind", Lacking: "lacks what its requirements ask for", Recovered: "is right again"}[n.Condition]
+	what := map[string]string{Held: "is held: its plan needs your approval", Failed: "failed", Lagging: "lags behind", Lacking: "lacks something that it should have", Recovered: "is right again"}[n.Condition]
 	return n.Cycle + ": " + subject + " " + what
 }
 

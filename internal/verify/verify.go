@@ -33,14 +33,20 @@ const (
 	Yum    Kind = "yum"
 )
 
+// Values of Options.Proof under which packages prove themselves.
+const (
+	ProofPackages = "packages" // whether or not repomd.xml is signed
+	ProofBoth     = "both"     // beside the signature of repomd.xml
+)
+
 // Options says what to verify.
 type Options struct {
-	Kind     Kind
-	Keyring  string           // apt, yum: path of the keys; yum without one proves no signature
-	Packages bool             // yum: packages prove themselves, whether or not repomd.xml is signed
-	Since    *tree.Generation // compare with this one; nil for all of the new one
-	Full     bool             // every entry, and no file beside them
-	Deep     bool             // hash every object looked at
+	Kind    Kind
+	Keyring string           // apt, yum: path of the keys; yum without one proves no signature
+	Proof   string           // yum: ProofPackages or ProofBoth; else packages are asked only where repomd.xml is not signed
+	Since   *tree.Generation // compare with this one; nil for all of the new one
+	Full    bool             // every entry, and no file beside them
+	Deep    bool             // hash every object looked at
 	// Foreign looks an object of another mirror up in that mirror's newest
 	// sealed generation; without it, a reference to one is a problem.
 	Foreign func(mirror, path string) (manifest.Entry, bool, error)

@@ -49,12 +49,15 @@ func (c *checker) repository(ctx context.Context, e manifest.Entry, dir string, 
 		return nil
 	}
 	signed := false
-	if keys != nil && !c.o.Packages {
+	if keys != nil && c.o.Proof != ProofPackages {
 		if signed, err = c.repomdSignature(e, text, keys); err != nil {
 			return err
 		}
 	}
-	if signed {
+	switch {
+	case !signed && keys != nil && c.o.Proof == ProofBoth:
+		c.report.problem("%s has no signature, and proof = \"both\" asks for one", e.Path)
+	case signed && c.o.Proof != ProofBoth:
 		keys = nil // it leads to every package
 	}
 	for _, d := range md.Data {

@@ -58,7 +58,7 @@ func newSite(t testing.TB, change func(*yum.Config)) *site {
 		change(&s.cfg)
 	}
 	s.b.Sources = s.cfg.Upstreams
-	s.b.Verify = verify.Options{Kind: verify.Yum, Keyring: keyring, Packages: s.cfg.Proof == yum.ByPackages}
+	s.b.Verify = verify.Options{Kind: verify.Yum, Keyring: keyring, Proof: s.cfg.Proof}
 	if s.cfg.Proof == yum.ByNothing {
 		s.b.Verify.Keyring = ""
 	}
