@@ -154,7 +154,7 @@ func (m *refresh) rest() (p activities.Planned, ok bool) {
 		return p, false
 	}
 	p, err := plan(m.work, m.queue, activities.PlanInput{Target: m.in.Target, Epoch: m.opened.Epoch, Spare: true})
-	if err != nil || p.Digest == "" || len(Guard(m.in.Target.Mirror.Guard, p.Info)) > 0 {
+	if m.stopped() || err != nil || p.Digest == "" || len(Guard(m.in.Target.Mirror.Guard, p.Info)) > 0 {
 		return p, false // the plan that is held is what there is to tell
 	}
 	p.Info.Deferred = nil

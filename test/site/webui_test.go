@@ -189,7 +189,7 @@ func TestWebUI(t *testing.T) {
 	at := func(id, tab string) string { return ui + "workflows/" + url.PathEscape(id) + tab }
 	metadata := []string{"text=User Metadata"}
 	b.open(page{URL: at(cycle, ""), Name: "cycle-running", Click: metadata, Wait: []string{"2 of 3 mirrors ended", "cycle of openstack", "debian, ubuntu, pypi"}, Width: 1400, Height: 960})
-	b.open(page{URL: at(mirrorOf(t, h, "debian"), ""), Name: "mirror-running", Click: metadata, Wait: []string{"fetching 64 objects", "apt mirror debian", "guard 20% and 100"}, Width: 1280, Height: 860})
+	b.open(page{URL: at(mirrorOf(t, h, "debian"), ""), Name: "mirror-running", Click: metadata, Wait: []string{"fetching 64 objects", "refresh debian", "guard 20% and 100"}, Width: 1280, Height: 860})
 	close(pass)
 	if code := run.Wait(); code != 0 {
 		t.Fatalf("starter run: exit status %d\n%s", code, run)
