@@ -78,7 +78,7 @@ func scheduleApplyCmd(g *globals) *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "apply [FILE]",
-		Short: "Make the schedule what the spec says; twice changes nothing",
+		Short: "Make the schedule what the spec says; safe to repeat",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withSpec(c, specFile(args), func(ctx context.Context, t client.Client, spec *mirrorspec.Spec) error {

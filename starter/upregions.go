@@ -285,7 +285,7 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 			}
 		}
 	}
-	fmt.Fprintln(w, "\nA cycle runs every", mirrorspec.Duration(every(spec)), "- Ctrl-C ends all; the next up goes on from here.")
+	fmt.Fprintln(w, "\nA cycle runs every", mirrorspec.Duration(every(spec)), "- Ctrl-C ends all; the next up continues from what is on disk.")
 }
 
 // project is an example to try: one that the mirror has, if it has any.
