@@ -50,7 +50,7 @@ func TestLeastPrivilege(t *testing.T) {
 				m.Spec.Regions[0].Dir, m.Spec.Regions[0].Site}
 			cmd := exec.Command("unshare", "--mount", "--propagation", "private", "bash", "-euc", script, "bash", inbox)
 			cmd.Env = lab.Environ("TEMPORAL_ADDRESS="+m.Address, "WORKER="+lab.Program(t, "worker"), "HOUSE="+m.Dir, "ROOT="+root, "AS="+as,
-				"PLATFORM="+platform, "TRIES="+strings.Join(append(dirs, inbox), "\n"))
+				"PLATFORM="+platform, "SANDBOX="+c.sandbox, "TRIES="+strings.Join(append(dirs, inbox), "\n"))
 			p := lab.Spawn(t, cmd)
 			p.Await(`tried`)
 			if text := p.String(); strings.Count(text, "may write") != 1 || !strings.Contains(text, "may write "+inbox+"\n") {
@@ -87,7 +87,7 @@ while read -r d; do
   if $AS sh -c 'mkdir "$1/tried" && rmdir "$1/tried"' sh "$d" 2>/dev/null; then echo "may write $d"; fi
 done <<<"$TRIES"
 echo tried
-exec $AS "$WORKER" --roles "wheels:$PLATFORM"
+exec $AS "$WORKER" --roles "wheels:$PLATFORM" --sandbox "$SANDBOX"
 `
 
 // unit makes what the unit's ProtectSystem=strict, ReadWritePaths, RuntimeDirectory and CapabilityBoundingSet make.
