@@ -59,6 +59,9 @@ func (p *planner) change(c change) error {
 			info.Urgent++
 		}
 	}
+	if quarantined && len(had) > 0 {
+		info.UrgentUnits++
+	}
 	info.IndexChanges += 3
 	return p.write(c)
 }

@@ -63,7 +63,7 @@ func TestQuarantined(t *testing.T) {
 	p := *s.projects["alpha"]
 	s.change("alpha", func(p *project) { p.Status, p.Files, p.Unlisted = "quarantined", nil, true })
 	r := s.mustCycle(t)
-	if r.Info.Emptied != nil || len(s.links("alpha")) != 0 || !slices.Equal(s.listed(), []string{"beta", "gamma"}) || s.objects(wheel2) != 1 || r.Info.Urgent != 4 {
+	if r.Info.Emptied != nil || len(s.links("alpha")) != 0 || !slices.Equal(s.listed(), []string{"beta", "gamma"}) || s.objects(wheel2) != 1 || r.Info.Urgent != 4 || r.Info.UrgentUnits != 1 {
 		t.Errorf("want a page without files, not listed, and the files retained: %+v", r)
 	}
 	s.requests("")

@@ -70,16 +70,17 @@ type Note struct {
 // PlanInfo sums a plan up.
 type PlanInfo struct {
 	Tree         string `json:"tree"`
-	Base         int64  `json:"base"`             // the generation planned from, 0 for none
-	Changed      bool   `json:"changed"`          // false: there is nothing to commit
-	Objects      int64  `json:"objects"`          // to have, by download or from kept content
-	Bytes        int64  `json:"bytes"`            // of them
-	Shards       int    `json:"shards"`           // of the fetch list
-	Adds         int64  `json:"adds"`             // objects the next generation names in addition
-	Drops        int64  `json:"drops"`            // objects it no longer names
-	BaseObjects  int64  `json:"base_objects"`     // objects of the base
-	IndexChanges int64  `json:"index_changes"`    // index files written or removed
-	Urgent       int64  `json:"urgent,omitempty"` // of Drops: upstream quarantined them, and they go at once
+	Base         int64  `json:"base"`                   // the generation planned from, 0 for none
+	Changed      bool   `json:"changed"`                // false: there is nothing to commit
+	Objects      int64  `json:"objects"`                // to have, by download or from kept content
+	Bytes        int64  `json:"bytes"`                  // of them
+	Shards       int    `json:"shards"`                 // of the fetch list
+	Adds         int64  `json:"adds"`                   // objects the next generation names in addition
+	Drops        int64  `json:"drops"`                  // objects it no longer names
+	BaseObjects  int64  `json:"base_objects"`           // objects of the base
+	IndexChanges int64  `json:"index_changes"`          // index files written or removed
+	Urgent       int64  `json:"urgent,omitempty"`       // of Drops: upstream quarantined them, and they go at once
+	UrgentUnits  int64  `json:"urgent_units,omitempty"` // projects that they are of
 	// What upstream lists and the mirror has not, however long it is known: missing
 	// could not be had up to now, refused cannot be believed.
 	Missing  int64    `json:"missing,omitempty"`
