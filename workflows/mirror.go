@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"mirrorcycle/activities"
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -157,7 +158,13 @@ func (p *pass) child(ctx workflow.Context) {
 		p.result.Outcome = Failed
 		p.result.FaultKind, p.result.Error = activities.FaultOf(err)
 	default:
+		sealed := p.result.Generation
 		p.result = got
+		// A refresh that could not open the tree knows of no generation. Regions
+		// are served all the same, unless the tree itself is in doubt.
+		if kind := fault.Kind(got.FaultKind); got.Generation == 0 && kind != fault.Stale && kind != fault.WrongStorage {
+			p.result.Generation = sealed
+		}
 	}
 }
 

@@ -93,7 +93,15 @@ func TestMirrorServesWhateverItsRefreshDoes(t *testing.T) {
 			},
 			want: []any{workflows.Busy, int64(4), "", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)}, times: 1,
 		},
-		"a tree that cannot be opened is not served": {
+		"a refresh that could not begin stops no region": {
+			setup: func(w *world) map[string]int {
+				w.identified(4)
+				w.refreshes(time.Second, workflows.MirrorResult{Mirror: "m", Outcome: workflows.Failed, FaultKind: "unavailable"}, nil)
+				return w.serves(nil, at(4))
+			},
+			want: []any{workflows.Failed, int64(4), "unavailable", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)}, times: 1,
+		},
+		"a tree in doubt is not served": {
 			setup: func(w *world) map[string]int {
 				w.identified(4)
 				w.refreshes(time.Second, workflows.MirrorResult{Mirror: "m", Outcome: workflows.Failed, FaultKind: "stale"}, nil)

@@ -293,7 +293,7 @@ func (m *refresh) end(ctx workflow.Context) {
 	m.hear(ctx, true)
 	if m.order != nil {
 		in := m.in
-		in.Order, in.Going = *m.order, nil
+		in.Order, in.Going, in.DryRun = *m.order, nil, false // a person wants it done, whatever this run was for
 		m.again = &in
 	}
 }
