@@ -269,9 +269,10 @@ func TestANameIsForOneContent(t *testing.T) {
 	var both sync.WaitGroup
 	for i, p := range platformNames {
 		d := b.deliver(p, job, with(library, p))
+		_, mine := b.open() // as each activity does: an index remembers pages for one caller
 		both.Go(func() {
 			var err error
-			if got[i], err = b.store.Ingest(p, platforms, x.Page, job, d); err != nil {
+			if got[i], err = b.store.Ingest(p, platforms, mine.Page, job, d); err != nil {
 				t.Error(err)
 			}
 		})

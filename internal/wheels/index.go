@@ -16,6 +16,7 @@ import (
 const maxPage = 1 << 30
 
 // Index is the newest sealed generation of the index mirror: what regions get of it.
+// It remembers the pages it has read, so it is for one goroutine.
 type Index struct {
 	Generation *tree.Generation // nil if there is none yet
 
