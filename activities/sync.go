@@ -316,7 +316,8 @@ func (s *Sync) engine(target Target) (Engine, error) {
 			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
 	case mirrorspec.Yum:
 		return seen{yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
-			MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace}, client), m}, nil
+			MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
+			Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace)}, client), m}, nil
 	case mirrorspec.PyPI:
 		return seen{pypi.New(pypiConfig(target), client), m}, nil
 	case mirrorspec.Wheels:
