@@ -88,6 +88,9 @@ func (r *Regions) WriteSite(_ context.Context, in SiteInput) (SiteWritten, error
 // holds what must not be shown: the sources that trust it must not go.
 func clientFiles(in SiteInput) map[string][]byte {
 	o := clientfiles.Options{Region: in.Region, Mirrors: in.Mirrors, Keyrings: map[string][]byte{}}
+	if in.Region.Dir != "" {
+		o.Signed = clientfiles.Below(in.Region.Dir)
+	}
 	for _, m := range in.Mirrors {
 		if m.Keyring == "" { // only signed kinds have one
 			continue

@@ -154,7 +154,7 @@ type Mirror struct {
 	SuiteComponents map[string][]string `json:"suite_components,omitempty"`
 	Indexes         []string            `json:"indexes,omitempty"`      // apt; kinds of index, default ["all"]; has "sources" for sources = true
 	Translations    []string            `json:"translations,omitempty"` // apt; languages, default ["all"], [] for none
-	Missing         string              `json:"missing,omitempty"`      // apt; what an object does that upstream lacks: Refuse (default) or Tolerate
+	Missing         string              `json:"missing,omitempty"`      // apt, yum; what an object does that upstream lacks: Refuse (default) or Tolerate
 
 	IgnoreValidUntil bool `json:"ignore_valid_until,omitempty"` // apt; a Release past its Valid-Until is mirrored all the same
 

@@ -64,7 +64,7 @@ func clientFiles(spec *mirrorspec.Spec, o clientOptions) (map[string][]byte, err
 	if !ok {
 		return nil, fmt.Errorf("name a region with --region, one of %s: %w", strings.Join(all, ", "), errUsage)
 	}
-	in := clientfiles.Options{Region: *region, Keyrings: map[string][]byte{}}
+	in := clientfiles.Options{Region: *region, Keyrings: map[string][]byte{}, Signed: clientfiles.Below(spec.Storage.Root)}
 	for _, m := range spec.Mirrors {
 		if !m.GoesTo(region.Name) || o.mirror != "" && o.mirror != m.Name {
 			continue

@@ -30,6 +30,9 @@ import (
 type Options struct {
 	Region   mirrorspec.Region
 	Mirrors  []mirrorspec.Mirror
+	// Signed says whether a file that upstream may have is there, by its path in the mirror: what is
+	// signed decides what clients check. Nil if that cannot be told here.
+	Signed   func(mirror, path string) bool
 	Keyrings map[string][]byte // of apt mirrors, by name; one without gets no apt files, since nothing would be trusted
 }
 
