@@ -84,6 +84,11 @@ func (s *Sync) survey(ctx context.Context, target Target, m *site.Mirror) error 
 	m.Committed, m.Time, m.Hold, m.FreeBytes = st.Committed, st.Time, st.Hold, st.FreeBytes
 	m.Serial, m.Date = st.Upstream.Serial, st.Upstream.Date
 	m.Objects, m.Bytes, m.Retained, m.Generation = st.Objects, st.Bytes, st.Retained, st.Sealed
+	lacks, err := lacking(t, target.Mirror.Kind, maxLacks)
+	if err != nil {
+		return err
+	}
+	m.Lacks = lacksOf(lacks)
 	numbers, err := t.Generations()
 	if err != nil {
 		return err

@@ -40,6 +40,11 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		if err != nil || g == nil {
 			return err
 		}
+		lacks, err := lacking(t, in.Target.Mirror.Kind, 0)
+		if err != nil {
+			return err
+		}
+		out.Missing, out.Refused = lacks.Totals()
 		doubted, err := suspects(in.Target)
 		if err != nil {
 			return err

@@ -157,6 +157,9 @@ type Tended struct {
 	Scrubbed int64    `json:"scrubbed,omitempty"`
 	Problems []string `json:"problems,omitempty"`
 	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
+	// What upstream lists and the committed generation has not, however long it is known.
+	Missing int64 `json:"missing,omitempty"` // could not be had
+	Refused int64 `json:"refused,omitempty"` // cannot be believed
 }
 
 // RegionInput works on one mirror in one region.
