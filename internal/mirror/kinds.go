@@ -20,14 +20,15 @@ type kind struct {
 	engine func(Target, *fetch.Client) (Engine, error)
 	// expires tells when clients begin to refuse a generation; nil is never.
 	expires func(*tree.Generation) (time.Time, error)
-	// lacks counts the files that upstream lists and the mirror has not, and
-	// those of them that cannot be believed, with n of both; nil is none.
-	lacks func(t *tree.Tree, n int) (missing, refused int64, some []pypi.Lack, err error)
+	// lacks says what the committed generation has not of what upstream lists, and
+	// names up to n of it. It is nil for yum, whose repositories count as a whole,
+	// and for wheels, where the states of the pins say it.
+	lacks func(t *tree.Tree, n int) (tree.Lacks, error)
 }
 
 // kinds has a row for each kind of mirror that a spec may name.
 var kinds = map[mirrorspec.Kind]kind{
-	mirrorspec.Apt:    {verify: verify.Apt, engine: aptEngine, expires: apt.ValidUntil},
+	mirrorspec.Apt:    {verify: verify.Apt, engine: aptEngine, expires: apt.ValidUntil, lacks: apt.Lacking},
 	mirrorspec.Yum:    {verify: verify.Yum, engine: yumEngine},
 	mirrorspec.PyPI:   {verify: verify.PyPI, engine: pypiEngine, lacks: pypi.Lacking},
 	mirrorspec.Wheels: {verify: verify.Wheels, engine: wheelsEngine},
