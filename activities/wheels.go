@@ -121,6 +121,16 @@ func (s *Sync) WheelPlan(ctx context.Context, in WheelPlanInput) (WheelPlanned, 
 	return out, translate(err)
 }
 
+// python is the one that the spec says a platform has.
+func python(in WheelPlanInput) string {
+	for _, p := range in.Target.Mirror.Platforms {
+		if p.Name == in.Platform {
+			return p.Python
+		}
+	}
+	return ""
+}
+
 func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 	var out WheelPlanned
 	store := states(in.Target)
@@ -134,7 +144,7 @@ func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 		out.Unknown = err == nil
 		return out, err
 	}
-	out.Ask = in.Facts == nil && store.Ask(in.Platform)
+	out.Ask = in.Facts == nil && (store.Ask(in.Platform) || python(in) != facts.Python)
 	x, done, err := openIndex(in.Target)
 	if err != nil {
 		return out, err

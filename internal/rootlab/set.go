@@ -80,7 +80,7 @@ var Field = map[string]string{
 var fieldTools = [][]string{{"setuptools==80.9.0", "wheel==0.45.1", "flit-core==3.12.0", "hatchling==1.27.0", "hatch-vcs==0.4.0", "hatch-fancy-pypi-readme==24.1.0",
 	"setuptools-scm==8.1.0", "packaging==24.2", "pathspec==0.12.1", "pluggy==1.5.0", "trove-classifiers==2024.10.21.16", "poetry-core==1.9.1", "pdm-backend==2.4.3",
 	"pbr==6.1.1", "tomli==2.2.1", "typing-extensions==4.12.2", "cython==3.1.2", "meson==1.6.1", "pyproject-metadata==0.9.0", "meson-python==0.17.1",
-	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22", "setuptools-rust==1.10.2", "semantic-version==2.10.0"}, {"cython==3.0.12"}}
+	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22", "setuptools-rust==1.10.2", "semantic-version==2.10.0"}, {"cython==3.0.12", "setuptools-scm==7.1.0"}}
 
 // FieldSet returns a directory with the source distributions of these pins of
 // Field and what their builds need, downloaded once by the machine's own pip.

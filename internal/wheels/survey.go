@@ -167,7 +167,7 @@ func (s *surveyor) unbuilt(p *Platform, page *simpleindex.Project, e Entry, r *R
 		s.due(p, page, e, r)
 		return nil
 	}
-	gained, err := s.gained(page, e.Failed)
+	gained, err := s.gained(p, page, e.Failed)
 	if err != nil || !gained {
 		r.fail(e.Failed)
 		return err

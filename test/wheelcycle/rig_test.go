@@ -84,9 +84,15 @@ type mill struct {
 
 func newMill(t *testing.T) *mill {
 	t.Helper()
+	return newMillOn(t, "", rootlab.Debian12, rootlab.Debian13)
+}
+
+// newMillOn has a platform for each of these roots, and more keys of the wheels mirror.
+func newMillOn(t *testing.T, more string, roots ...string) *mill {
+	t.Helper()
 	m := &mill{t: t, u: lab.NewUpstream(t), wants: t.TempDir(), notes: t.TempDir(), roots: map[string]string{}, offered: map[string][]lab.Object{}}
 	var platforms []string
-	for _, root := range []string{rootlab.Debian12, rootlab.Debian13} {
+	for _, root := range roots {
 		name := fmt.Sprint(root, "-", os.Getpid())
 		m.roots[name] = rootlab.Root(t, root)
 		platforms = append(platforms, fmt.Sprintf("{ name = %q, root = %q, python = %q }", name, m.roots[name], rootlab.Platforms[root].Python))
@@ -102,7 +108,8 @@ build-timeout = "240s"
 build-memory = "1GB"
 builds = 2
 platforms = [%s]
-`, filepath.Join(m.wants, "global-requirements.txt"), filepath.Join(m.wants, "upper-constraints.txt"), strings.Join(platforms, ", "))})
+%s
+`, filepath.Join(m.wants, "global-requirements.txt"), filepath.Join(m.wants, "upper-constraints.txt"), strings.Join(platforms, ", "), more)})
 	return m
 }
 
