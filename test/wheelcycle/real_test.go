@@ -22,12 +22,8 @@ import (
 	"mirrorcycle/workflows"
 )
 
-// hangs names the projects whose builds never end, and where they are wanted:
-// each on one platform, so that none has to wait for the other's to time out.
-var hangs = map[string]string{"hangs": rootlab.Debian12, "sleeps": rootlab.Debian13}
-
 // TestRealSources builds real source distributions on real roots in cycles, some
-// that lack something and one that never ends among them. All build workers are
+// that lack something among them. All build workers are
 // killed in mid-fan-out. What was built is installed from the merged index alone,
 // by pip and by uv, through this project's web server, nginx and Apache. A quiet
 // cycle does nothing, and changed pins cost their own builds only.
@@ -38,11 +34,6 @@ func TestRealSources(t *testing.T) {
 	m.uv = rootlab.UV(t, set)
 	m.offer(set)
 	pins := slices.Clone(rootlab.Sources)
-	for name := range hangs {
-		path, _ := rootlab.SDist(t, name, "1.0", map[string]string{"setup.py": "import time\nwhile True:\n    time.sleep(1)\n"})
-		m.offerFile(path)
-		pins = append(pins, name+"==1.0")
-	}
 	m.want(pins)
 	m.serve()
 
@@ -120,7 +111,7 @@ func (m *mill) right(pins []string) {
 	m.t.Helper()
 	got, shared := m.states(), 0
 	maps.DeleteFunc(got, func(_ string, s activities.WheelState) bool { return s.State == "elsewhere" })
-	if want := (len(rootlab.Sources) + 1) * len(m.platforms()); len(got) != want {
+	if want := len(rootlab.Sources) * len(m.platforms()); len(got) != want {
 		m.t.Errorf("%d states, want %d", len(got), want)
 	}
 	for _, p := range m.platforms() {
@@ -128,17 +119,10 @@ func (m *mill) right(pins []string) {
 			name, version, _ := strings.Cut(pin, "==")
 			name = simpleindex.Normalize(name)
 			s := got[p+" "+name+"==="+version]
-			class := rootlab.Lacking[name]
-			if root, there := hangs[name]; there {
-				class = "timeout"
-				if m.roots[p] != rootlab.Root(m.t, root) {
-					continue // not wanted there
-				}
-			}
 			if s.From != "" {
 				shared++
 			}
-			switch {
+			switch class := rootlab.Lacking[name]; {
 			case class != "":
 				m.failed(s, class)
 			case s.State != "built" || !strings.HasSuffix(m.text(s.Log), "\n"):
@@ -157,33 +141,47 @@ func (m *mill) right(pins []string) {
 // compiled code, of sources that promise the same dependencies everywhere.
 func (m *mill) static(pins []string) (n int) {
 	m.t.Helper()
+	promise := m.promising(pins)
 	for _, pin := range pins {
-		name, version, _ := strings.Cut(pin, "==")
+		name, _, _ := strings.Cut(pin, "==")
 		name = simpleindex.Normalize(name)
-		if slices.Contains(rootlab.Compiled, name) || rootlab.Lacking[name] != "" || hangs[name] != "" {
-			continue
-		}
-		for _, o := range m.offered[name] {
-			if o.Version != version || !sdist.IsName(o.Filename) {
-				continue
-			}
-			f, err := os.Create(filepath.Join(m.t.TempDir(), "source"))
-			if err == nil {
-				_, err = f.Write(o.Data)
-			}
-			if err == nil {
-				_, err = f.Seek(0, io.SeekStart)
-			}
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			if needs, err := sdist.Read(f, o.Filename); err == nil && needs.Static {
-				n++
-			}
-			f.Close()
+		if promise[pin] && !slices.Contains(rootlab.Compiled, name) && rootlab.Lacking[name] == "" {
+			n++
 		}
 	}
 	return n
+}
+
+// promising tells the pins whose sources promise the same dependencies everywhere.
+func (m *mill) promising(pins []string) map[string]bool {
+	m.t.Helper()
+	out := map[string]bool{}
+	for _, pin := range pins {
+		name, version, _ := strings.Cut(pin, "==")
+		for _, o := range m.offered[simpleindex.Normalize(name)] {
+			if o.Version == version && sdist.IsName(o.Filename) {
+				out[pin] = m.promises(o)
+			}
+		}
+	}
+	return out
+}
+
+func (m *mill) promises(o lab.Object) bool {
+	m.t.Helper()
+	f, err := os.Create(filepath.Join(m.t.TempDir(), "source"))
+	if err == nil {
+		defer f.Close()
+		_, err = f.Write(o.Data)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	needs, err := sdist.Read(f, o.Filename)
+	return err == nil && needs.Static
 }
 
 func (m *mill) failed(s activities.WheelState, class string) {
@@ -341,7 +339,7 @@ func (m *mill) install(client, url, platform string, pins []string) {
 	imports := "setuptools"
 	for _, p := range pins {
 		name, _, _ := strings.Cut(p, "==")
-		if name = simpleindex.Normalize(name); hangs[name] == "" && rootlab.Lacking[name] == "" {
+		if name = simpleindex.Normalize(name); rootlab.Lacking[name] == "" {
 			names = append(names, p)
 			if module := modules[name]; module != "" {
 				imports += ", " + module
