@@ -118,7 +118,9 @@ func (m *mill) write(name, text string) {
 func (m *mill) link(i int) (platform string) {
 	m.t.Helper()
 	p := &m.Spec.Mirrors[1].Platforms[i]
-	link := filepath.Join(m.t.TempDir(), "root")
+	dir := m.t.TempDir()
+	m.open(dir)
+	link := filepath.Join(dir, "root")
 	if err := os.Symlink(p.Root, link); err != nil {
 		m.t.Fatal(err)
 	}

@@ -280,13 +280,19 @@ func replaced(pins, changed []string) []string {
 // servers are URLs of the region, by who serves it.
 func (m *mill) servers() map[string]string {
 	m.t.Helper()
-	for d := m.Dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil { // their processes run as another user
+	m.open(m.Dir) // their processes run as another user
+	dir := filepath.Join(m.Dir, "regions", "here")
+	return map[string]string{"this project": m.Regions["here"].URL, "nginx": lab.Nginx(m.t, dir), "Apache": lab.Apache(m.t, dir)}
+}
+
+// open lets every user pass a temporary directory.
+func (m *mill) open(dir string) {
+	m.t.Helper()
+	for d := dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
 			m.t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(m.Dir, "regions", "here")
-	return map[string]string{"this project": m.Regions["here"].URL, "nginx": lab.Nginx(m.t, dir), "Apache": lab.Apache(m.t, dir)}
 }
 
 // asks compares a web server's answers with those of this project's own.
