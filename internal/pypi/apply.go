@@ -19,7 +19,7 @@ import (
 // Settle renders the pages of the changed projects and makes the next
 // generation of a fetched plan. A file that could not be had is left off its
 // page, noted, and asked for again by the next plan. A page that would let older
-// versions go for one of which no file could be had stays as it is.
+// versions go for one of which no file could be had keeps them beside what is there.
 func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
 	s := settler{t: t, render: e.render, now: e.cfg.Now, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
 	if err := s.open(p); err != nil {
@@ -114,7 +114,9 @@ func (s *settler) project(c change) error {
 			return err
 		}
 		if len(c.Spared) > 0 && lost(c, files, told) {
-			return s.wait(c.Name, &l)
+			if files, objects, err = s.spare(c, had, files, objects); err != nil {
+				return err
+			}
 		}
 	}
 	pages, ok, err := s.ready(c, files, objects)
@@ -209,8 +211,26 @@ func lost(c change, there []simpleindex.File, told *lacks) bool {
 	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] && !told.misses(f.Filename) })
 }
 
-// wait leaves a project as it is, and has the next plan ask again: older
-// versions go when the one that is to take their place is there.
+// spare keeps the files that the mirror's choice leaves out: they go when those
+// that are to take their place are there.
+func (s *settler) spare(c change, had map[string]manifest.Entry, files []simpleindex.File, objects []manifest.Entry) ([]simpleindex.File, []manifest.Entry, error) {
+	was, err := mirroredPage(s.t, s.base, c.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range c.Spared {
+		f, ok := was[name]
+		if main, there := had[objectPath(f)]; ok && there {
+			files, objects = append(files, f), append(objects, main)
+			if meta, ok := had[main.Path+".metadata"]; ok {
+				objects = append(objects, meta)
+			}
+		}
+	}
+	return files, objects, nil
+}
+
+// wait leaves a project as it is, and has the next plan ask again.
 func (s *settler) wait(name string, l *lacks) error {
 	row, ok, err := s.wasRows.Lookup(name)
 	if err != nil || !ok {
