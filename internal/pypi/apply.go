@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"slices"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -113,27 +112,16 @@ func (s *settler) project(c change) error {
 		if files, objects, err = s.landings(c, had, &l, told); err != nil {
 			return err
 		}
-		if len(c.Spared) > 0 && lost(c, files, told) {
-			if files, objects, err = s.spare(c, had, files, objects); err != nil {
-				return err
-			}
+		if files, objects, err = s.spare(c, had, told, files, objects); err != nil {
+			return err
 		}
 	}
 	pages, ok, err := s.ready(c, files, objects)
 	if err != nil || !ok {
 		return errors.Join(err, s.wait(c.Name, &l))
 	}
-	again := map[string]manifest.Entry{}
-	for _, e := range objects {
-		again[e.Path] = e
-	}
-	for _, e := range had {
-		if _, named := again[e.Path]; named {
-			continue
-		}
-		if err := s.drop(c.Name, e); err != nil {
-			return err
-		}
+	if err := s.dropAllBut(c.Name, objects, had); err != nil {
+		return err
 	}
 	if c.Gone {
 		s.rows[c.Name] = manifest.Change{Entry: manifest.Entry{Path: c.Name}, Remove: true}
@@ -193,39 +181,6 @@ func (s *settler) landings(c change, had map[string]manifest.Entry, l, told *lac
 			}
 		}
 		files, objects = append(files, f), append(objects, entries...)
-	}
-	return files, objects, nil
-}
-
-// lost reports whether there is no file of a version that the page is to have,
-// and that upstream was not known to lack.
-func lost(c change, there []simpleindex.File, told *lacks) bool {
-	version := func(f simpleindex.File) string {
-		v, _ := simpleindex.FileVersion(c.Name, f.Filename)
-		return v
-	}
-	versions := map[string]bool{}
-	for _, f := range there {
-		versions[version(f)] = true
-	}
-	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] && !told.misses(f.Filename) })
-}
-
-// spare keeps the files that the mirror's choice leaves out: they go when those
-// that are to take their place are there.
-func (s *settler) spare(c change, had map[string]manifest.Entry, files []simpleindex.File, objects []manifest.Entry) ([]simpleindex.File, []manifest.Entry, error) {
-	was, err := mirroredPage(s.t, s.base, c.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range c.Spared {
-		f, ok := was[name]
-		if main, there := had[objectPath(f)]; ok && there {
-			files, objects = append(files, f), append(objects, main)
-			if meta, ok := had[main.Path+".metadata"]; ok {
-				objects = append(objects, meta)
-			}
-		}
 	}
 	return files, objects, nil
 }
@@ -297,6 +252,23 @@ func (s *settler) entry(path string, had map[string]manifest.Entry) (e manifest.
 	}
 	size, ok, err := s.t.Stat(path) // a reaping may have been cut short
 	return e, ok && size == e.Size, err
+}
+
+// dropAllBut drops those of had that are not among objects.
+func (s *settler) dropAllBut(project string, objects []manifest.Entry, had map[string]manifest.Entry) error {
+	again := map[string]bool{}
+	for _, e := range objects {
+		again[e.Path] = true
+	}
+	for _, e := range had {
+		if again[e.Path] {
+			continue
+		}
+		if err := s.drop(project, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *settler) drop(project string, e manifest.Entry) error {
