@@ -31,7 +31,7 @@ func TestFieldOfABranch(t *testing.T) {
 	m.serve()
 	m.spawn()
 	want := expected(lines)
-	if w := m.Cycle().Mirrors[1]; w.Outcome != workflows.Partial {
+	if w := m.patiently().Mirrors[1]; w.Outcome != workflows.Partial {
 		t.Errorf("%+v", w)
 	}
 	m.account(want)
@@ -42,7 +42,7 @@ func TestFieldOfABranch(t *testing.T) {
 		m.starter("wheels", "skip", pin, "--reason", "nobody here needs it")
 	}
 	before := m.builds()
-	m.Cycle()
+	m.patiently()
 	m.account(want)
 	if n := m.builds() - before; n != 0 {
 		t.Errorf("%d builds were begun because two pins are skipped", n)

@@ -32,7 +32,7 @@ func TestFieldOnThreeDebians(t *testing.T) {
 	m.serve()
 	m.spawn()
 
-	if r := m.Cycle(); r.Mirrors[1].Outcome != workflows.Done {
+	if r := m.patiently(); r.Mirrors[1].Outcome != workflows.Done {
 		t.Errorf("%+v", r.Mirrors[1])
 	}
 	first := m.field(pins)
@@ -42,7 +42,7 @@ func TestFieldOnThreeDebians(t *testing.T) {
 	before := m.begun(changing)
 	m.relink(changing, rootlab.Debian13)
 	m.Spec.Mirrors[1].Platforms[1].Python = newer
-	if r := m.Cycle(); r.Mirrors[1].Outcome != workflows.Done {
+	if r := m.patiently(); r.Mirrors[1].Outcome != workflows.Done {
 		t.Errorf("with a new Python: %+v", r.Mirrors[1])
 	}
 	after := m.begun(changing)

@@ -22,6 +22,7 @@ import (
 	"mirrorcycle/internal/rootlab"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/wheels"
+	"mirrorcycle/workflows"
 )
 
 // The environment of a build worker that is a process of its own.
@@ -106,7 +107,7 @@ func newMillOn(t *testing.T, more string, roots ...string) *mill {
 		m.roots[name] = rootlab.Root(t, root)
 		platforms = append(platforms, fmt.Sprintf("{ name = %q, root = %q, python = %q }", name, m.roots[name], rootlab.Platforms[root].Python))
 	}
-	m.House = lab.New(t, lab.Options{Regions: []string{"here"}, Window: "15m", Keep: "1h", NoWork: true, Mirrors: strings.Replace(m.u.PyPIMirror("pypi", "1h"),
+	m.House = lab.New(t, lab.Options{Regions: []string{"here"}, Window: "60m", Keep: "1h", NoWork: true, Mirrors: strings.Replace(m.u.PyPIMirror("pypi", "1h"),
 		`projects = ["*"]`, `requirements = ["wheels"]`, 1) + fmt.Sprintf(`[[mirror]]
 name = "wheels"
 kind = "wheels"
@@ -246,4 +247,13 @@ func (m *mill) spawn() *lab.Process {
 	cmd := exec.Command(exe)
 	cmd.Env = lab.Environ(rolesEnv+"=wheels:"+strings.Join(m.platforms(), ",wheels:"), notesEnv+"="+m.notes, "TEMPORAL_ADDRESS="+m.Address)
 	return lab.Spawn(m.t, cmd)
+}
+
+// patiently runs a cycle however long it takes.
+func (m *mill) patiently() (r workflows.CycleResult) {
+	m.t.Helper()
+	if err := m.Start().Get(m.t.Context(), &r); err != nil {
+		m.t.Fatal(err)
+	}
+	return r
 }
