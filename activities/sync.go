@@ -98,23 +98,25 @@ func (s *Sync) Open(ctx context.Context, in OpenInput) (Opened, error) {
 	if out.Hold, err = t.Hold(); err != nil {
 		return out, translate(err)
 	}
-	out.Above, err = newest(ctx, in, t.ID().Tree)
-	if err == nil && out.Above > out.Committed {
+	top, above, err := newest(ctx, in, t.ID().Tree)
+	if err == nil && top > out.Committed {
 		err = &fault.Error{Kind: fault.Stale, Op: "tree: open", Subject: t.Dir(),
-			Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", out.Above, out.Committed),
-			Advice: "restore the newer tree from a backup; nothing was changed"}
+			Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", top, out.Committed),
+			Advice: "restore the newer tree, or starter region rebuild REGION for the region with that generation; nothing was changed"}
 	}
+	out.Above = above
 	return out, translate(err)
 }
 
-// newest returns the highest generation that any region was seen to serve.
-func newest(ctx context.Context, in OpenInput, treeID string) (int64, error) {
-	top, err := release.Newest(treeID, in.Target.Mirror.Name, in.Regions)
+// newest returns the highest generation of the tree that any region was seen to
+// serve, and the number that the next one has to be above.
+func newest(ctx context.Context, in OpenInput, treeID string) (top, above int64, err error) {
+	top, above, err = release.Newest(treeID, in.Target.Mirror.Name, in.Regions)
 	if err != nil || in.Target.AFS == nil {
-		return top, err
+		return top, above, err
 	}
 	there, err := release.NewestAtSites(ctx, release.Sites(volume(in.Target, in.Regions, treeID)))
-	return max(top, there), err
+	return max(top, there), max(above, there), err
 }
 
 // volume describes the AFS volume that holds the target's tree.
