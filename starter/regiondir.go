@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/tree"
@@ -63,7 +64,7 @@ func compare(ctx context.Context, spec *mirrorspec.Spec, m mirrorspec.Mirror, r 
 		return false, false, err
 	}
 	if !r.Pull { // what counts there is what was committed
-		t, err := tree.Read(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name)})
+		t, err := tree.Read(mirror.Tree(spec.Storage, m))
 		if err != nil {
 			return false, false, err
 		}
