@@ -12,7 +12,7 @@ const maxLacks = 20
 
 // lacking says how complete the mirror is, where its kind can tell.
 func (s *MirrorStatus) lacking(t *tree.Tree, q Question) error {
-	lacks := kinds[q.Target.Mirror.Kind].lacks
+	lacks := kinds[q.Target.Mirror.Kind].Lacks
 	if lacks == nil {
 		return nil
 	}
@@ -27,7 +27,7 @@ func (s *MirrorStatus) lacking(t *tree.Tree, q Question) error {
 
 // lacking says why a file of a mirror is not on its page.
 func (w *Why) lacking(t *tree.Tree, q Question) error {
-	lacks := kinds[q.Target.Mirror.Kind].lacks
+	lacks := kinds[q.Target.Mirror.Kind].Lacks
 	if lacks == nil {
 		return nil
 	}
