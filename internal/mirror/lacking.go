@@ -15,7 +15,7 @@ const maxLacks = 20
 // lacking says what the committed generation has not of what upstream lists, and
 // names up to max of it, where the kind can tell.
 func lacking(t *tree.Tree, kind mirrorspec.Kind, max int) (tree.Lacks, error) {
-	if lacks := kinds[kind].lacks; lacks != nil {
+	if lacks := kinds[kind].Lacks; lacks != nil {
 		return lacks(t, max)
 	}
 	return tree.Lacks{}, nil

@@ -37,8 +37,9 @@ type Target struct {
 
 // Tree locates the tree of a mirror of a storage, and its state.
 func Tree(s mirrorspec.Storage, m mirrorspec.Mirror) tree.Config {
-	spec := mirrorspec.Spec{Storage: s}
-	return tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name), Parts: m.Volumes}
+	c := tree.At(s.Root, s.State, m.Name)
+	c.Parts = m.Volumes
+	return c
 }
 
 // Tree locates the tree of the target, and its state.

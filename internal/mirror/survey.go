@@ -44,7 +44,7 @@ func (m *Mirror) Survey(out *site.Mirror) error {
 // ValidUntil is when what the mirror has committed expires, zero if it does not
 // say; ok is false if that cannot be read.
 func (m *Mirror) ValidUntil() (at time.Time, ok bool) {
-	expires := kinds[m.Mirror.Kind].expires
+	expires := kinds[m.Mirror.Kind].Expires
 	g, err := m.t.Committed()
 	if err != nil || g == nil || expires == nil {
 		return at, err == nil
