@@ -317,7 +317,8 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	case mirrorspec.Yum:
 		return seen{yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
 			MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
-			Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace)}, client), m}, nil
+			Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace),
+			Filter: yum.Filter{Packages: m.Packages, Exclude: m.Exclude, KeepLatest: m.KeepLatest, LeaveSources: m.LeaveSources, LeaveDebuginfo: m.LeaveDebuginfo}}, client), m}, nil
 	case mirrorspec.PyPI:
 		return seen{pypi.New(pypiConfig(target), client), m}, nil
 	case mirrorspec.Wheels:
