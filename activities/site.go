@@ -6,7 +6,6 @@ import (
 
 	"mirrorcycle/internal/clientfiles"
 	"mirrorcycle/internal/site"
-	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -35,9 +34,6 @@ type SiteInput struct {
 type SiteWritten struct {
 	Written bool `json:"written"`
 }
-
-// surveyed is how many generations of a mirror the page shows.
-const surveyed = 12
 
 // maxKeyring is what crosses Temporal of one keyring at most.
 const maxKeyring = 256 << 10
@@ -71,35 +67,13 @@ func (s *Sync) Survey(ctx context.Context, in SurveyInput) (Surveyed, error) {
 	return out, nil
 }
 
-func (s *Sync) survey(ctx context.Context, target Target, m *site.Mirror) error {
-	t, err := tree.Read(s.config(ctx, target))
-	if err != nil {
+func (s *Sync) survey(ctx context.Context, t Target, out *site.Mirror) error {
+	m := s.of(ctx, t, new(pulse))
+	defer m.Close()
+	if err := m.Read(); err != nil {
 		return err
 	}
-	defer t.Close()
-	st, err := status(t)
-	if err != nil {
-		return err
-	}
-	m.Committed, m.Time, m.Hold, m.FreeBytes = st.Committed, st.Time, st.Hold, st.FreeBytes
-	m.Serial, m.Date = st.Upstream.Serial, st.Upstream.Date
-	m.Objects, m.Bytes, m.Retained, m.Generation = st.Objects, st.Bytes, st.Retained, st.Sealed
-	numbers, err := t.Generations()
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers[max(len(numbers)-surveyed, 0):] {
-		g, err := t.Generation(n)
-		if err != nil {
-			return err
-		}
-		if n == st.Sealed {
-			m.Time = g.Time
-		}
-		c := g.Changes
-		m.Generations = append(m.Generations, site.Generation{Number: n, Time: g.Time, Added: c.Added, AddedBytes: c.AddedBytes, Dropped: c.Dropped, Replaced: c.Replaced, Indexes: c.Indexes})
-	}
-	return nil
+	return m.Survey(out)
 }
 
 // WriteSite writes the region's status page and client files, if they are due.

@@ -1,11 +1,8 @@
-package activities
+package mirror
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 
@@ -17,44 +14,46 @@ import (
 	"mirrorcycle/mirrorspec"
 )
 
-// Require brings what is wanted of a wheels mirror up to date.
-func (s *Sync) Require(ctx context.Context, in RequireInput) (Required, error) {
-	ctx, _, stop := alive(ctx)
-	defer stop()
-	out, err := s.require(ctx, in.Target)
-	return Required{Digest: out.Digest, Pins: out.Pins, Stale: few(out.Stale), Notes: few(out.Notes)}, translate(err)
+// Required counts what is wanted of a wheels mirror.
+type Required struct {
+	Digest string   `json:"digest"`          // of all pins of all platforms
+	Pins   int      `json:"pins"`            // over all platforms
+	Stale  []string `json:"stale,omitempty"` // what could not be asked for, so that what was known before stands
+	Notes  []string `json:"notes,omitempty"` // what could not be read or pinned
 }
 
-func (s *Sync) require(ctx context.Context, t Target) (reqsource.Outcome, error) {
-	client, err := s.clients.of(t, s.Internal)
+// Require brings what is wanted of a wheels mirror up to date. It needs no open tree.
+func (m *Mirror) Require(ctx context.Context) (Required, error) {
+	client, err := m.client()
 	if err != nil {
-		return reqsource.Outcome{}, err
+		return Required{}, err
 	}
-	m := t.Mirror
+	spec := m.Mirror
 	environments := map[string]requirements.Environment{}
-	for _, p := range m.Platforms {
-		facts, err := states(t).Facts(p.Name)
+	for _, p := range spec.Platforms {
+		facts, err := states(m.Target).Facts(p.Name)
 		if err != nil {
-			return reqsource.Outcome{}, err
+			return Required{}, err
 		}
 		environments[p.Name] = requirements.Linux(p.Python, facts.Machine)
 	}
-	build, err := forBuilds(t)
+	build, err := forBuilds(m.Target)
 	if err != nil {
-		return reqsource.Outcome{}, err
+		return Required{}, err
 	}
-	src, err := reqsource.New(reqsource.Config{GitHub: m.GitHub, Refs: m.Refs, URL: m.URL, File: m.File, Requirements: strings.Join(m.Requirements, ""),
-		Constraints: m.Constraints, Build: build, State: stateDir(t), Environments: environments, Client: client})
+	src, err := reqsource.New(reqsource.Config{GitHub: spec.GitHub, Refs: spec.Refs, URL: spec.URL, File: spec.File, Requirements: strings.Join(spec.Requirements, ""),
+		Constraints: spec.Constraints, Build: build, State: m.State(), Environments: environments, Client: client})
 	if err != nil {
-		return reqsource.Outcome{}, err
+		return Required{}, err
 	}
-	return src.Bring(ctx)
+	out, err := src.Bring(ctx)
+	return Required{Digest: out.Digest, Pins: out.Pins, Stale: few(out.Stale), Notes: few(out.Notes)}, err
 }
 
 // forBuilds are lines for what builds are made with: those of the spec, and what
 // builds of the pins that were wanted so far turned out to lack.
 func forBuilds(t Target) ([]string, error) {
-	w, err := reqsource.Wanted(stateDir(t))
+	w, err := reqsource.Wanted(t.State())
 	if err != nil && !errors.Is(err, fault.Corrupt) {
 		return nil, err
 	}
@@ -68,9 +67,9 @@ func forBuilds(t Target) ([]string, error) {
 // wanted reads the pins by platform. Nothing known is an error, not an empty list.
 func wanted(t Target) func() (map[string][]wheels.Pin, error) {
 	return func() (map[string][]wheels.Pin, error) {
-		w, err := reqsource.Wanted(stateDir(t))
+		w, err := reqsource.Wanted(t.State())
 		if err == nil && w.Digest == "" {
-			err = &fault.Error{Kind: fault.Gone, Op: "activities: read what is wanted", Subject: t.Mirror.Name,
+			err = &fault.Error{Kind: fault.Gone, Op: "mirror: read what is wanted", Subject: t.Mirror.Name,
 				Err: errors.New("the requirements have not been read yet"), Advice: "run a cycle"}
 		}
 		out := map[string][]wheels.Pin{}
@@ -85,7 +84,7 @@ func wanted(t Target) func() (map[string][]wheels.Pin, error) {
 
 // elsewhere are rows of pins that are required, and not for a platform.
 func elsewhere(t Target) (map[string][]wheels.Row, error) {
-	w, err := reqsource.Wanted(stateDir(t))
+	w, err := reqsource.Wanted(t.State())
 	out := map[string][]wheels.Row{}
 	for platform, pins := range w.Elsewhere {
 		for _, p := range pins {
@@ -100,14 +99,14 @@ func elsewhere(t Target) (map[string][]wheels.Row, error) {
 // pinned stands until somebody mends it, a source that did not answer may hide news.
 func requirementNotes(t Target) func() ([]tree.Note, error) {
 	return func() (out []tree.Note, err error) {
-		stale, err := reqsource.Stale(stateDir(t))
+		stale, err := reqsource.Stale(t.State())
 		if err != nil {
 			return nil, err
 		}
 		for _, s := range stale {
 			out = append(out, tree.Note{Unit: "requirements", Kind: string(fault.Stale), Error: "requirements are of an earlier answer: " + s})
 		}
-		w, err := reqsource.Wanted(stateDir(t))
+		w, err := reqsource.Wanted(t.State())
 		for _, n := range w.Notes {
 			out = append(out, tree.Note{Unit: "requirements", Kind: string(fault.Malformed), Error: "requirements: " + n, Standing: true})
 		}
@@ -116,27 +115,13 @@ func requirementNotes(t Target) func() ([]tree.Note, error) {
 }
 
 // suspects are files of an index mirror that builds of wheels could not use.
-func suspects(t Target) (out []string, err error) {
-	spec := mirrorspec.Spec{Storage: t.Storage}
+func (t Target) suspects() (out []string, err error) {
 	for _, name := range t.Referring {
-		more, err := wheels.Store{State: spec.StateDir(name)}.Suspects()
+		more, err := wheels.Store{State: Tree(t.Storage, mirrorspec.Mirror{Name: name}).State}.Suspects()
 		if err != nil {
 			return out, err
 		}
 		out = append(out, more...)
 	}
 	return out, nil
-}
-
-// makeInbox makes the directory of one attempt; the one above it was made by the
-// planner, so that nothing is made below a mount point whose disk is gone.
-func makeInbox(dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("activities: make inbox: %w", err)
-	}
-	// Where the builder has a user of its own, whoever takes in the delivery clears it away as a member of the group.
-	if err := os.Chmod(dir, 0o775); err != nil {
-		return fmt.Errorf("activities: make inbox: %w", err)
-	}
-	return nil
 }

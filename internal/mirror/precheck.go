@@ -1,4 +1,4 @@
-package activities
+package mirror
 
 import (
 	"context"
@@ -15,9 +15,9 @@ import (
 
 // precheck refuses shards of a plan that would fill the disk, before their
 // first byte. What an earlier run brought needs no room any more.
-func precheck(ctx context.Context, t *tree.Tree, target Target, p *tree.Plan, from, to int) error {
-	free, err := room(ctx, t, target)
-	st := target.Storage
+func (m *Mirror) precheck(ctx context.Context, p *tree.Plan, from, to int) error {
+	free, err := m.room(ctx)
+	st := m.Storage
 	if err != nil || free >= p.Info.Bytes+int64(st.MinFree) {
 		return err
 	}
@@ -32,34 +32,34 @@ func precheck(ctx context.Context, t *tree.Tree, target Target, p *tree.Plan, fr
 	if free >= need {
 		return nil
 	}
-	return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: t.Dir(),
+	return &fault.Error{Kind: fault.NoSpace, Op: "tree: plan", Subject: m.t.Dir(),
 		Err:    fmt.Errorf("%d bytes to fetch and %d to keep free, %d are free", need-int64(st.MinFree), st.MinFree, free),
 		Advice: "free space, mirror less, raise the volume's quota if it has one, or lower storage.min-free"}
 }
 
 // room is how many bytes may still be written to a tree. The file system of an
 // AFS client cannot say; the volume's quota and its partition do.
-func room(ctx context.Context, t *tree.Tree, target Target) (int64, error) {
-	if target.AFS == nil {
-		return t.Free()
+func (m *Mirror) room(ctx context.Context) (int64, error) {
+	if m.AFS == nil {
+		return m.t.Free()
 	}
-	return release.Sites(volume(target, nil, t.ID().Tree)).Room(ctx)
+	return release.Sites(m.Volume(nil, m.t.ID().Tree)).Room(ctx)
 }
 
 // fits refuses paths that an AFS directory has no room for, before their first byte.
-func fits(ctx context.Context, t *tree.Tree, target Target, added iter.Seq2[string, error]) error {
-	if target.AFS == nil {
+func (m *Mirror) fits(ctx context.Context, added iter.Seq2[string, error]) error {
+	if m.AFS == nil {
 		return nil
 	}
-	g, err := t.Committed()
+	g, err := m.t.Committed()
 	if err != nil {
 		return err
 	}
-	now, err := t.ManifestOf(g)
+	now, err := m.t.ManifestOf(g)
 	if err != nil {
 		return err
 	}
-	retained, err := t.Retained()
+	retained, err := m.t.Retained()
 	if err != nil {
 		return err
 	}

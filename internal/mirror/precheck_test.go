@@ -1,10 +1,11 @@
-package activities
+package mirror
 
 import (
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"mirrorcycle/internal/fault"
@@ -31,8 +32,8 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := bigPlan(t, tr, free)
-	target := Target{Storage: mirrorspec.Storage{MinFree: mirrorspec.Size(free / 4)}}
-	if err := precheck(t.Context(), tr, target, p, 0, 1); !errors.Is(err, fault.NoSpace) {
+	m := &Mirror{t: tr, Target: Target{Storage: mirrorspec.Storage{MinFree: mirrorspec.Size(free / 4)}}}
+	if err := m.precheck(t.Context(), p, 0, 1); !errors.Is(err, fault.NoSpace) {
 		t.Fatalf("a plan as large as the disk's free space is begun: %v", err)
 	}
 	there, err := os.Create(filepath.Join(cfg.Dir, "big"))
@@ -40,11 +41,11 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 		err = errors.Join(there.Truncate(free), there.Close()) // it has no blocks
 	}
 	need.That(t, err == nil, fmt.Sprint("no large sparse files: ", err))
-	if err := precheck(t.Context(), tr, target, p, 0, 1); err != nil {
+	if err := m.precheck(t.Context(), p, 0, 1); err != nil {
 		t.Error(err)
 	}
-	target.Storage.MinFree = mirrorspec.Size(2 * free)
-	if err := precheck(t.Context(), tr, target, p, 0, 1); !errors.Is(err, fault.NoSpace) {
+	m.Storage.MinFree = mirrorspec.Size(2 * free)
+	if err := m.precheck(t.Context(), p, 0, 1); !errors.Is(err, fault.NoSpace) {
 		t.Errorf("what is to stay free is not kept free: %v", err)
 	}
 }
@@ -79,7 +80,15 @@ func TestNotesThatCrossTemporalAreFew(t *testing.T) {
 }
 
 func TestCronHasAPeriod(t *testing.T) {
-	if period(Target{}) <= 0 {
+	if (Target{}).Period() <= 0 {
 		t.Error("without a period nothing in a region is ever due")
+	}
+}
+
+// TestNotesAreShort: a note is as long as the answer of a server, at worst.
+func TestNotesAreShort(t *testing.T) {
+	long := Told([]tree.Note{{Unit: "u", Error: strings.Repeat("ü", 10000)}, {Unit: "v", Error: "short"}})
+	if n := len(long[0].Error); n > 1000 || !strings.HasSuffix(long[0].Error, "ü …") || long[1].Error != "short" {
+		t.Errorf("%d bytes; %q", n, long[1].Error)
 	}
 }

@@ -1,4 +1,4 @@
-package activities
+package mirror
 
 import (
 	"strings"
@@ -18,7 +18,7 @@ func pypiConfig(target Target) pypi.Config {
 		if strings.HasPrefix(name, "/") {
 			cfg.Requirements = append(cfg.Requirements, name)
 		} else {
-			cfg.Wheels = append(cfg.Wheels, mirrorspec.Spec{Storage: target.Storage}.StateDir(name))
+			cfg.Wheels = append(cfg.Wheels, Tree(target.Storage, mirrorspec.Mirror{Name: name}).State)
 		}
 	}
 	pythons := map[string]bool{}

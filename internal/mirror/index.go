@@ -1,4 +1,4 @@
-package activities
+package mirror
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/wheels"
@@ -15,15 +16,13 @@ import (
 // indexTree locates the tree of a wheels mirror's index mirror.
 func indexTree(t Target) (tree.Config, error) {
 	if t.Index == nil {
-		return tree.Config{}, &fault.Error{Kind: fault.Config, Op: "activities: open index", Subject: t.Mirror.Name,
+		return tree.Config{}, &fault.Error{Kind: fault.Config, Op: "mirror: open index", Subject: t.Mirror.Name,
 			Err: errors.New("the starter did not say which mirror its index is"), Advice: "use a starter of the worker's version"}
 	}
-	index := t
-	index.Mirror = *t.Index
-	return tree.Config{Dir: treeDir(index), State: stateDir(index), Parts: index.Mirror.Volumes}, nil
+	return Tree(t.Storage, *t.Index), nil
 }
 
-func wheelsEngine(t Target) (Engine, error) {
+func wheelsEngine(t Target, _ *fetch.Client) (Engine, error) {
 	cfg, err := indexTree(t)
 	if err != nil {
 		return nil, err
@@ -32,7 +31,7 @@ func wheelsEngine(t Target) (Engine, error) {
 }
 
 // states keeps the states of a wheels mirror.
-func states(t Target) wheels.Store { return wheels.Store{State: stateDir(t)} }
+func states(t Target) wheels.Store { return wheels.Store{State: t.State()} }
 
 func platformNames(t Target) []string {
 	var out []string
@@ -60,7 +59,7 @@ func openIndex(t Target) (x *wheels.Index, done func(), err error) {
 }
 
 // foreigns looks up what the pages of a wheels mirror name in its index mirror.
-func foreigns(t Target) (lookUp func(mirror, path string) (manifest.Entry, bool, error), done func(), err error) {
+func (t Target) foreigns() (lookUp func(mirror, path string) (manifest.Entry, bool, error), done func(), err error) {
 	if t.Mirror.Kind != mirrorspec.Wheels {
 		return nil, func() {}, nil
 	}
@@ -78,7 +77,7 @@ func foreigns(t Target) (lookUp func(mirror, path string) (manifest.Entry, bool,
 
 // referred tells of a generation whether none of the objects that it dropped is
 // still named by another mirror.
-func referred(ctx context.Context, t *tree.Tree, target Target) (free func(gen int64) bool, done func(), err error) {
+func (m *Mirror) referred(ctx context.Context) (free func(gen int64) bool, done func(), err error) {
 	var open []*tree.Tree
 	done = func() {
 		for _, t := range open {
@@ -86,24 +85,23 @@ func referred(ctx context.Context, t *tree.Tree, target Target) (free func(gen i
 		}
 	}
 	var all []func(p string) (bool, error)
-	for _, name := range target.Referring {
-		spec := mirrorspec.Spec{Storage: target.Storage}
-		other, err := tree.Read(tree.Config{Dir: spec.TreeDir(name), State: spec.StateDir(name)})
+	for _, name := range m.Referring {
+		other, err := tree.Read(Tree(m.Storage, mirrorspec.Mirror{Name: name}))
 		if err != nil {
-			return nil, done, fmt.Errorf("activities: look at what names files of %s: %w", target.Mirror.Name, err)
+			return nil, done, fmt.Errorf("mirror: look at what names files of %s: %w", m.Mirror.Name, err)
 		}
 		open = append(open, other)
-		refers, err := other.Refers(target.Mirror.Name)
+		refers, err := other.Refers(m.Mirror.Name)
 		if err != nil {
 			return nil, done, err
 		}
 		all = append(all, refers)
 	}
-	g, err := t.Committed()
+	g, err := m.t.Committed()
 	if err != nil {
 		return nil, done, err
 	}
-	now, err := t.ManifestOf(g)
+	now, err := m.t.ManifestOf(g)
 	if err != nil {
 		return nil, done, err
 	}
@@ -111,7 +109,7 @@ func referred(ctx context.Context, t *tree.Tree, target Target) (free func(gen i
 		if len(all) == 0 {
 			return true
 		}
-		for e, err := range t.DropsOf(gen) {
+		for e, err := range m.t.DropsOf(gen) {
 			if err != nil || ctx.Err() != nil {
 				return false
 			}
@@ -131,7 +129,7 @@ func referred(ctx context.Context, t *tree.Tree, target Target) (free func(gen i
 }
 
 // tendWheels removes what a wheels mirror keeps for pins that nobody wants any more.
-func tendWheels(t Target) error {
+func (t Target) tendWheels() error {
 	if t.Mirror.Kind != mirrorspec.Wheels {
 		return nil
 	}

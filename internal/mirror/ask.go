@@ -1,17 +1,16 @@
-package activities
+package mirror
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/standing"
 	"mirrorcycle/internal/tree"
-	"mirrorcycle/internal/verify"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -58,21 +57,21 @@ type Answer struct {
 
 // MirrorStatus is where a mirror stands.
 type MirrorStatus struct {
-	Mirror    string        `json:"mirror"`
-	Tree      string        `json:"tree"`
-	Committed int64         `json:"committed"`
-	Sealed    int64         `json:"sealed"`
-	Time      time.Time     `json:"time,omitzero"` // of the commit
-	Upstream  tree.Upstream `json:"upstream"`
-	Objects   int64         `json:"objects"`
-	Bytes     int64         `json:"bytes"`
-	Retained  int64         `json:"retained"` // dropped objects that the tree still has
-	Hold      string        `json:"hold,omitempty"`
-	Holder    string        `json:"holder,omitempty"` // of the newest lease
-	FreeBytes int64         `json:"free_bytes"`
-	Sites     []Outcome     `json:"sites,omitempty"` // what the volume's read-only sites hold, which is not always what a region's URL serves
-	SitesFail string        `json:"sites_fail,omitempty"`
-	Last      *LastRun      `json:"last,omitempty"` // what the last cycle left to a person
+	Mirror    string            `json:"mirror"`
+	Tree      string            `json:"tree"`
+	Committed int64             `json:"committed"`
+	Sealed    int64             `json:"sealed"`
+	Time      time.Time         `json:"time,omitzero"` // of the commit
+	Upstream  tree.Upstream     `json:"upstream"`
+	Objects   int64             `json:"objects"`
+	Bytes     int64             `json:"bytes"`
+	Retained  int64             `json:"retained"` // dropped objects that the tree still has
+	Hold      string            `json:"hold,omitempty"`
+	Holder    string            `json:"holder,omitempty"` // of the newest lease
+	FreeBytes int64             `json:"free_bytes"`
+	Sites     []backend.Outcome `json:"sites,omitempty"` // what the volume's read-only sites hold, which is not always what a region's URL serves
+	SitesFail string            `json:"sites_fail,omitempty"`
+	Last      *LastRun          `json:"last,omitempty"` // what the last cycle left to a person
 	// Of a pypi mirror: files that upstream lists and that could not be had up to
 	// now, files that cannot be believed, and some of both with the reason.
 	Missing int64  `json:"missing,omitempty"`
@@ -106,68 +105,54 @@ type GenerationSummary struct {
 	Upstream tree.Upstream `json:"upstream"`
 }
 
-// Why explains one path of a mirror.
-type Why struct {
-	Path      string `json:"path"`
-	Named     bool   `json:"named"`          // by the newest generation
-	Kind      string `json:"kind,omitempty"` // object or index
-	Size      int64  `json:"size,omitempty"` // bytes
-	SHA256    string `json:"sha256,omitempty"`
-	InTree    bool   `json:"in_tree"`
-	DroppedBy int64  `json:"dropped_by,omitempty"` // generation that let go of it, if it is retained
-	Since     int64  `json:"since,omitempty"`      // oldest kept generation that names it as it is
-	Lacks     string `json:"lacks,omitempty"`      // why a file that upstream lists is not on its page, or is what it was
-}
-
-// Answer answers a question about, or carries out a command to, a mirror.
-func (s *Sync) Answer(ctx context.Context, q Question) (Answer, error) {
-	ctx, beat, stop := alive(ctx)
-	defer stop()
-	t, err := tree.Read(s.config(ctx, q.Target))
-	if err != nil {
-		return Answer{}, translate(err)
-	}
-	defer t.Close()
-	var out Answer
+// Answer answers a question about the mirror, or carries out a command to it. The mirror is open to read.
+func (m *Mirror) Answer(ctx context.Context, q Question) (out Answer, err error) {
 	switch q.Verb {
 	case VerbStatus:
-		if out.Status, err = status(t); err == nil {
-			err = out.Status.recall(q)
-		}
-		if err == nil {
-			err = out.Status.lacking(t, q)
-		}
-		if err == nil && q.Target.AFS != nil {
-			out.Status.look(ctx, t, q)
-		}
+		out.Status, err = m.status(ctx, q)
 	case VerbHold:
-		if err = hold(t, q.Reason); err == nil {
-			out.Status, err = status(t)
+		if err = hold(m.t, q.Reason); err == nil {
+			out.Status, err = status(m.t)
 		}
 	case VerbResume:
-		err = tree.WriteHold(t.State(), "")
+		err = tree.WriteHold(m.t.State(), "")
 	case VerbWhy:
-		if out.Why, err = why(t, q.Path); err == nil {
-			err = out.Why.lacking(t, q)
+		if out.Why, err = why(m.t, q.Path); err == nil {
+			err = out.Why.lacking(m.t, q)
 		}
 	case VerbReleases:
-		out.Generations, err = generations(t)
+		out.Generations, err = generations(m.t)
 	case VerbVerify:
-		out.Verified, err = s.doubt(ctx, t, q, beat)
+		out.Verified, err = m.doubt(ctx, q)
 	case VerbWheels:
 		out.Wheels, err = wheelStates(q)
 	case VerbRetry, VerbSkip:
 		out.Wheels, err = setWheel(q)
 	default:
-		err = &fault.Error{Kind: fault.Config, Op: "activities: answer", Subject: q.Verb, Err: errors.New("no such question"), Advice: "use a starter of the worker's version"}
+		err = &fault.Error{Kind: fault.Config, Op: "mirror: answer", Subject: q.Verb, Err: errors.New("no such question"), Advice: "use a starter of the worker's version"}
 	}
-	return out, translate(err)
+	return out, err
+}
+
+// status is where the mirror stands, with how the last cycle left it and what its sites hold.
+func (m *Mirror) status(ctx context.Context, q Question) (*MirrorStatus, error) {
+	s, err := status(m.t)
+	if err != nil {
+		return s, err
+	}
+	if err := errors.Join(s.recall(q), s.lacking(m.t, q)); err != nil {
+		return s, err
+	}
+	if m.AFS != nil {
+		s.look(ctx, m, q)
+	}
+	return s, nil
 }
 
 // hold wants a reason: without one it would resume.
 func hold(t *tree.Tree, reason string) error {
 	if strings.TrimSpace(reason) == "" {
-		return &fault.Error{Kind: fault.Config, Op: "activities: hold", Subject: t.ID().Mirror, Err: errors.New("there is no reason"), Advice: "say why: those who see it ask"}
+		return &fault.Error{Kind: fault.Config, Op: "mirror: hold", Subject: t.ID().Mirror, Err: errors.New("there is no reason"), Advice: "say why: those who see it ask"}
 	}
 	return tree.WriteHold(t.State(), reason)
 }
@@ -223,8 +208,8 @@ func status(t *tree.Tree) (*MirrorStatus, error) {
 }
 
 // look asks the file servers of an AFS volume's sites what they hold.
-func (s *MirrorStatus) look(ctx context.Context, t *tree.Tree, q Question) {
-	sites := release.Sites(volume(q.Target, q.Regions, t.ID().Tree))
+func (s *MirrorStatus) look(ctx context.Context, m *Mirror, q Question) {
+	sites := release.Sites(m.Volume(q.Regions, m.t.ID().Tree))
 	var err error
 	if s.Sites, err = sites.Serving(ctx); err != nil {
 		s.SitesFail = err.Error()
@@ -248,86 +233,4 @@ func generations(t *tree.Tree) ([]GenerationSummary, error) {
 		out = append(out, GenerationSummary{Number: n, Time: g.Time, Sealed: t.IsSealed(n), Objects: g.Totals.Objects, Changes: g.Changes, Upstream: g.Upstream})
 	}
 	return out, nil
-}
-
-func why(t *tree.Tree, path string) (*Why, error) {
-	w := &Why{Path: path}
-	size, there, err := t.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	w.InTree, w.Size = there, size
-	g, err := t.Committed()
-	if err != nil {
-		return nil, err
-	}
-	m, err := t.ManifestOf(g)
-	if err != nil {
-		return nil, err
-	}
-	e, named, err := m.Lookup(path)
-	if err != nil {
-		return nil, err
-	}
-	if !named {
-		drops, err := t.Drops()
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range drops {
-			for d, err := range t.DropsOf(n) {
-				if err != nil {
-					return nil, err
-				}
-				if d.Path == path {
-					w.DroppedBy, w.SHA256, w.Kind = n, d.Digest.String(), "object"
-				}
-			}
-		}
-		return w, nil
-	}
-	w.Named, w.Size, w.SHA256, w.Kind = true, e.Size, e.Digest.String(), "object"
-	if e.Kind.IsIndex() {
-		w.Kind = "index"
-	}
-	all, err := t.Generations()
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range all {
-		old, err := t.Generation(n)
-		if err != nil {
-			return nil, err
-		}
-		om, err := t.ManifestOf(old)
-		if err != nil {
-			return nil, err
-		}
-		if oe, ok, err := om.Lookup(path); err != nil {
-			return nil, err
-		} else if ok && oe == e {
-			w.Since = n
-			break
-		}
-	}
-	return w, nil
-}
-
-func (s *Sync) doubt(ctx context.Context, t *tree.Tree, q Question, beat *pulse) (*Verified, error) {
-	g, err := t.Committed()
-	if err != nil {
-		return nil, err
-	}
-	if g == nil {
-		return nil, &fault.Error{Kind: fault.Gone, Op: "verify: tree", Subject: t.Dir(), Err: fmt.Errorf("it has no generation yet"), Advice: "run the mirror first"}
-	}
-	foreign, done, err := foreigns(q.Target)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	report, err := verify.Tree(ctx, t, g, verify.Options{Kind: kinds[q.Target.Mirror.Kind], Keyring: q.Target.Mirror.Keyring, Proof: q.Target.Mirror.Proof, Foreign: foreign,
-		Full: q.Full || q.Deep, Deep: q.Deep, Progress: beat.progress})
-	return &Verified{Number: g.Number, Indexes: report.Indexes, Objects: report.Objects, Hashed: report.Hashed,
-		Problems: report.Problems, Sealed: t.IsSealed(g.Number)}, err
 }
