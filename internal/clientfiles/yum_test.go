@@ -28,7 +28,9 @@ func TestYum(t *testing.T) {
 		t.Error("rpm imports armored keys only")
 	}
 	o.Mirrors[0].Releases, o.Mirrors[0].Architectures = []string{"9"}, []string{"x86_64"}
-	o.Signed = func(mirror, name string) bool { return mirror+"/"+name == "rocky/9/BaseOS/x86_64/os/repodata/repomd.xml.asc" }
+	o.Signed = func(mirror, name string) bool {
+		return mirror+"/"+name == "rocky/9/BaseOS/x86_64/os/repodata/repomd.xml.asc"
+	}
 	text := string(clientfiles.For(o)["yum/rocky.repo"])
 	if one, other, _ := strings.Cut(text, "[rocky]\n"); !strings.Contains(one, "gpgcheck=0\nrepo_gpgcheck=1\n") || !strings.Contains(other, "\ngpgcheck=1\n") {
 		t.Errorf("one repository signs its repomd.xml, the other its packages: %s", text)

@@ -70,7 +70,8 @@ func yumEngine(t Target, client *fetch.Client) (Engine, error) {
 	m := t.Mirror
 	return yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
 		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
-		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace)}, client), nil
+		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace),
+		Filter: yum.Filter{Packages: m.Packages, Exclude: m.Exclude, KeepLatest: m.KeepLatest, LeaveSources: m.LeaveSources, LeaveDebuginfo: m.LeaveDebuginfo}}, client), nil
 }
 
 func pypiEngine(t Target, client *fetch.Client) (Engine, error) {
