@@ -29,6 +29,21 @@ type Target struct {
 	Platforms []mirrorspec.Platform `json:"platforms,omitempty"`
 }
 
+// Brief is the target without the lists that may be long and that only who asks
+// upstream, or builds wheels, needs.
+func (t Target) Brief() Target {
+	short := func(m mirrorspec.Mirror) mirrorspec.Mirror {
+		m.Projects, m.Exclude, m.Requirements, m.BuildConstraints = nil, nil, nil, nil
+		return m
+	}
+	t.Mirror, t.Platforms = short(t.Mirror), nil
+	if t.Index != nil {
+		index := short(*t.Index)
+		t.Index = &index
+	}
+	return t
+}
+
 // Identified says which tree a mirror has.
 type Identified struct {
 	Tree   string `json:"tree"`

@@ -9,7 +9,6 @@ package release
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
@@ -46,7 +45,9 @@ func For(o Options) (backend.Backend, error) {
 
 // Newest returns the highest number of the tree's generations that a region
 // shows in a directory of this host, 0 if none does. Regions elsewhere, not
-// mounted, or on AFS (see NewestAtSites) are passed over. A generation of another tree is fault.WrongStorage.
+// mounted, not readable, or on AFS (see NewestAtSites) are passed over: one of
+// them stops no tree, and its release tells what is wrong there. A generation of
+// another tree is fault.WrongStorage.
 func Newest(treeID, mirror string, regions []mirrorspec.Region) (int64, error) {
 	var top int64
 	for _, r := range regions {
@@ -54,11 +55,8 @@ func Newest(treeID, mirror string, regions []mirrorspec.Region) (int64, error) {
 			continue
 		}
 		s, err := dir.Served(r.Dir, mirror)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
-			return 0, fmt.Errorf("release: look at region %s: %w", r.Name, err)
+			continue
 		}
 		if s.Tree != treeID {
 			return 0, &fault.Error{Kind: fault.WrongStorage, Op: "release: look at region", Subject: r.Name,
