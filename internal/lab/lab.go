@@ -101,7 +101,7 @@ func Temporal(tb testing.TB) (client.Client, string) {
 	var c client.Client
 	err := errors.New("not tried")
 	for deadline := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(deadline); {
-		c, err = client.Dial(client.Options{HostPort: shared.server.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+		c, err = service.Dial(context.Background(), client.Options{HostPort: shared.server.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	}
 	if err != nil {
 		tb.Fatal(err)
