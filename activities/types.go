@@ -135,6 +135,7 @@ type Verified struct {
 	Problems []string `json:"problems,omitempty"`
 	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
 	Sealed   bool     `json:"sealed"`
+	Holdable int      `json:"holdable,omitempty"` // projects that alone are wrong: HoldUnits makes the rest right
 }
 
 // TendInput deletes what is due in the tree.

@@ -39,6 +39,9 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (Verified, error) {
 		}
 		out.Number, out.Indexes, out.Objects, out.Hashed, out.Problems = g.Number, report.Indexes, report.Objects, report.Hashed, report.Problems
 		if err != nil || !report.OK() {
+			if in.Target.Mirror.Kind == mirrorspec.PyPI {
+				out.Holdable = len(report.Holdable())
+			}
 			return err
 		}
 		out.Sealed = true

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -52,7 +54,8 @@ type settler struct {
 	notes                []tree.Note
 }
 
-func (s *settler) open(p *tree.Plan) (err error) {
+// read opens the committed generation.
+func (s *settler) read() (err error) {
 	if s.base, err = s.t.Committed(); err != nil {
 		return err
 	}
@@ -62,7 +65,12 @@ func (s *settler) open(p *tree.Plan) (err error) {
 	if s.wasRows, err = s.t.Table(s.base, projectsTable); err != nil {
 		return err
 	}
-	if s.wasObjects, err = s.t.Table(s.base, objectsTable); err != nil {
+	s.wasObjects, err = s.t.Table(s.base, objectsTable)
+	return err
+}
+
+func (s *settler) open(p *tree.Plan) error {
+	if err := s.read(); err != nil {
 		return err
 	}
 	s.landed = map[string]tree.Result{}
@@ -113,7 +121,7 @@ func (s *settler) project(c change) error {
 		if files, objects, err = s.landings(c, had, &l, told); err != nil {
 			return err
 		}
-		if len(c.Spared) > 0 && lost(c, files, told) {
+		if len(c.Spared) > 0 && lost(c, files, told) || swaps(c, had, &l, told) {
 			return s.wait(c.Name, &l)
 		}
 	}
@@ -207,6 +215,29 @@ func lost(c change, there []simpleindex.File, told *lacks) bool {
 		versions[version(f)] = true
 	}
 	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] && !told.misses(f.Filename) })
+}
+
+// swaps reports whether files leave the page in the cycle in which others cannot
+// be had for the first time. The page would be neither the old nor the new one;
+// the next cycle asks again, and then the project moves on.
+func swaps(c change, had map[string]manifest.Entry, l, told *lacks) bool {
+	before := 0
+	if told != nil {
+		before = told.Missing
+	}
+	if l.Missing <= before {
+		return false
+	}
+	listed := map[string]bool{}
+	for _, f := range c.Project.Files {
+		listed[f.Filename] = true
+	}
+	for _, e := range had {
+		if name := path.Base(e.Path); !listed[strings.TrimSuffix(name, ".metadata")] {
+			return true
+		}
+	}
+	return false
 }
 
 // wait leaves a project as it is, and has the next plan ask again: older
