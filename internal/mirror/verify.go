@@ -68,7 +68,7 @@ func (m *Mirror) Verify(ctx context.Context, o VerifyOptions) (out Verified, err
 }
 
 func (m *Mirror) verifying(o VerifyOptions) verify.Options {
-	return verify.Options{Kind: kinds[m.Mirror.Kind].verify, Keyring: m.Mirror.Keyring, Proof: m.Mirror.Proof,
+	return verify.Options{Kind: kinds[m.Mirror.Kind].Verify, Keyring: m.Mirror.Keyring, Proof: m.Mirror.Proof,
 		Full: o.Full, Deep: o.Deep, Progress: m.run.Progress}
 }
 
