@@ -199,10 +199,29 @@ func (r *Region) neverServed() error {
 	return nil
 }
 
-// Served returns what the directory region dir serves of a mirror. The error
-// wraps fs.ErrNotExist if the region or the mirror is not there.
+// Served returns what was released to the directory region dir of a mirror. The
+// error wraps fs.ErrNotExist if the region or the mirror is not there, and where
+// clients are only led to what was moved aside: no release follows that.
 func Served(dir, mirror string) (tree.Served, error) {
-	return tree.ReadServed(filepath.Join(dir, mirror))
+	link := filepath.Join(dir, mirror)
+	if leadsAside(link) {
+		return tree.Served{}, fmt.Errorf("dir: read %s: it leads to what was moved aside: %w", link, fs.ErrNotExist)
+	}
+	return tree.ReadServed(link)
+}
+
+// Aside returns the number of the generation that clients still get of what was
+// moved aside, whatever tree it was of, and 0 if they get none of it.
+func Aside(dir, mirror string) int64 {
+	link := filepath.Join(dir, mirror)
+	if !leadsAside(link) {
+		return 0
+	}
+	s, err := tree.ReadServed(link)
+	if err != nil {
+		return 0
+	}
+	return s.Number
 }
 
 func wrong(subject, why, advice string) error {
