@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
@@ -88,5 +89,5 @@ func (s *session) copySegment(src manifest.Store, d manifest.Digest, have map[ma
 	if err := os.WriteFile(temp, data, 0o644); err != nil {
 		return fmt.Errorf("dir: copy segment: %w", err)
 	}
-	return os.Rename(temp, name) // durable at the sync before the flip
+	return durable.Rename(temp, name) // durable at the sync before the flip
 }
