@@ -79,7 +79,7 @@ func (s *Sync) survey(ctx context.Context, t Target, out *site.Mirror) error {
 // WriteSite writes the region's status page and client files, if they are due.
 func (r *Regions) WriteSite(_ context.Context, in SiteInput) (SiteWritten, error) {
 	in.Status.Region = in.Region.Name
-	files, err := mirror.ClientFiles(in.Region, in.Mirrors, in.Keyrings)
+	files, err := mirror.ClientFiles(in.Region, in.Mirrors, in.Keyrings, in.Region.Dir)
 	if err != nil {
 		files = nil // they stay as they are while a keyring is missing
 	}

@@ -146,6 +146,9 @@ func readSigned(s *section, m *Mirror) {
 	if m.OnConflict == "" {
 		m.OnConflict = Refuse
 	}
+	if m.Missing = s.checked("missing", Refuse, oneOf(Refuse, Tolerate)); m.Missing == "" {
+		m.Missing = Refuse
+	}
 	m.Architectures = s.list("architectures", "amd64", matches(wordPattern, "an architecture", "amd64"))
 }
 
@@ -168,9 +171,6 @@ func readApt(s *section, m *Mirror) {
 		if !slices.Contains(m.Indexes, Sources) {
 			m.Indexes = append(m.Indexes, Sources)
 		}
-	}
-	if m.Missing = s.checked("missing", Refuse, oneOf(Refuse, Tolerate)); m.Missing == "" {
-		m.Missing = Refuse
 	}
 	m.IgnoreValidUntil = !s.boolean("check-valid-until", true)
 	m.ByHash = s.boolean("by-hash", true)

@@ -154,7 +154,7 @@ type Mirror struct {
 	SuiteComponents map[string][]string `json:"suite_components,omitempty"`
 	Indexes         []string            `json:"indexes,omitempty"`      // apt; kinds of index, default ["all"]; has "sources" for sources = true
 	Translations    []string            `json:"translations,omitempty"` // apt; languages, default ["all"], [] for none
-	Missing         string              `json:"missing,omitempty"`      // apt; what an object does that upstream lacks: Refuse (default) or Tolerate
+	Missing         string              `json:"missing,omitempty"`      // apt, yum; what an object does that upstream lacks: Refuse (default) or Tolerate
 
 	IgnoreValidUntil bool `json:"ignore_valid_until,omitempty"` // apt; a Release past its Valid-Until is mirrored all the same
 
@@ -281,6 +281,16 @@ func (s Spec) Region(name string) (*Region, bool) {
 
 // GoesTo tells whether the mirror is released to that region.
 func (m Mirror) GoesTo(region string) bool { return slices.Contains(m.Regions, region) }
+
+// MirrorsOf returns the names of the mirrors that are released to a region.
+func (s Spec) MirrorsOf(region string) (names []string) {
+	for _, m := range s.Mirrors {
+		if m.GoesTo(region) {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
 
 // RegionsOf returns the regions that a mirror is released to, in the spec's order;
 // none for an unknown mirror.

@@ -73,7 +73,7 @@ func clientFiles(spec *mirrorspec.Spec, o clientOptions) (map[string][]byte, err
 	if len(mirrors) == 0 {
 		return nil, fmt.Errorf("region %s has no mirror %q: %w", region.Name, o.mirror, errUsage)
 	}
-	files, err := mirror.ClientFiles(*region, mirrors, nil)
+	files, err := mirror.ClientFiles(*region, mirrors, nil, spec.Storage.Root)
 	var keyring *mirror.KeyringError
 	if errors.As(err, &keyring) {
 		return nil, &fault.Error{Kind: fault.Config, Op: "client-config: read keyring of", Subject: keyring.Mirror, Err: keyring.Err,

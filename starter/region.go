@@ -27,7 +27,7 @@ func regionCmd(*globals) *cobra.Command {
 storage itself, without Temporal: run them on the region's host, as the user
 that its worker runs as. For an AFS region any host that may run vos will do.`,
 	}
-	c.AddCommand(retireCmd(), rebuildCmd())
+	c.AddCommand(retireCmd(), rebuildCmd(), renameCmd())
 	return c
 }
 

@@ -166,7 +166,7 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 			fmt.Fprintf(w, "region %s: %s is not on this host: run setup there\n", r.Name, r.Dir)
 			continue
 		}
-		if err := dir.Setup(r.Dir, r.Name); err != nil {
+		if err := dir.Setup(r.Dir, r.Name, spec.MirrorsOf(r.Name)...); err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "region %s: %s\n", r.Name, r.Dir)

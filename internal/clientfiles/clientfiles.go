@@ -28,8 +28,11 @@ import (
 
 // Options say for whom files are made.
 type Options struct {
-	Region   mirrorspec.Region
-	Mirrors  []mirrorspec.Mirror
+	Region  mirrorspec.Region
+	Mirrors []mirrorspec.Mirror
+	// Signed says whether a file that upstream may have is there, by its path in the mirror: what is
+	// signed decides what clients check. Nil if that cannot be told here.
+	Signed   func(mirror, path string) bool
 	Keyrings map[string][]byte // of apt mirrors, by name; one without gets no apt files, since nothing would be trusted
 	Kinds    func(mirrorspec.Kind) Kind
 }

@@ -140,6 +140,21 @@ func (f *Front) Down(down bool) {
 	f.down = down
 }
 
+// Serve makes dir what the front end serves, once it is there, as a web server
+// whose configuration was changed. Before it answers as it did.
+func (f *Front) Serve(dir string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.handler
+	f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, err := serve.New(serve.Options{Dir: dir}); err == nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		before.ServeHTTP(w, r)
+	})
+}
+
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	down := f.down

@@ -31,14 +31,15 @@ type Kind struct {
 	Hint func(m mirrorspec.Mirror, tree, url string) []string
 	// Expires tells when clients begin to refuse a generation.
 	Expires func(*tree.Generation) (time.Time, error)
-	// Lacks counts the files that upstream lists and the mirror has not, and
-	// those of them that cannot be believed, with n of both.
-	Lacks func(t *tree.Tree, n int) (missing, refused int64, some []pypi.Lack, err error)
+	// Lacks says what the committed generation has not of what upstream lists, and
+	// names up to n of it. It is nil for yum, whose repositories count as a whole,
+	// and for wheels, where the states of the pins say it.
+	Lacks func(t *tree.Tree, n int) (tree.Lacks, error)
 }
 
 // kinds has a row for each kind of mirror that a spec may name.
 var kinds = map[mirrorspec.Kind]Kind{
-	mirrorspec.Apt:    {Engine: aptEngine, Verify: verify.Apt, Clients: clientfiles.Apt, Init: hostconf.Apt, Hint: aptHint, Expires: apt.ValidUntil},
+	mirrorspec.Apt:    {Engine: aptEngine, Verify: verify.Apt, Clients: clientfiles.Apt, Init: hostconf.Apt, Hint: aptHint, Expires: apt.ValidUntil, Lacks: apt.Lacking},
 	mirrorspec.Yum:    {Engine: yumEngine, Verify: verify.Yum, Clients: clientfiles.Yum, Hint: yumHint},
 	mirrorspec.PyPI:   {Engine: pypiEngine, Verify: verify.PyPI, Clients: clientfiles.PyPI, Init: hostconf.Python, Hint: pypiHint, Lacks: pypi.Lacking},
 	mirrorspec.Wheels: {Engine: wheelsEngine, Verify: verify.Wheels, Clients: clientfiles.Wheels, Hint: wheelsHint},
@@ -68,7 +69,8 @@ func aptEngine(t Target, client *fetch.Client) (Engine, error) {
 func yumEngine(t Target, client *fetch.Client) (Engine, error) {
 	m := t.Mirror
 	return yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
-		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace}, client), nil
+		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
+		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace)}, client), nil
 }
 
 func pypiEngine(t Target, client *fetch.Client) (Engine, error) {

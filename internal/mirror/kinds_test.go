@@ -140,7 +140,7 @@ func TestAKindIsARow(t *testing.T) {
 	if v := refresh(t, target); !v.Sealed || v.Indexes != 1 || v.Objects != 1 {
 		t.Errorf("verified %+v", v)
 	}
-	files, err := ClientFiles(mirrorspec.Region{Name: "r", URL: "http://r.example.org"}, []mirrorspec.Mirror{m}, nil)
+	files, err := ClientFiles(mirrorspec.Region{Name: "r", URL: "http://r.example.org"}, []mirrorspec.Mirror{m}, nil, "")
 	if err != nil || !strings.Contains(string(files["toy/toys"]), "get http://r.example.org") {
 		t.Errorf("client files %v, %v", files, err)
 	}

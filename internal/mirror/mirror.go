@@ -192,26 +192,28 @@ func (m *Mirror) Open(ctx context.Context, regions []mirrorspec.Region) (out Ope
 	if out.Hold, err = m.t.Hold(); err != nil {
 		return out, err
 	}
-	out.Above, err = m.newest(ctx, regions)
-	if err == nil && out.Above > out.Committed {
-		err = stale(m.t.Dir(), out)
+	top, above, err := m.newest(ctx, regions)
+	if err == nil && top > out.Committed {
+		err = stale(m.t.Dir(), top, out.Committed)
 	}
+	out.Above = above
 	return out, err
 }
 
-func stale(dir string, o Opened) error {
+func stale(dir string, top, committed int64) error {
 	return &fault.Error{Kind: fault.Stale, Op: "tree: open", Subject: dir,
-		Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", o.Above, o.Committed),
-		Advice: "restore the newer tree from a backup; nothing was changed"}
+		Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", top, committed),
+		Advice: "restore the newer tree, or starter region rebuild REGION for the region with that generation; nothing was changed"}
 }
 
-// newest returns the highest generation that any region was seen to serve.
-func (m *Mirror) newest(ctx context.Context, regions []mirrorspec.Region) (int64, error) {
+// newest returns the highest generation of the tree that any region was seen to
+// serve, and the number that the next one has to be above.
+func (m *Mirror) newest(ctx context.Context, regions []mirrorspec.Region) (top, above int64, err error) {
 	id := m.t.ID().Tree
-	top, err := release.Newest(id, m.Mirror.Name, regions)
+	top, above, err = release.Newest(id, m.Mirror.Name, regions)
 	if err != nil || m.AFS == nil {
-		return top, err
+		return top, above, err
 	}
 	there, err := release.NewestAtSites(ctx, release.Sites(m.Volume(regions, id)))
-	return max(top, there), err
+	return max(top, there), max(above, there), err
 }

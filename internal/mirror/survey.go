@@ -18,6 +18,11 @@ func (m *Mirror) Survey(out *site.Mirror) error {
 	out.Committed, out.Time, out.Hold, out.FreeBytes = st.Committed, st.Time, st.Hold, st.FreeBytes
 	out.Serial, out.Date = st.Upstream.Serial, st.Upstream.Date
 	out.Objects, out.Bytes, out.Retained, out.Generation = st.Objects, st.Bytes, st.Retained, st.Sealed
+	lacks, err := lacking(m.t, m.Mirror.Kind, maxLacks)
+	if err != nil {
+		return err
+	}
+	out.Lacks = lacksOf(lacks)
 	numbers, err := m.t.Generations()
 	if err != nil {
 		return err

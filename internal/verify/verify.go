@@ -176,7 +176,7 @@ type checker struct {
 	o       Options
 	report  Report
 	indexes []manifest.Entry     // changed ones, for the format
-	missing []*manifest.Manifest // apt: what indexes name and upstream does not have
+	missing []*manifest.Manifest // apt, yum: what indexes name and upstream does not have
 
 	promised []promise // by indexes, not yet looked up
 }

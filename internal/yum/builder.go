@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -42,6 +43,9 @@ func (b *builder) all(ctx context.Context, md *rpmrepo.Repomd, f *fetched, old r
 		return err
 	}
 	if err := b.tree(ctx, old); err != nil {
+		return err
+	}
+	if err := b.keepDropped(old, time.Now()); err != nil {
 		return err
 	}
 	for name, file := range map[string]struct {

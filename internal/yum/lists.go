@@ -108,7 +108,7 @@ const ofTree = "tree"
 func (b *builder) tree(ctx context.Context, old repoState) error {
 	for _, name := range unnamed {
 		p := path.Join(b.repo.dir, name)
-		data, err := b.e.optional(ctx, b.src, p)
+		data, _, err := b.e.optional(ctx, b.src, p)
 		if stop := stops(ctx, err); stop != nil {
 			return stop
 		}
@@ -147,7 +147,7 @@ func (b *builder) tree(ctx context.Context, old repoState) error {
 func (b *builder) kickstart(ctx context.Context) error {
 	for _, name := range []string{".treeinfo", "treeinfo"} {
 		p := path.Join(b.repo.dir, name)
-		data, err := b.e.optional(ctx, b.src, p)
+		data, _, err := b.e.optional(ctx, b.src, p)
 		if err != nil {
 			return err
 		}
