@@ -101,7 +101,7 @@ func Temporal(tb testing.TB) (client.Client, string) {
 	var c client.Client
 	err := errors.New("not tried")
 	for deadline := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(deadline); {
-		c, err = client.Dial(client.Options{HostPort: shared.server.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+		c, err = service.Dial(context.Background(), client.Options{HostPort: shared.server.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -261,6 +261,9 @@ func (h *House) setup() {
 	}
 }
 
+// SpecFile is where the house's spec is.
+func (h *House) SpecFile() string { return filepath.Join(h.Dir, "mirrors.toml") }
+
 // CycleID is the workflow ID of the house's cycles.
 func (h *House) CycleID() string { return workflows.CycleID(h.name) }
 
@@ -287,7 +290,7 @@ func (h *House) Work() {
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	s, err := service.Start(service.Options{Client: h.Client, Roles: roles, Builder: h.builder})
+	s, err := service.Start(service.Options{Client: h.Client, Roles: roles, Permit: activities.Anything(), Builder: h.builder})
 	if err != nil {
 		h.tb.Fatal(err)
 	}

@@ -32,8 +32,8 @@ type Kind struct {
 	// Expires tells when clients begin to refuse a generation.
 	Expires func(*tree.Generation) (time.Time, error)
 	// Lacks says what the committed generation has not of what upstream lists, and
-	// names up to n of it. It is nil for yum, whose repositories count as a whole,
-	// and for wheels, where the states of the pins say it.
+	// names up to n of it. Repositories of yum count as a whole; of wheels the
+	// states of the pins say it.
 	Lacks func(t *tree.Tree, n int) (tree.Lacks, error)
 }
 
@@ -70,7 +70,8 @@ func yumEngine(t Target, client *fetch.Client) (Engine, error) {
 	m := t.Mirror
 	return yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
 		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
-		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace)}, client), nil
+		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace),
+		Filter: yum.Filter{Packages: m.Packages, Exclude: m.Exclude, KeepLatest: m.KeepLatest, LeaveSources: m.LeaveSources, LeaveDebuginfo: m.LeaveDebuginfo}}, client), nil
 }
 
 func pypiEngine(t Target, client *fetch.Client) (Engine, error) {

@@ -35,6 +35,21 @@ type Target struct {
 	Platforms []mirrorspec.Platform `json:"platforms,omitempty"`
 }
 
+// Brief is the target without the lists that may be long and that only who asks
+// upstream, or builds wheels, needs.
+func (t Target) Brief() Target {
+	short := func(m mirrorspec.Mirror) mirrorspec.Mirror {
+		m.Projects, m.Exclude, m.Requirements, m.BuildConstraints = nil, nil, nil, nil
+		return m
+	}
+	t.Mirror, t.Platforms = short(t.Mirror), nil
+	if t.Index != nil {
+		index := short(*t.Index)
+		t.Index = &index
+	}
+	return t
+}
+
 // Tree locates the tree of a mirror of a storage, and its state.
 func Tree(s mirrorspec.Storage, m mirrorspec.Mirror) tree.Config {
 	c := tree.At(s.Root, s.State, m.Name)

@@ -15,16 +15,16 @@ import (
 
 // ClientFiles returns the files by which clients use mirrors of a region, by
 // their path below /config/. Keyrings that are not given are read on this host.
-// What is signed is looked up in the mirrors as they are below the directory
-// served, if it is given. A keyring that is missing, or holds what must not be
-// shown, is an error: the sources that trust it must not go.
-func ClientFiles(r mirrorspec.Region, mirrors []mirrorspec.Mirror, keyrings map[string][]byte, served string) (map[string][]byte, error) {
+// One that is missing, or holds what must not be shown, is an error: the sources
+// that trust it must not go. dir holds the mirrors as they are now, so that files
+// ask for signatures only where upstream signs; empty is for unknown.
+func ClientFiles(r mirrorspec.Region, mirrors []mirrorspec.Mirror, keyrings map[string][]byte, dir string) (map[string][]byte, error) {
 	o := clientfiles.Options{Region: r, Mirrors: mirrors, Keyrings: maps.Clone(keyrings), Kinds: func(k mirrorspec.Kind) clientfiles.Kind { return kinds[k].Clients }}
 	if o.Keyrings == nil {
 		o.Keyrings = map[string][]byte{}
 	}
-	if served != "" {
-		o.Signed = clientfiles.Below(served)
+	if dir != "" {
+		o.Signed = clientfiles.Below(dir)
 	}
 	for _, m := range mirrors {
 		if _, given := keyrings[m.Name]; given || m.Keyring == "" { // only signed kinds have one

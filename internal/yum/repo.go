@@ -107,7 +107,7 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys signer
 	p := &repoPlan{Repo: r.dir, Notes: b.notes, Emptied: old.Packages > 0 && b.packages == 0,
 		All: old.Proof != "" && old.Proof != proof, State: repoState{ETag: f.res.ETag, LastModified: f.res.LastModified, Digest: sha256Of(f.repomd),
 			Revision: md.Revision, Timestamp: md.Timestamp(), Proof: proof, Config: config, Packages: b.packages, Data: b.data, Table: table.ID().String(), Keys: keys.id}}
-	if f.asc != nil {
+	if f.asc != nil && !e.cfg.Filter.active() { // else the tree has none
 		p.State.Asc, p.State.AscETag, p.State.AscModified = sha256Of(f.asc), f.ascRes.ETag, f.ascRes.LastModified
 	}
 	if f.src.listed {
@@ -170,7 +170,7 @@ func (e *Engine) proof(ctx context.Context, r repo, f *fetched, keys *rpmrepo.Ke
 	proof := e.cfg.Proof
 	if proof == "" {
 		proof = ByPackages
-		if f.asc != nil || old.Proof == ByRepomd {
+		if (f.asc != nil || old.Proof == ByRepomd) && !e.cfg.Filter.active() {
 			proof = ByRepomd
 		}
 	}

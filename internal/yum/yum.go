@@ -43,6 +43,7 @@ type Config struct {
 	MirrorList    string   // or of a list of servers
 	Keyring       string   // path of the keys that may sign; not needed with ByNothing
 	Proof         string
+	Filter        Filter
 	Replace       bool // a path that changes its bytes gets the new ones; else its repository stays as it is
 	Tolerate      bool // a package that cannot be had or proved is left out; else its repository stays as it is
 	// Grace is how long data files whose names do not hold their checksum stay
@@ -110,6 +111,9 @@ func (c Config) fingerprint() string {
 	fmt.Fprintln(h, 1, c.Proof)
 	if c.Tolerate { // what was mirrored before there was such a thing stays as it is
 		fmt.Fprintln(h, "tolerate")
+	}
+	if c.Filter.active() {
+		fmt.Fprintln(h, "filter", 1, c.Filter)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }

@@ -47,8 +47,8 @@ type way struct {
 var ways = []way{
 	{name: "a flip to a view of its own files", naive: true, mustRun: true},
 	{name: "ours"},
-	{name: "ours, repo_gpgcheck", signed: true, apart: "repomd.xml with the signature of another"},
-	{name: "ours, simple names", simple: true, apart: "data of another repomd.xml under the same name"},
+	{name: "ours with repo_gpgcheck", signed: true, apart: "repomd.xml with the signature of another"},
+	{name: "ours with simple names", simple: true, apart: "data of another repomd.xml under the same name"},
 }
 
 // publisher is an upstream of one repository, and a region of it.

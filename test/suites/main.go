@@ -60,7 +60,7 @@ var all = []suite{
 	{name: "race", need: "gcc", runs: [][]string{{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
 		"./internal/release/...", "./internal/wheels", "./internal/serve", "./internal/journal", "./internal/demo", "./internal/sandbox"}}},
 	{name: "server", dir: "devserver", runs: [][]string{{"-trimpath", "./..."}}},
-	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}, {"-count=1", "-timeout=20m", "./test/security"}, {"-count=1", "-timeout=20m", "./test/docs"}}},
+	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}, {"-count=1", "-timeout=20m", "./test/security"}, {"-count=1", "-timeout=20m", "./test/docs"}, {"-count=1", "-timeout=20m", "./test/scale"}}},
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
 	{name: "wheels", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"},

@@ -30,8 +30,8 @@ type Repo struct {
 	Data, Beside map[string]string
 	// Place returns the location of a package; "Packages/<file>" if nil.
 	Place func(Package) string
-	// Primary and Repomd change texts before they are named and signed.
-	Primary, Repomd func(string) string
+	// Primary, Filelists and Repomd change texts before they are named and signed.
+	Primary, Filelists, Repomd func(string) string
 	// Metadata leaves the rpms themselves out.
 	Metadata bool
 	// Bytes are rpms that were made in another way, by name of the package.
@@ -83,7 +83,11 @@ func (r Repo) Files() map[string][]byte {
 	}
 	var entries strings.Builder
 	r.data(files, &entries, "primary", ".xml", text)
-	r.data(files, &entries, "filelists", ".xml", wrap("filelists", `xmlns="http://linux.duke.edu/metadata/filelists"`, len(r.Packages), filelists.String()))
+	names := wrap("filelists", `xmlns="http://linux.duke.edu/metadata/filelists"`, len(r.Packages), filelists.String())
+	if r.Filelists != nil {
+		names = r.Filelists(names)
+	}
+	r.data(files, &entries, "filelists", ".xml", names)
 	for _, kind := range slices.Sorted(maps.Keys(r.Data)) {
 		r.data(files, &entries, kind, ".xml", r.Data[kind])
 	}
