@@ -57,7 +57,7 @@ var all = []suite{
 		{"-count=1", "-timeout=20m", "-p=1", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + "|" + killed + ")$", "./internal/afslab", "./test/afs"},
 	}},
 	{name: "site", idle: true, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
-	{name: "real", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives"}}},
+	{name: "real", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives", "./test/rpms"}}},
 	{name: "deploy", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
 	{name: "tutorial", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/tutorial"}}},
 }
