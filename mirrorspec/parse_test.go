@@ -136,7 +136,9 @@ func TestSingleFaults(t *testing.T) {
 	for _, c := range []struct{ name, old, with, want string }{
 		{"syntax", `name = "openstack"`, `name = openstack`, `2:8: not TOML: unexpected character U+006F 'o' at start of value`},
 		{"syntax at the end", "", "x = ", `34:4: not TOML: expected value, not end of input`},
-		{"value the decoder refuses", "", "[limits]\ndownloads = 99999999999999999999\n", `35:13: not TOML: decimal number is too large to fit in a 64-bit signed integer`},
+		{"value the decoder refuses", "", "[limits]\ndownloads = 99999999999999999999\n", `35:13: limits.downloads: is a number or date, not an integer, write a whole number such as 16`},
+		{"more than a payload", "", strings.Repeat("#", 1<<20), "1:1: 1049316 bytes are more than 1048576, make several specs of it"},
+		{"tables without end", "", strings.Repeat("[[region]]\n", 301), "6:3: region: 302 tables are more than 300, make several specs of it"},
 		{"key twice", `name = "main"`, "name = \"main\"\nname = \"other\"", `5:1: name: already defined as a string on line 4, remove one of the two`},
 		{"table twice", "[[region]]", "[storage]\n[[region]]", `6:2: storage: already defined as a table on line 3, remove one of the two`},
 		{"single brackets", "[[region]]", "[region]", `6:2: region: is a table, not a list, write [[region]]`},
