@@ -193,7 +193,7 @@ func (r *reader) checkPull(s *Spec) {
 	for i, region := range s.Regions {
 		if region.Pull && s.Storage.URL == "" && !r.broken["storage.url"] {
 			r.fault(fmt.Sprintf("region[%d].pull", i), "there is nothing to pull from",
-				`write url = "http://origin.example.org" in [storage]`)
+				`write url = "https://origin.example.org" in [storage]`)
 		}
 	}
 }

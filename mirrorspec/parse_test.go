@@ -177,7 +177,8 @@ func TestSingleFaults(t *testing.T) {
 		{"no place for a region", `dir = "/srv/dfw"`, "", `6:3: region.dir: is missing, write dir = "/srv/mirror/dfw" or afs = { server = …, partition = … }`},
 		{"two places for a region", `dir = "/srv/dfw"`, "dir = \"/srv/dfw\"\n" + afs, `9:7: region.afs: stands beside dir, write one of the two`},
 		{"AFS region without a cell", `dir = "/srv/dfw"`, afs, `8:7: region.afs: needs the cell, write an [afs] table with cell = "example.org"`},
-		{"pull without origin", `dir = "/srv/dfw"`, "dir = \"/srv/dfw\"\npull = true", `9:8: region.pull: there is nothing to pull from, write url = "http://origin.example.org" in [storage]`},
+		{"origin over http", `name = "main"`, "name = \"main\"\nurl = \"http://origin.example.org\"", `5:7: storage.url: "http://origin.example.org" is not https, and what regions pull proves itself by nothing else, write https://, or http:// for a loopback or private address or a name without dots`},
+		{"pull without origin", `dir = "/srv/dfw"`, "dir = \"/srv/dfw\"\npull = true", `9:8: region.pull: there is nothing to pull from, write url = "https://origin.example.org" in [storage]`},
 		{"other scheme", `url = "http://mirror.dfw.example.org"`, `url = "ftp://mirror.dfw.example.org"`, `9:7: region.url: "ftp://mirror.dfw.example.org" is not an absolute http or https URL, write one like "https://mirror.example.org/path"`},
 		{"URL with query", `url = "http://mirror.dfw.example.org"`, `url = "http://mirror.dfw.example.org/?a"`, `9:7: region.url: has a query or fragment, which may hold a secret, write the URL without it`},
 		{"URL without scheme", `url = "http://mirror.dfw.example.org"`, `url = "user:password@mirror.dfw.example.org"`, `9:7: region.url: is not an absolute http or https URL, write one like "https://mirror.example.org/path"`},
@@ -248,7 +249,7 @@ func TestWhatIsJustRight(t *testing.T) {
 	for _, c := range []struct{ name, old, with string }{
 		{"grace as long as the index lives", `kind = "apt"`, "kind = \"apt\"\ngrace = \"10m\""},
 		{"pulling regions have hosts of their own", "[[region]]",
-			"url = \"http://origin.example.org\"\n" + pulling("a") + pulling("b") + "[[region]]"},
+			"url = \"https://origin.example.org\"\n" + pulling("a") + pulling("b") + "[[region]]"},
 		{"directories beside one another", `dir = "/srv/dfw"`, `dir = "/srv/trees-dfw"`},
 		{"flat suites need no components", "suites = [\"noble\"]\ncomponents = [\"main\"]", `suites = ["./", "flat/"]`},
 		{"all projects", `["nova"]`, `["*"]`},

@@ -230,7 +230,7 @@ func readStorage(s *section) Storage {
 		Name:         s.optionalName(s.table != nil, "main"),
 		Root:         s.checked("root", "/srv/mirror/trees", checkDir),
 		State:        s.checked("state", "/srv/mirror/state", checkDir),
-		URL:          s.url("url", "http://origin.example.org"),
+		URL:          strings.TrimRight(s.checked("url", "https://origin.example.org", checkOrigin), "/"),
 		MinFree:      s.size("min-free", defaultMinFree),
 		RollbackKeep: s.duration("rollback-keep", defaultRollbackKeep),
 	}
