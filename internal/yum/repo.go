@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
@@ -29,6 +30,7 @@ type repoPlan struct {
 	Repo    string    `json:"repo"`
 	State   repoState `json:"state"`
 	Emptied bool      `json:"emptied,omitempty"` // it had packages, and has none
+	Jump    string    `json:"jump,omitempty"`    // what it says of its age that makes all that comes later count as old
 	Notes   []tree.Note
 	// All asks for the proof of every package: what proved them before was another thing.
 	All bool `json:"all,omitempty"`
@@ -97,7 +99,7 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys *rpmre
 	if err != nil {
 		return nil, err
 	}
-	p := &repoPlan{Repo: r.dir, Notes: b.notes, Emptied: old.Packages > 0 && b.packages == 0,
+	p := &repoPlan{Repo: r.dir, Jump: md.Jump(old.Revision, old.Timestamp, time.Now()), Notes: b.notes, Emptied: old.Packages > 0 && b.packages == 0,
 		All: old.Proof != "" && old.Proof != proof, State: repoState{ETag: f.res.ETag, LastModified: f.res.LastModified, Digest: hex.EncodeToString(sum[:]),
 			Revision: md.Revision, Timestamp: md.Timestamp(), Proof: proof, Config: config, Packages: b.packages, Data: b.data, Table: table.ID().String()}}
 	if f.src.listed {
