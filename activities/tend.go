@@ -2,7 +2,9 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -33,7 +35,11 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (Tended, error) {
 		}
 		drops, err := t.Drops()
 		out.Waiting = len(drops)
-		if err := errors.Join(err, t.TendPlans(ctx, now, max(keep, planWait), in.Plan)); err != nil {
+		held, heldErr := heldPlans(t, in)
+		if err := errors.Join(err, heldErr); err != nil {
+			return err
+		}
+		if err := t.TendPlans(ctx, now, max(keep, planWait), held...); err != nil {
 			return err
 		}
 		g, err := t.Committed()
@@ -100,4 +106,37 @@ func tendTree(ctx context.Context, t *tree.Tree, in TendInput, now time.Time, ou
 		err = errors.Join(err, sites.Purged())
 	}
 	return err
+}
+
+// maxHeld bounds the plans that are kept for a person's approval.
+const maxHeld = 8
+
+// heldPlans are the plans that a person may have read of since the mirror was
+// last not held, oldest first. Each cycle plans anew, and with another base the
+// same removals have another digest: whoever approves an older one means them.
+func heldPlans(t *tree.Tree, in TendInput) ([]string, error) {
+	const name = "held"
+	data, err := t.Memo(name)
+	if err != nil {
+		return nil, err
+	}
+	var was []string
+	if json.Unmarshal(data, &was) != nil {
+		was = nil // it may be lost: the newest one is told again
+	}
+	now := slices.Clone(was)
+	if in.Plan == "" && !in.Open {
+		now = nil
+	}
+	if in.Plan != "" && !slices.Contains(now, in.Plan) {
+		now = append(now, in.Plan)
+	}
+	now = now[max(len(now)-maxHeld, 0):]
+	if slices.Equal(was, now) {
+		return now, nil
+	}
+	if data, err = json.Marshal(now); err != nil {
+		return nil, err
+	}
+	return now, t.SetMemo(name, data)
 }
