@@ -118,11 +118,11 @@ func (s *settler) project(c change) error {
 		if files, objects, err = s.landings(c, had, &l, told); err != nil {
 			return err
 		}
-		if swaps(c, had, &l, told) {
-			return s.wait(c.Name, &l)
-		}
 		if files, objects, err = s.spare(c, had, told, files, objects); err != nil {
 			return err
+		}
+		if swaps(c, files, had, &l, told) {
+			return s.wait(c.Name, &l)
 		}
 	}
 	pages, ok, err := s.ready(c, files, objects)

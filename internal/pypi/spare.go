@@ -48,7 +48,7 @@ func lost(c change, there []simpleindex.File, told *lacks) bool {
 // swaps reports whether files leave the page in the cycle in which others cannot
 // be had for the first time. The page would be neither the old nor the new one;
 // the next cycle asks again, and then the project moves on.
-func swaps(c change, had map[string]manifest.Entry, l, told *lacks) bool {
+func swaps(c change, there []simpleindex.File, had map[string]manifest.Entry, l, told *lacks) bool {
 	before := 0
 	if told != nil {
 		before = told.Missing
@@ -57,7 +57,7 @@ func swaps(c change, had map[string]manifest.Entry, l, told *lacks) bool {
 		return false
 	}
 	listed := map[string]bool{}
-	for _, f := range c.Project.Files {
+	for _, f := range slices.Concat(c.Project.Files, there) {
 		listed[f.Filename] = true
 	}
 	for _, e := range had {
