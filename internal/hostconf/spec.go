@@ -25,6 +25,17 @@ func (f Found) Spec() ([]byte, error) {
 		n++
 		f.apt(&b, g)
 	}
+	names := map[string]bool{"pypi": true}
+	for _, g := range groups {
+		names[g.name] = true
+	}
+	for _, r := range f.Repos {
+		if why := f.yum(&b, r, names); why != "" {
+			left = append(left, why)
+			continue
+		}
+		n++
+	}
 	taken := map[string]bool{}
 	for _, i := range f.Indexes {
 		root, ok := clean(i)
@@ -45,7 +56,7 @@ func (f Found) Spec() ([]byte, error) {
 		b.WriteString("# - " + strings.Map(printable, why) + "\n")
 	}
 	if n == 0 {
-		return nil, &fault.Error{Kind: fault.Config, Op: "init: read", Subject: "this machine's sources", Err: errors.New(strings.Join(append([]string{"no apt source and no Python index that can be mirrored"}, left...), "; ")),
+		return nil, &fault.Error{Kind: fault.Config, Op: "init: read", Subject: "this machine's sources", Err: errors.New(strings.Join(append([]string{"no apt or yum source and no Python index that can be mirrored"}, left...), "; ")),
 			Advice: "write a spec by hand: docs/spec.md"}
 	}
 	text := []byte(b.String())
