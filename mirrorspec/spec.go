@@ -287,6 +287,16 @@ func (s Spec) Region(name string) (*Region, bool) {
 // GoesTo tells whether the mirror is released to that region.
 func (m Mirror) GoesTo(region string) bool { return slices.Contains(m.Regions, region) }
 
+// MirrorsOf returns the names of the mirrors that are released to a region.
+func (s Spec) MirrorsOf(region string) (names []string) {
+	for _, m := range s.Mirrors {
+		if m.GoesTo(region) {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
 // RegionsOf returns the regions that a mirror is released to, in the spec's order;
 // none for an unknown mirror.
 func (s Spec) RegionsOf(mirror string) []Region {

@@ -13,7 +13,7 @@ import (
 
 func TestYum(t *testing.T) {
 	key := debrepotest.NewKey("rocky")
-	o := clientfiles.Options{Region: mirrorspec.Region{Name: "dfw", URL: "http://dfw.example.org"},
+	o := clientfiles.Options{Kinds: kinds, Region: mirrorspec.Region{Name: "dfw", URL: "http://dfw.example.org"},
 		Mirrors:  []mirrorspec.Mirror{{Name: "rocky", Kind: mirrorspec.Yum, Repos: []string{"$releasever/BaseOS/$basearch/os", "."}}},
 		Keyrings: map[string][]byte{"rocky": debrepotest.PublicKeys(key)}}
 	files := clientfiles.For(o)

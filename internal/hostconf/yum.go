@@ -103,6 +103,24 @@ func parseINI(text string) (out []Repo) {
 	return out
 }
 
+// Yum is the part of dnf's and zypper's repositories.
+func Yum(f Found) (mirrors, left []string) {
+	taken := map[string]bool{"pypi": true}
+	groups, _ := f.groups()
+	for _, g := range groups {
+		taken[g.name] = true
+	}
+	for _, r := range f.Repos {
+		var b strings.Builder
+		if why := f.yum(&b, r, taken); why != "" {
+			left = append(left, why)
+			continue
+		}
+		mirrors = append(mirrors, b.String())
+	}
+	return mirrors, left
+}
+
 // yum writes the mirror of a repository, and says why there is none.
 func (f Found) yum(b *strings.Builder, r Repo, taken map[string]bool) (why string) {
 	where, used, withLogin, why := f.where(r)

@@ -31,6 +31,9 @@ type Tended struct {
 	Scrubbed int64    `json:"scrubbed,omitempty"`
 	Problems []string `json:"problems,omitempty"`
 	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
+	// What upstream lists and the committed generation has not, however long it is known.
+	Missing int64 `json:"missing,omitempty"` // could not be had
+	Refused int64 `json:"refused,omitempty"` // cannot be believed
 }
 
 // planWait is how long at least the objects of a unit that could not be
@@ -59,12 +62,18 @@ func (m *Mirror) Tend(ctx context.Context, o TendOptions) (out Tended, err error
 	return out, m.scrub(ctx, o, &out)
 }
 
-// scrub hashes the files whose turn has come, and brings back what is damaged.
+// scrub counts what is lacking, hashes the files whose turn has come, and brings
+// back what is damaged.
 func (m *Mirror) scrub(ctx context.Context, o TendOptions, out *Tended) error {
 	g, err := m.t.Committed()
 	if err != nil || g == nil {
 		return err
 	}
+	lacks, err := lacking(m.t, m.Mirror.Kind, 0)
+	if err != nil {
+		return err
+	}
+	out.Missing, out.Refused = lacks.Totals()
 	doubted, err := m.suspects()
 	if err != nil {
 		return err
