@@ -1,7 +1,7 @@
 // Package hostconf reads which package sources a machine uses, and writes a spec that mirrors them.
 //
-// It reads apt's sources in both forms (sources.list(5)), pip.conf and uv.toml
-// of the system and of root, and nothing else: it asks no server.
+// It reads apt's sources in both forms (sources.list(5)), .repo files with dnf's
+// variables, pip.conf and uv.toml of the system and of root, and nothing else: it asks no server.
 package hostconf
 
 import (
@@ -34,6 +34,9 @@ type Found struct {
 	KeyDir       string   // where who writes the spec writes Keys; "" is nowhere
 	Architecture string   // as dpkg calls it
 	Keyrings     []string // that apt trusts for every source
+
+	Repos                    []Repo // of dnf and zypper
+	Release, RpmArchitecture string // what these put for $releasever and $basearch
 }
 
 // Read reads the configuration below root, which is "/" for this machine. What
@@ -53,6 +56,8 @@ func Read(root string) Found {
 	for _, f := range files(root, "usr/share/keyrings/*-archive-keyring.gpg", "etc/apt/trusted.gpg.d/*.gpg", "etc/apt/trusted.gpg.d/*.asc") {
 		found.Keyrings = append(found.Keyrings, "/"+f)
 	}
+	rpms := readRpmMachine(root)
+	found.Repos, found.Release, found.RpmArchitecture = rpms.repos(root), rpms.release, rpms.arch
 	for _, f := range files(root, "root/.config/uv/uv.toml", "etc/uv/uv.toml") {
 		found.Indexes = append(found.Indexes, ParseUV(read(root, f))...)
 	}

@@ -44,7 +44,7 @@ func TestMachines(t *testing.T) {
 			}
 			found := hostconf.Read(root)
 			found.KeyDir = "/etc/mirrorcycle"
-			got, err := found.Spec(hostconf.Apt, hostconf.Python)
+			got, err := found.Spec(hostconf.Apt, hostconf.Python, hostconf.Yum)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -39,7 +39,7 @@ func (f Found) Spec(parts ...Part) ([]byte, error) {
 		b.WriteString("# - " + strings.Map(printable, why) + "\n")
 	}
 	if n == 0 {
-		return nil, &fault.Error{Kind: fault.Config, Op: "init: read", Subject: "this machine's sources", Err: errors.New(strings.Join(append([]string{"no apt source and no Python index that can be mirrored"}, left...), "; ")),
+		return nil, &fault.Error{Kind: fault.Config, Op: "init: read", Subject: "this machine's sources", Err: errors.New(strings.Join(append([]string{"no apt or yum source and no Python index that can be mirrored"}, left...), "; ")),
 			Advice: "write a spec by hand: docs/spec.md"}
 	}
 	text := []byte(b.String())

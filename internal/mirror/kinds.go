@@ -42,7 +42,7 @@ type Kind struct {
 // kinds has a row for each kind of mirror that a spec may name.
 var kinds = map[mirrorspec.Kind]Kind{
 	mirrorspec.Apt:    {Engine: aptEngine, Verify: verify.Apt, Clients: clientfiles.Apt, Init: hostconf.Apt, Hint: aptHint, Expires: apt.ValidUntil, Lacks: apt.Lacking},
-	mirrorspec.Yum:    {Engine: yumEngine, Verify: verify.Yum, Clients: clientfiles.Yum, Hint: yumHint},
+	mirrorspec.Yum:    {Engine: yumEngine, Verify: verify.Yum, Clients: clientfiles.Yum, Init: hostconf.Yum, Hint: yumHint},
 	mirrorspec.PyPI:   {Engine: pypiEngine, Verify: verify.PyPI, Clients: clientfiles.PyPI, Init: hostconf.Python, Hint: pypiHint, Hold: pypiHold, Lacks: pypi.Lacking},
 	mirrorspec.Wheels: {Engine: wheelsEngine, Verify: verify.Wheels, Clients: clientfiles.Wheels, Hint: wheelsHint},
 }
