@@ -13,32 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/manifest"
 )
-
-// writeDurable writes data to temp, syncs it, renames it to name and syncs the directory.
-func writeDurable(temp, name string, data []byte) error {
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, name); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 func (t *Tree) tempName() string {
 	return filepath.Join(t.tmpDir(), strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
@@ -51,7 +28,7 @@ func (t *Tree) writeState(data []byte, elem ...string) error {
 	if err := t.stateDir(filepath.Dir(name)); err != nil {
 		return err
 	}
-	return t.explain("tree: write", name, writeDurable(t.tempName(), name, data))
+	return t.explain("tree: write", name, durable.ReplaceBy(t.tempName(), name, data))
 }
 
 func (t *Tree) stateDir(dir string) error {
@@ -65,7 +42,7 @@ func (t *Tree) stateDir(dir string) error {
 func (t *Tree) dropState(elem ...string) error {
 	name := t.statePath(elem...)
 	t.cfg.Crash("drop-state/" + elem[0])
-	err := os.Rename(name, t.tempName())
+	err := durable.Rename(name, t.tempName())
 	if errors.Is(err, fs.ErrNotExist) && !t.isFenced() {
 		return nil
 	}
@@ -96,7 +73,7 @@ func (t *Tree) moveBlob(temp, name string) (err error) {
 		if err := t.stateDir(filepath.Dir(name)); err != nil {
 			return err
 		}
-		if err = os.Rename(temp, name); !errors.Is(err, fs.ErrNotExist) || t.isFenced() {
+		if err = durable.Rename(temp, name); !errors.Is(err, fs.ErrNotExist) || t.isFenced() {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
@@ -89,7 +90,7 @@ func (s *session) copySegment(src manifest.Store, d manifest.Digest, have map[ma
 	// Twice: a run that woke up late may just remove the directory that was empty.
 	for range 2 {
 		if err = mkdir(filepath.Dir(s.segment(d))); err == nil {
-			err = os.Rename(temp, s.segment(d)) // durable at the sync before the flip
+			err = durable.Rename(temp, s.segment(d)) // durable at the sync before the flip
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			break
