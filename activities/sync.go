@@ -114,7 +114,7 @@ func (s *Sync) Tend(ctx context.Context, in TendInput) (out Tended, err error) {
 	err = s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, m *mirror.Mirror) error {
 		now, err := clock(ctx)
 		if err == nil {
-			out, err = m.Tend(ctx, mirror.TendOptions{Now: now, Plan: in.Plan, Regions: in.Regions})
+			out, err = m.Tend(ctx, mirror.TendOptions{Now: now, Plan: in.Plan, Open: in.Open, Regions: in.Regions})
 		}
 		return err
 	})

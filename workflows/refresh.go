@@ -281,7 +281,7 @@ func first(s []string) string {
 }
 
 func (m *refresh) tend(ctx workflow.Context) {
-	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Regions: m.in.Regions})
+	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Open: m.undecided(), Regions: m.in.Regions})
 	if err == nil {
 		m.result.Tended, m.result.Missing, m.result.Refused = &t, t.Missing, t.Refused
 		m.result.Mended = append(m.result.Mended, t.Mended...)
@@ -302,6 +302,12 @@ func (m *refresh) keepPlan() string {
 		return m.result.Plan
 	}
 	return ""
+}
+
+// undecided reports whether the run says nothing on what a person may have been
+// asked before: it came to no plan of its own that went on.
+func (m *refresh) undecided() bool {
+	return m.result.Outcome == Held || m.result.Outcome == Failed || m.result.Outcome == OnHold
 }
 
 // failed notes the first error of the run and reports whether there was one.

@@ -380,6 +380,7 @@ func TestGuard(t *testing.T) {
 		"half of a small one":           {tree.PlanInfo{BaseObjects: 4, Drops: 2}, false},
 		"more than half of a small one": {tree.PlanInfo{BaseObjects: 4, Drops: 3}, true},
 		"empties a suite":               {tree.PlanInfo{BaseObjects: 4000, Drops: 1, Emptied: []string{"noble/main"}}, true},
+		"a serial far ahead":            {tree.PlanInfo{BaseObjects: 4000, Jumps: []string{"root page: serial 9000000000 after 36"}}, true},
 		"another suite in its place":    {tree.PlanInfo{BaseObjects: 4000, Renamed: []string{"noble, which is Suite \"jammy\""}}, true},
 		"its one project in quarantine": {tree.PlanInfo{BaseObjects: 400, Drops: 400, Urgent: 400, UrgentUnits: 1}, false},
 		"many projects in quarantine":   {tree.PlanInfo{BaseObjects: 4000, Drops: 1900, Urgent: 1900, UrgentUnits: 900}, false},

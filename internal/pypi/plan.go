@@ -125,6 +125,9 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		return nil
 	}
 	p.w.Info().Upstream.Serial = s.state.Serial
+	if s.jump != "" {
+		p.w.Info().Jumps = append(p.w.Info().Jumps, s.jump)
+	}
 	out, err := p.w.Create(stateFile)
 	if err != nil {
 		return err
@@ -244,7 +247,7 @@ func (p *planner) learned(s survey, old state) error {
 	}
 	m := s.memo
 	m.Base, m.Root = s.base, nil
-	if !p.w.Info().Changed && p.failed == 0 && !s.incomplete && s.state != old {
+	if !p.w.Info().Changed && p.failed == 0 && !s.incomplete && s.jump == "" && s.state != old {
 		m.Root = &s.state
 	}
 	if !p.e.cfg.requires() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	"mirrorcycle/internal/fault"
@@ -18,9 +19,10 @@ type candidate struct {
 	display string
 	serial  int64 // at least this one is expected, 0 if unknown
 	row     manifest.Entry
-	known   bool // row is set
-	force   bool // ask unconditionally
-	absent  bool // the root page, as a whole, does not list it
+	known   bool  // row is set
+	force   bool  // ask unconditionally
+	absent  bool  // the root page, as a whole, does not list it
+	far     int64 // a serial above it is absurd; 0 is any
 
 	// Of projects whose files requirements choose:
 	whole bool    // every version counts, and every answer
@@ -52,12 +54,25 @@ type survey struct {
 	display    map[string]string         // their names
 	memo       memo
 	incomplete bool
+
+	jump string // what the root page says of its serial that no index comes to by itself
+	far  int64  // a project's serial above it is absurd; 0 is any
+}
+
+// far is the greatest serial that an index may have whose serial was ref; 0 is
+// any. One answer with a greater one would make all later ones count as old.
+func far(ref, times int64) int64 {
+	if ref <= 0 {
+		return 0
+	}
+	return min(ref, math.MaxInt64/(2*times))*times + 1_000_000*times
 }
 
 // survey lists the projects that may have changed. A large index has 736,000: the
 // table is read, in order, and not kept.
 func (e *Engine) survey(ctx context.Context, t *tree.Tree, old state, rows *manifest.Manifest, base int64) (survey, error) {
 	s := survey{state: old, base: base, html: base == 0 || old.HTML, rows: rows}
+	s.far = far(old.Serial, 1000) // of an index of which few projects are mirrored, and long stood still
 	s.state.Config, s.state.Selection = e.cfg.fingerprint(), e.cfg.selection()
 	s.known, s.moved, s.display, s.absent = map[string]manifest.Entry{}, map[string]int64{}, map[string]string{}, map[string]bool{}
 	if err := e.mirrored(&s); err != nil {
@@ -117,6 +132,7 @@ func (s *survey) again(name string, note rowNote) bool {
 }
 
 func (s *survey) add(c candidate) {
+	c.far = s.far
 	s.selected++
 	s.candidates = append(s.candidates, c)
 }
@@ -205,6 +221,10 @@ func (e *Engine) compare(s *survey, l *rootListing, res fetch.Result, force bool
 		return stale(res.URL, fmt.Errorf("it lists no project at all, %d are mirrored", s.mirrored))
 	}
 	s.state.Blind, s.state.HTML = !l.telling, l.html
+	if most := far(s.state.Serial, 10); most > 0 && l.serial > most {
+		s.jump = fmt.Sprintf("root page: serial %d after %d", l.serial, s.state.Serial)
+	}
+	s.far = far(max(s.state.Serial, l.serial), 10)
 	var lacking []manifest.Entry
 	rest := l.projects
 	for row, err := range s.rows.All() {
