@@ -21,7 +21,7 @@ func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
 	if err != nil {
 		return tree.CommitRequest{}, err
 	}
-	st, err := s.state(p, rows)
+	st, err := s.state(p)
 	if err != nil || next.ID() == s.was.ID() && rows.ID() == s.wasRows.ID() && s.sameConfig(st) {
 		return tree.CommitRequest{}, err // what was missing is missing still
 	}
@@ -53,7 +53,7 @@ func (s *settler) edited(st state, up tree.Upstream) (req tree.CommitRequest, er
 
 // state is the plan's, with the serial to be published: upstream's, or the
 // greatest of a project, and never below one that was.
-func (s *settler) state(p *tree.Plan, rows *manifest.Manifest) (st state, err error) {
+func (s *settler) state(p *tree.Plan) (st state, err error) {
 	f, err := p.Open(stateFile)
 	if err != nil {
 		return st, err
@@ -65,11 +65,15 @@ func (s *settler) state(p *tree.Plan, rows *manifest.Manifest) (st state, err er
 	if s.held {
 		st.ETag, st.LastModified = "", "" // the next plan finds it again
 	}
-	for row, err := range rows.All() {
-		if err != nil {
-			return st, err
+	old, err := readState(s.base)
+	if err != nil {
+		return st, err
+	}
+	st.Serial = max(st.Serial, old.Serial) // which is no less than that of any row that stays
+	for _, c := range s.rows {
+		if !c.Remove {
+			st.Serial = max(st.Serial, c.Entry.Size)
 		}
-		st.Serial = max(st.Serial, row.Size)
 	}
 	return st, nil
 }

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/url"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -113,50 +116,56 @@ func isQuarantined(row manifest.Entry) bool {
 	return strings.Contains(row.Note, string(simpleindex.Quarantined)) && readNote(row).State == simpleindex.Quarantined
 }
 
-// root renders the root page from the table of projects. Quarantined projects are not listed.
+// root renders the root page from the table of projects, both forms at once.
+// Quarantined projects are not listed.
 func (s *settler) root(rows *manifest.Manifest, serial int64) error {
-	var failure error
-	list := func(yield func(simpleindex.RootProject) bool) {
-		for row, err := range rows.All() {
-			if err != nil {
-				failure = err
-				return
-			}
-			if isQuarantined(row) {
-				continue
-			}
-			if !yield(simpleindex.RootProject{Name: display(row), LastSerial: row.Size}) {
-				return
-			}
-		}
-	}
-	err := errors.Join(
-		s.rootForm(func(w io.Writer) error { return simpleindex.RenderRootHTML(w, serial, list) }, simpleindex.HTMLName, simpleindex.V1HTMLName),
-		s.rootForm(func(w io.Writer) error { return simpleindex.RenderRootJSON(w, serial, list) }, simpleindex.V1JSONName))
-	if err = errors.Join(err, failure); err != nil {
+	var html, asJSON manifest.Entry
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		html, err = s.rootForm(rows, func(w io.Writer, list iter.Seq[simpleindex.RootProject]) error {
+			return simpleindex.RenderRootHTML(w, serial, list)
+		})
+		return err
+	})
+	g.Go(func() (err error) {
+		asJSON, err = s.rootForm(rows, func(w io.Writer, list iter.Seq[simpleindex.RootProject]) error {
+			return simpleindex.RenderRootJSON(w, serial, list)
+		})
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return fmt.Errorf("pypi: render root: %w", err)
+	}
+	for name, e := range map[string]manifest.Entry{simpleindex.HTMLName: html, simpleindex.V1HTMLName: html, simpleindex.V1JSONName: asJSON} {
+		e.Path = "simple/" + name
+		s.files[e.Path] = manifest.Change{Entry: e}
 	}
 	return nil
 }
 
 // rootForm writes one form of the root page to disk as it is rendered: it may
-// have 50 MB.
-func (s *settler) rootForm(render func(io.Writer) error, names ...string) error {
+// have 50 MB. It returns its entry without the path.
+func (s *settler) rootForm(rows *manifest.Manifest, render func(io.Writer, iter.Seq[simpleindex.RootProject]) error) (manifest.Entry, error) {
 	f, err := s.t.Create()
 	if err != nil {
-		return err
+		return manifest.Entry{}, err
 	}
+	var failure error
 	h := sha256.New()
-	if err := render(io.MultiWriter(f, h)); err != nil {
-		return errors.Join(err, f.Discard())
+	err = render(io.MultiWriter(f, h), func(yield func(simpleindex.RootProject) bool) {
+		for row, err := range rows.All() {
+			if failure = err; err != nil {
+				return
+			}
+			if !isQuarantined(row) && !yield(simpleindex.RootProject{Name: display(row), LastSerial: row.Size}) {
+				return
+			}
+		}
+	})
+	st, staterr := f.Stat()
+	if err = errors.Join(err, failure, staterr); err != nil {
+		return manifest.Entry{}, errors.Join(err, f.Discard())
 	}
-	st, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Discard())
-	}
-	for _, name := range names {
-		e := manifest.Entry{Path: "simple/" + name, Kind: manifest.Pointer, Size: st.Size(), Digest: manifest.Digest(h.Sum(nil))}
-		s.files[e.Path] = manifest.Change{Entry: e}
-	}
-	return s.t.PutIndexFile(f, manifest.Digest(h.Sum(nil)))
+	e := manifest.Entry{Kind: manifest.Pointer, Size: st.Size(), Digest: manifest.Digest(h.Sum(nil))}
+	return e, s.t.PutIndexFile(f, e.Digest)
 }
