@@ -46,6 +46,8 @@ type Config struct {
 	// as volumes. Each has a stage and a trash, because a rename stays within one,
 	// and a generation.json of the newest generation that changed something in it.
 	Parts []string
+	// Kind is the mirror's, as the spec says; "" is not compared with what Setup was told.
+	Kind string
 	// Holder is written into the lease: cluster, namespace, workflow, run, host.
 	Holder string
 	// Run identifies the run that several processes may belong to; Renew needs it.
