@@ -44,6 +44,9 @@ const planWait = 24 * time.Hour
 // old plans. It hashes the files whose turn has come.
 func (m *Mirror) Tend(ctx context.Context, o TendOptions) (out Tended, err error) {
 	keep := time.Duration(m.Storage.RollbackKeep)
+	if err := m.t.UseReserve(); err != nil {
+		return out, err
+	}
 	ctx, end := m.begin(ctx, "reap")
 	err = m.tendTree(ctx, o, &out)
 	end(err)
@@ -57,6 +60,9 @@ func (m *Mirror) Tend(ctx context.Context, o TendOptions) (out Tended, err error
 	drops, err := m.t.Drops()
 	out.Waiting = len(drops)
 	if err := errors.Join(err, m.t.TendPlans(ctx, o.Now, max(keep, planWait), o.Plan)); err != nil {
+		return out, err
+	}
+	if err := m.t.KeepReserve(); err != nil {
 		return out, err
 	}
 	return out, m.scrub(ctx, o, &out)
