@@ -89,6 +89,7 @@ type PlanInfo struct {
 	Refused  int64    `json:"refused,omitempty"`
 	Emptied  []string `json:"emptied,omitempty"`
 	Renamed  []string `json:"renamed,omitempty"` // units that are something else upstream than what was asked for
+	Jumps    []string `json:"jumps,omitempty"`   // serials and dates so far ahead that all that comes later would count as old
 	Deferred []Note   `json:"deferred,omitempty"`
 	Upstream Upstream `json:"upstream"`
 }

@@ -58,14 +58,26 @@ func (t *Tree) putBlob(kind string, d manifest.Digest, data []byte) error {
 			return nil
 		}
 	}
-	if err := t.stateDir(filepath.Dir(name)); err != nil {
-		return err
-	}
 	temp := t.tempName()
 	if err := os.WriteFile(temp, data, 0o644); err != nil {
 		return t.explain("tree: write", name, err)
 	}
-	return t.explain("tree: write", name, durable.Rename(temp, name))
+	return t.explain("tree: write", name, t.moveBlob(temp, name))
+}
+
+// moveBlob renames a file to its place in the state, whose directory may not be
+// there: one that has become empty is removed, perhaps at this moment by a run
+// that woke up late.
+func (t *Tree) moveBlob(temp, name string) (err error) {
+	for range 2 {
+		if err := t.stateDir(filepath.Dir(name)); err != nil {
+			return err
+		}
+		if err = durable.Rename(temp, name); !errors.Is(err, fs.ErrNotExist) || t.isFenced() {
+			return err
+		}
+	}
+	return err
 }
 
 func (t *Tree) blobPath(kind string, d manifest.Digest) string {
@@ -119,17 +131,14 @@ func (t *Tree) PutIndex(data []byte) (manifest.Digest, error) {
 // PutIndexFile keeps a staged file as the content of an index; it is discarded from the stage.
 func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
 	name := t.blobPath("index", d)
-	if err := t.stateDir(filepath.Dir(name)); err != nil {
-		return err
-	}
 	if err := f.Close(); err != nil {
 		return err
 	}
-	err := durable.Rename(f.Name(), name)
+	err := t.moveBlob(f.Name(), name)
 	if errors.Is(err, unix.EXDEV) {
 		temp := t.tempName()
 		if err = t.copyFile(f.Name(), temp); err == nil {
-			err = errors.Join(durable.Rename(temp, name), os.Remove(f.Name()))
+			err = errors.Join(t.moveBlob(temp, name), os.Remove(f.Name()))
 		}
 	}
 	return t.explain("tree: keep index", name, err)
@@ -139,16 +148,13 @@ func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
 // keeps data; where it can be, the copy is a hard link.
 func (t *Tree) KeepFile(name string, d manifest.Digest) error {
 	to := t.blobPath("index", d)
-	if err := t.stateDir(filepath.Dir(to)); err != nil {
-		return err
-	}
 	temp := t.tempName()
 	err := os.Link(name, temp)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		err = t.copyFile(name, temp)
 	}
 	if err == nil {
-		err = durable.Rename(temp, to)
+		err = t.moveBlob(temp, to)
 	}
 	return t.explain("tree: keep", name, err)
 }
