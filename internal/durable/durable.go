@@ -25,7 +25,10 @@ func Create(name string, data []byte) error {
 	if err != nil {
 		return explain(name, err)
 	}
-	return explain(name, fill(f, data))
+	if err := fill(f, data); err != nil {
+		return explain(name, errors.Join(err, os.Remove(name))) // a part of it says nothing
+	}
+	return nil
 }
 
 // Replace writes a file whole in the place of what has its name. Readers see the

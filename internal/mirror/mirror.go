@@ -53,7 +53,7 @@ func (t Target) Brief() Target {
 // Tree locates the tree of a mirror of a storage, and its state.
 func Tree(s mirrorspec.Storage, m mirrorspec.Mirror) tree.Config {
 	c := tree.At(s.Root, s.State, m.Name)
-	c.Parts = m.Volumes
+	c.Parts, c.Kind = m.Volumes, string(m.Kind)
 	return c
 }
 

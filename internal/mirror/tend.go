@@ -47,6 +47,9 @@ const planWait = 24 * time.Hour
 // old plans. It hashes the files whose turn has come.
 func (m *Mirror) Tend(ctx context.Context, o TendOptions) (out Tended, err error) {
 	keep := time.Duration(m.Storage.RollbackKeep)
+	if err := m.t.UseReserve(); err != nil {
+		return out, err
+	}
 	ctx, end := m.begin(ctx, "reap")
 	err = m.tendTree(ctx, o, &out)
 	end(err)
@@ -64,6 +67,9 @@ func (m *Mirror) Tend(ctx context.Context, o TendOptions) (out Tended, err error
 		return out, err
 	}
 	if err := m.t.TendPlans(ctx, o.Now, max(keep, planWait), held...); err != nil {
+		return out, err
+	}
+	if err := m.t.KeepReserve(); err != nil {
 		return out, err
 	}
 	return out, m.scrub(ctx, o, &out)

@@ -15,6 +15,7 @@
 //	<dir>/.mirror/stage/<epoch>/    files on their way in, in a directory for each process
 //	<dir>/.mirror/trash/<epoch>/    files on their way out
 //	<state>/id  lease.<epoch>  tmp.<epoch>/
+//	<state>/reserve                 room for a lease and for deletions on a full disk
 //	<state>/intent.<n>              a commit that is under way
 //	<state>/gen/<n>                 committed generations
 //	<state>/segments/<digest>       manifests;  <state>/index/<digest>  contents of index files
@@ -46,6 +47,8 @@ type Config struct {
 	// as volumes. Each has a stage and a trash, because a rename stays within one,
 	// and a generation.json of the newest generation that changed something in it.
 	Parts []string
+	// Kind is the mirror's, as the spec says; "" is not compared with what Setup was told.
+	Kind string
 	// Holder is written into the lease: cluster, namespace, workflow, run, host.
 	Holder string
 	// Run identifies the run that several processes may belong to; Renew needs it.
@@ -121,15 +124,23 @@ func Renew(cfg Config, epoch int64) (*Tree, error) {
 
 // take gets a lease by get, fences older epochs and rolls an open intent forward.
 func (t *Tree) take(get func() error) (*Tree, error) {
+	all := func() error {
+		if err := get(); err != nil {
+			return err
+		}
+		if err := t.fence(); err != nil {
+			return err
+		}
+		return t.rollForward()
+	}
 	err := t.hold()
 	if err == nil {
-		err = get()
+		err = all()
 	}
-	if err == nil {
-		err = t.fence()
-	}
-	if err == nil {
-		err = t.rollForward()
+	if durable.IsFull(err) {
+		if err = t.giveUp(); err == nil {
+			err = all()
+		}
 	}
 	if err != nil {
 		t.Close()
