@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"mirrorcycle/internal/clientfiles"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/site"
 	"mirrorcycle/mirrorspec"
 )
@@ -56,7 +56,7 @@ func (s *Sync) Survey(ctx context.Context, in SurveyInput) (Surveyed, error) {
 			if name != target.Mirror.Name {
 				continue
 			}
-			if data, err := clientfiles.ReadKeyring(target.Mirror.Keyring); err == nil && len(data) <= maxKeyring {
+			if data, err := mirror.Keyring(target.Mirror); err == nil && len(data) <= maxKeyring {
 				if out.Keyrings == nil {
 					out.Keyrings = map[string][]byte{}
 				}
@@ -79,27 +79,11 @@ func (s *Sync) survey(ctx context.Context, t Target, out *site.Mirror) error {
 // WriteSite writes the region's status page and client files, if they are due.
 func (r *Regions) WriteSite(_ context.Context, in SiteInput) (SiteWritten, error) {
 	in.Status.Region = in.Region.Name
-	wrote, err := site.Write(site.Options{Dir: in.Region.Site, Status: in.Status, StaleAfter: time.Duration(in.Region.StaleAfter),
-		Files: clientFiles(in), Now: time.Now().UTC().Truncate(time.Second)})
-	return SiteWritten{Written: wrote}, translate(err)
-}
-
-// clientFiles is nil, for leaving them as they are, while a keyring is missing or
-// holds what must not be shown: the sources that trust it must not go.
-func clientFiles(in SiteInput) map[string][]byte {
-	o := clientfiles.Options{Region: in.Region, Mirrors: in.Mirrors, Keyrings: map[string][]byte{}}
-	for _, m := range in.Mirrors {
-		if m.Keyring == "" { // only signed kinds have one
-			continue
-		}
-		data, ok := in.Keyrings[m.Name]
-		if !ok {
-			var err error
-			if data, err = clientfiles.ReadKeyring(m.Keyring); err != nil {
-				return nil
-			}
-		}
-		o.Keyrings[m.Name] = data
+	files, err := mirror.ClientFiles(in.Region, in.Mirrors, in.Keyrings, in.Region.Dir)
+	if err != nil {
+		files = nil // they stay as they are while a keyring is missing
 	}
-	return clientfiles.For(o)
+	wrote, err := site.Write(site.Options{Dir: in.Region.Site, Status: in.Status, StaleAfter: time.Duration(in.Region.StaleAfter),
+		Files: files, Now: time.Now().UTC().Truncate(time.Second)})
+	return SiteWritten{Written: wrote}, translate(err)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/fault"
@@ -151,10 +152,18 @@ func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.
 		if ctx.Err() != nil {
 			return ending(ctx, interrupted, u)
 		}
-		if err != nil {
-			return failure(err)
-		}
+		var ended *temporal.WorkflowExecutionError
 		switch {
+		case errors.As(err, &ended) && !(first && u.options.once):
+			// Somebody cancelled, terminated or reset it, or it ran out of time: the
+			// next one continues from what is on disk.
+			fmt.Fprintf(u.out, "%s the cycle did not come to its end: %v\n", time.Now().Format(time.TimeOnly), failure(err))
+			if first {
+				hints(u.out, spec, u)
+				u.begin()
+			}
+		case err != nil:
+			return failure(err)
 		case first:
 			if err := printResult(w, u.options.json, result); u.options.once || err != nil && !isStatus(err) {
 				return err

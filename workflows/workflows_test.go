@@ -159,6 +159,30 @@ func TestRefresh(t *testing.T) {
 			},
 			want: []any{workflows.Failed, int64(4), "corrupt", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
 		},
+		"projects that alone do not verify are held, the rest is released": {
+			setup: func(w *world) {
+				w.opened(5, 4, "")
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{}, nil)
+				w.env.OnActivity("Verify", mock.Anything, mock.MatchedBy(func(in activities.VerifyInput) bool { return in.Number == 5 && in.Epoch == 7 })).
+					Return(activities.Verified{Number: 5, Problems: []string{"simple/nova/index.html lacks it"}, Holdable: 1}, nil).Once()
+				w.env.OnActivity("HoldUnits", mock.Anything, mock.MatchedBy(func(in activities.VerifyInput) bool { return in.Number == 5 && in.Epoch == 7 })).
+					Return(activities.Committed{Epoch: 8, Number: 6, Deferred: []tree.Note{{Unit: "nova", Kind: "corrupt", Error: "its page"}}}, nil).Once()
+				w.env.OnActivity("Verify", mock.Anything, mock.MatchedBy(func(in activities.VerifyInput) bool { return in.Number == 6 && in.Epoch == 8 })).
+					Return(activities.Verified{Number: 6, Sealed: true}, nil).Once()
+				w.released(6, true)
+			},
+			want: []any{workflows.Partial, int64(6), "", workflows.Done, int64(6), workflows.Done, int64(6)},
+		},
+		"where nothing can be held the sealed generation stays": {
+			setup: func(w *world) {
+				w.opened(5, 4, "")
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{}, nil)
+				w.env.OnActivity("Verify", mock.Anything, mock.Anything).Return(activities.Verified{Number: 5, Problems: []string{"x"}, Holdable: 1}, nil).Once()
+				w.env.OnActivity("HoldUnits", mock.Anything, mock.Anything).Return(activities.Committed{Epoch: 8}, nil).Once()
+				w.released(4, false)
+			},
+			want: []any{workflows.Failed, int64(4), "corrupt", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
+		},
 		"a fenced run touches nothing more": {
 			setup: func(w *world) {
 				w.opened(4, 4, "")

@@ -72,17 +72,18 @@ type MirrorStatus struct {
 	Sites     []backend.Outcome `json:"sites,omitempty"` // what the volume's read-only sites hold, which is not always what a region's URL serves
 	SitesFail string            `json:"sites_fail,omitempty"`
 	Last      *LastRun          `json:"last,omitempty"` // what the last cycle left to a person
-	// Of a pypi mirror: files that upstream lists and that could not be had up to
-	// now, files that cannot be believed, and some of both with the reason.
+	// Of apt and pypi mirrors: what upstream lists and could not be had up to now,
+	// what cannot be believed, and some of both with the reason.
 	Missing int64  `json:"missing,omitempty"`
 	Refused int64  `json:"refused,omitempty"`
 	Lacks   []Lack `json:"lacks,omitempty"`
 }
 
-// Lack is a file that upstream lists and a page has not, or has as it was.
+// Lack is a thing that upstream lists and the mirror has not, or has as it was.
 type Lack struct {
-	Project string `json:"project"`
-	File    string `json:"file"`
+	Project string `json:"project,omitempty"`
+	Suite   string `json:"suite,omitempty"`
+	File    string `json:"file,omitempty"` // "": all of it, or a part that has no name of its own
 	Reason  string `json:"reason"`
 	Refused bool   `json:"refused,omitempty"`
 }

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"mirrorcycle/internal/apt"
+	"mirrorcycle/internal/clientfiles"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
+	"mirrorcycle/internal/hostconf"
 	"mirrorcycle/internal/pypi"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/verify"
@@ -14,23 +16,35 @@ import (
 	"mirrorcycle/mirrorspec"
 )
 
-// kind is all that is special about one kind of mirror.
-type kind struct {
-	verify verify.Kind
-	engine func(Target, *fetch.Client) (Engine, error)
-	// expires tells when clients begin to refuse a generation; nil is never.
-	expires func(*tree.Generation) (time.Time, error)
-	// lacks counts the files that upstream lists and the mirror has not, and
-	// those of them that cannot be believed, with n of both; nil is none.
-	lacks func(t *tree.Tree, n int) (missing, refused int64, some []pypi.Lack, err error)
+// Kind is all that is special about one kind of mirror, but for its keys in a
+// spec (mirrorspec). What is nil a kind has not.
+type Kind struct {
+	// Engine brings an upstream of the kind into a tree.
+	Engine func(Target, *fetch.Client) (Engine, error)
+	// Verify checks the changed indexes of a tree.
+	Verify verify.Kind
+	// Clients writes the files by which clients use a mirror.
+	Clients clientfiles.Kind
+	// Init writes mirrors of what a machine uses.
+	Init hostconf.Part
+	// Hint says what to type to try a mirror, which is served at url.
+	Hint func(m mirrorspec.Mirror, tree, url string) []string
+	// Hold makes the newest generation anew, with units as generation to has them.
+	Hold func(m Target, t *tree.Tree, to *tree.Generation, units []string) (tree.CommitRequest, error)
+	// Expires tells when clients begin to refuse a generation.
+	Expires func(*tree.Generation) (time.Time, error)
+	// Lacks says what the committed generation has not of what upstream lists, and
+	// names up to n of it. Repositories of yum count as a whole; of wheels the
+	// states of the pins say it.
+	Lacks func(t *tree.Tree, n int) (tree.Lacks, error)
 }
 
 // kinds has a row for each kind of mirror that a spec may name.
-var kinds = map[mirrorspec.Kind]kind{
-	mirrorspec.Apt:    {verify: verify.Apt, engine: aptEngine, expires: apt.ValidUntil},
-	mirrorspec.Yum:    {verify: verify.Yum, engine: yumEngine},
-	mirrorspec.PyPI:   {verify: verify.PyPI, engine: pypiEngine, lacks: pypi.Lacking},
-	mirrorspec.Wheels: {verify: verify.Wheels, engine: wheelsEngine},
+var kinds = map[mirrorspec.Kind]Kind{
+	mirrorspec.Apt:    {Engine: aptEngine, Verify: verify.Apt, Clients: clientfiles.Apt, Init: hostconf.Apt, Hint: aptHint, Expires: apt.ValidUntil, Lacks: apt.Lacking},
+	mirrorspec.Yum:    {Engine: yumEngine, Verify: verify.Yum, Clients: clientfiles.Yum, Hint: yumHint},
+	mirrorspec.PyPI:   {Engine: pypiEngine, Verify: verify.PyPI, Clients: clientfiles.PyPI, Init: hostconf.Python, Hint: pypiHint, Hold: pypiHold, Lacks: pypi.Lacking},
+	mirrorspec.Wheels: {Engine: wheelsEngine, Verify: verify.Wheels, Clients: clientfiles.Wheels, Hint: wheelsHint},
 }
 
 // engine builds the engine of the mirror's kind.
@@ -39,12 +53,12 @@ func (m *Mirror) engine() (Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, ok := kinds[m.Mirror.Kind]
-	if !ok {
+	k := kinds[m.Mirror.Kind]
+	if k.Engine == nil {
 		return nil, &fault.Error{Kind: fault.Config, Op: "mirror: run", Subject: m.Mirror.Name,
 			Err: fmt.Errorf("this version has no engine for kind %q", m.Mirror.Kind), Advice: "remove the mirror from the spec"}
 	}
-	return k.engine(m.Target, client)
+	return k.Engine(m.Target, client)
 }
 
 func aptEngine(t Target, client *fetch.Client) (Engine, error) {
@@ -57,11 +71,17 @@ func aptEngine(t Target, client *fetch.Client) (Engine, error) {
 func yumEngine(t Target, client *fetch.Client) (Engine, error) {
 	m := t.Mirror
 	return yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
-		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace}, client), nil
+		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
+		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace),
+		Filter: yum.Filter{Packages: m.Packages, Exclude: m.Exclude, KeepLatest: m.KeepLatest, LeaveSources: m.LeaveSources, LeaveDebuginfo: m.LeaveDebuginfo}}, client), nil
 }
 
 func pypiEngine(t Target, client *fetch.Client) (Engine, error) {
 	return sparingPyPI{pypi.New(pypiConfig(t), client)}, nil
+}
+
+func pypiHold(m Target, t *tree.Tree, to *tree.Generation, projects []string) (tree.CommitRequest, error) {
+	return pypi.New(pypiConfig(m), nil).Hold(t, to, projects)
 }
 
 // sparing is an Engine that can plan so that nothing goes.

@@ -35,10 +35,26 @@ type Target struct {
 	Platforms []mirrorspec.Platform `json:"platforms,omitempty"`
 }
 
+// Brief is the target without the lists that may be long and that only who asks
+// upstream, or builds wheels, needs.
+func (t Target) Brief() Target {
+	short := func(m mirrorspec.Mirror) mirrorspec.Mirror {
+		m.Projects, m.Exclude, m.Requirements, m.BuildConstraints = nil, nil, nil, nil
+		return m
+	}
+	t.Mirror, t.Platforms = short(t.Mirror), nil
+	if t.Index != nil {
+		index := short(*t.Index)
+		t.Index = &index
+	}
+	return t
+}
+
 // Tree locates the tree of a mirror of a storage, and its state.
 func Tree(s mirrorspec.Storage, m mirrorspec.Mirror) tree.Config {
-	spec := mirrorspec.Spec{Storage: s}
-	return tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name), Parts: m.Volumes}
+	c := tree.At(s.Root, s.State, m.Name)
+	c.Parts = m.Volumes
+	return c
 }
 
 // Tree locates the tree of the target, and its state.
@@ -191,26 +207,28 @@ func (m *Mirror) Open(ctx context.Context, regions []mirrorspec.Region) (out Ope
 	if out.Hold, err = m.t.Hold(); err != nil {
 		return out, err
 	}
-	out.Above, err = m.newest(ctx, regions)
-	if err == nil && out.Above > out.Committed {
-		err = stale(m.t.Dir(), out)
+	top, above, err := m.newest(ctx, regions)
+	if err == nil && top > out.Committed {
+		err = stale(m.t.Dir(), top, out.Committed)
 	}
+	out.Above = above
 	return out, err
 }
 
-func stale(dir string, o Opened) error {
+func stale(dir string, top, committed int64) error {
 	return &fault.Error{Kind: fault.Stale, Op: "tree: open", Subject: dir,
-		Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", o.Above, o.Committed),
-		Advice: "restore the newer tree from a backup; nothing was changed"}
+		Err:    fmt.Errorf("a region serves generation %d, the tree is at %d: an older copy of the tree was restored", top, committed),
+		Advice: "restore the newer tree, or starter region rebuild REGION for the region with that generation; nothing was changed"}
 }
 
-// newest returns the highest generation that any region was seen to serve.
-func (m *Mirror) newest(ctx context.Context, regions []mirrorspec.Region) (int64, error) {
+// newest returns the highest generation of the tree that any region was seen to
+// serve, and the number that the next one has to be above.
+func (m *Mirror) newest(ctx context.Context, regions []mirrorspec.Region) (top, above int64, err error) {
 	id := m.t.ID().Tree
-	top, err := release.Newest(id, m.Mirror.Name, regions)
+	top, above, err = release.Newest(id, m.Mirror.Name, regions)
 	if err != nil || m.AFS == nil {
-		return top, err
+		return top, above, err
 	}
 	there, err := release.NewestAtSites(ctx, release.Sites(m.Volume(regions, id)))
-	return max(top, there), err
+	return max(top, there), max(above, there), err
 }

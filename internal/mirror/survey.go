@@ -18,6 +18,11 @@ func (m *Mirror) Survey(out *site.Mirror) error {
 	out.Committed, out.Time, out.Hold, out.FreeBytes = st.Committed, st.Time, st.Hold, st.FreeBytes
 	out.Serial, out.Date = st.Upstream.Serial, st.Upstream.Date
 	out.Objects, out.Bytes, out.Retained, out.Generation = st.Objects, st.Bytes, st.Retained, st.Sealed
+	lacks, err := lacking(m.t, m.Mirror.Kind, maxLacks)
+	if err != nil {
+		return err
+	}
+	out.Lacks = lacksOf(lacks)
 	numbers, err := m.t.Generations()
 	if err != nil {
 		return err
@@ -39,7 +44,7 @@ func (m *Mirror) Survey(out *site.Mirror) error {
 // ValidUntil is when what the mirror has committed expires, zero if it does not
 // say; ok is false if that cannot be read.
 func (m *Mirror) ValidUntil() (at time.Time, ok bool) {
-	expires := kinds[m.Mirror.Kind].expires
+	expires := kinds[m.Mirror.Kind].Expires
 	g, err := m.t.Committed()
 	if err != nil || g == nil || expires == nil {
 		return at, err == nil

@@ -92,6 +92,16 @@ type Ingested struct {
 	Known bool   `json:"known,omitempty"` // it failed as it did the time before
 }
 
+// python is the one that the spec says a platform has.
+func python(in WheelPlanInput) string {
+	for _, p := range in.Target.Mirror.Platforms {
+		if p.Name == in.Platform {
+			return p.Python
+		}
+	}
+	return ""
+}
+
 // WheelPlan lists the wheels to build for a platform.
 func WheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 	var out WheelPlanned
@@ -106,7 +116,7 @@ func WheelPlan(in WheelPlanInput) (WheelPlanned, error) {
 		out.Unknown = err == nil
 		return out, err
 	}
-	out.Ask = in.Facts == nil && store.Ask(in.Platform)
+	out.Ask = in.Facts == nil && (store.Ask(in.Platform) || facts.Python != python(in))
 	x, done, err := openIndex(in.Target)
 	if err != nil {
 		return out, err

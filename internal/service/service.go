@@ -67,6 +67,11 @@ type Options struct {
 	Renew func() activities.Permit
 }
 
+// panics says what becomes of a run that this version cannot replay, or that
+// panics: it fails, and the next cycle begins anew from what is on disk, which is
+// all that a run has to know. One that waited for a person would be busy for ever.
+const panics = worker.FailWorkflow
+
 // stopTime is how long running activities have to note where they are.
 const stopTime = 10 * time.Second
 
@@ -150,7 +155,7 @@ func options(slots int, o Options) worker.Options {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}, &permitting{permit: o.Permit, renew: o.Renew}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
-		WorkflowPanicPolicy: worker.BlockWorkflow, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
+		WorkflowPanicPolicy: panics, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
 }
 
 // Logger adapts slog to what Temporal's SDK wants.
