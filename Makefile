@@ -25,6 +25,9 @@ check: ## gofmt, vet, staticcheck, workflowcheck, house rules
 sbom: ## write bin/sbom: what each program is made of (CycloneDX), and the licences that go along with it
 	@go run ./deploy/sbom -version "$$(git rev-parse --short=12 HEAD 2>/dev/null)" -o bin/sbom
 
+release: ## build bin/release: programs, bills, checksums; KEY=FILE (of ssh-keygen) signs these
+	@deploy/release bin/release $(KEY)
+
 screenshots: build ## take the pictures of docs/images anew: terminal, Web UI and status page, in a browser
 	@test/prepare site
 	@mkdir -p docs/images
@@ -72,4 +75,4 @@ clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test wheels-field check sbom screenshots bench soak build afs-cell run-afs prodlike clean
+.PHONY: help run test wheels-field check sbom release screenshots bench soak build afs-cell run-afs prodlike clean
