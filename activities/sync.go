@@ -126,6 +126,9 @@ func volume(t Target, regions []mirrorspec.Region, treeID string) release.Volume
 func (s *Sync) Plan(ctx context.Context, in PlanInput) (Planned, error) {
 	var out Planned
 	err := s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, t *tree.Tree, _ *pulse) (err error) {
+		if in.Whole {
+			in.Target.Limits.Step, in.Target.Limits.StepObjects = 0, 0
+		}
 		engine, err := s.engine(in.Target)
 		if err != nil {
 			return err
@@ -313,10 +316,10 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	case mirrorspec.Apt:
 		return seen{apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 			Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
-			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), m}, nil
+			Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash, Step: stepOf(target)}, client), m}, nil
 	case mirrorspec.Yum:
 		return seen{yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
-			MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace}, client), m}, nil
+			MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace, Step: stepOf(target)}, client), m}, nil
 	case mirrorspec.PyPI:
 		return seen{pypi.New(pypiConfig(target), client), m}, nil
 	case mirrorspec.Wheels:
@@ -324,6 +327,10 @@ func (s *Sync) engine(target Target) (Engine, error) {
 	}
 	return nil, &fault.Error{Kind: fault.Config, Op: "activities: run mirror", Subject: m.Name,
 		Err: fmt.Errorf("this version has no engine for kind %q", m.Kind), Advice: "remove the mirror from the spec"}
+}
+
+func stepOf(t Target) tree.Step {
+	return tree.Step{Bytes: int64(t.Limits.Step), Objects: int64(t.Limits.StepObjects)}
 }
 
 // sparing is the engine that removes nothing, where it can.

@@ -91,6 +91,14 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	without := 0 // projects that could not be read, or are not there
 	// Few at a time: their pages are in memory until they are written down.
 	for chunk := range slices.Chunk(s.candidates, max(2*p.e.cfg.Workers, 16)) {
+		if info := p.w.Info(); p.e.cfg.Step.Full(info.Objects, info.Bytes) {
+			info.Left += int64(len(chunk))
+			s.incomplete = true
+			for _, c := range chunk {
+				p.sweep.again(c.name)
+			}
+			continue
+		}
 		n, err := p.chunk(ctx, chunk)
 		if err != nil {
 			return err

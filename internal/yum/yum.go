@@ -43,6 +43,7 @@ type Config struct {
 	Keyring       string   // path of the keys that may sign; not needed with ByNothing
 	Proof         string
 	Replace       bool // a path that changes its bytes gets the new ones; else its repository stays as it is
+	Step          tree.Step
 }
 
 // Engine plans and settles yum mirrors.
