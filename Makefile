@@ -15,6 +15,10 @@ test: $(if $(filter fast race,$(SUITE)),,build) ## run the tests; SUITE=fast nee
 	@test/prepare $(SUITE)
 	@go run ./test/suites $(SUITE)
 
+wheels-field: build ## build what the field has: real sdists of every backend on three Debians, and a branch of OpenStack
+	@test/prepare wheels
+	@go run ./test/suites wheels-field
+
 check: ## gofmt, vet, staticcheck, workflowcheck, house rules
 	@test/check
 
@@ -64,4 +68,4 @@ clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test check sbom screenshots bench build afs-cell run-afs prodlike clean
+.PHONY: help run test wheels-field check sbom screenshots bench build afs-cell run-afs prodlike clean

@@ -11,6 +11,7 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/hostconf"
+	"mirrorcycle/internal/mirror"
 )
 
 func initCmd() *cobra.Command {
@@ -33,7 +34,7 @@ stays as it is.`,
 				}
 				found.KeyDir = filepath.Dir(at)
 			}
-			text, err := found.Spec()
+			text, err := mirror.Init(found)
 			if text == nil {
 				return err
 			}

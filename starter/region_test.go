@@ -198,7 +198,7 @@ func TestRebuildAfterOldTree(t *testing.T) {
 	if n := p.seal(t); n != 4 {
 		t.Fatalf("the tree is at generation %d, want 4: above all that the region served", n)
 	}
-	if top, err := release.Newest(p.id(t), backendtest.Mirror, p.spec.Regions); err != nil || top > 4 {
+	if top, _, err := release.Newest(p.id(t), backendtest.Mirror, p.spec.Regions); err != nil || top > 4 {
 		t.Fatal(top, err)
 	}
 	p.serves(t, "a", "b", "c", "d") // b was dropped by 2, and its wait is not over
@@ -245,6 +245,38 @@ func TestRebuildOfARegionThatPulls(t *testing.T) {
 	p.serves(t, "a", "b", "c") // until there is something better
 	p.released(t, 3)
 	p.serves(t, "a", "b", "!c")
+}
+
+// TestRebuildOfARegionThatPullsFromANewTree: the tree was lost, and the new one
+// has lower numbers, or none yet: the region's host moves aside what is of the old one.
+func TestRebuildOfARegionThatPullsFromANewTree(t *testing.T) {
+	for _, committed := range []bool{false, true} {
+		p := &place{dir: t.TempDir()}
+		origin := httptest.NewServer(release.OriginHandler(p.path("trees"), p.path("state")))
+		defer origin.Close()
+		p.setUp(t, fmt.Sprintf("url = %q", origin.URL), "pull = true")
+		p.commit(t, 1, "a", "b")
+		p.released(t, 1)
+		p.commit(t, 2, "a", "b")
+		p.released(t, 2)
+		for _, d := range []string{"trees", "state"} {
+			if err := os.RemoveAll(p.path(d)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.starter(t, exitDone, "setup", "--offline", p.file)
+		if committed {
+			p.commit(t, 1, "a", "c")
+		}
+		p.rebuild(t, exitUsage)
+		p.rebuild(t, exitDone, "--yes")
+		p.serves(t, "a", "b")
+		if !committed {
+			p.commit(t, 1, "a", "c")
+		}
+		p.released(t, 1)
+		p.serves(t, "a", "!b", "c")
+	}
 }
 
 // TestRebuildMovesAside: what cannot be followed by another release is moved

@@ -6,9 +6,13 @@ import (
 	"io"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/dir"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 )
@@ -30,7 +34,7 @@ func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirro
 		}
 	}
 	if dir.Empty(o.region.Dir, m.Name) {
-		if err := dir.Setup(o.region.Dir, o.region.Name); err != nil {
+		if err := dir.Setup(o.region.Dir, o.region.Name, m.Name); err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "mirror %s: region %s has nothing of it; the next cycle fills it\n", m.Name, o.region.Name)
@@ -39,7 +43,7 @@ func rebuildDir(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirro
 	if !o.yes {
 		return confirm(fmt.Sprintf("mirror %s: the content of region %s would be moved aside, and made anew by the next release", m.Name, o.region.Name))
 	}
-	if err := dir.Setup(o.region.Dir, o.region.Name); err != nil {
+	if err := dir.Setup(o.region.Dir, o.region.Name, m.Name); err != nil {
 		return err // it is another region's
 	}
 	to, err := dir.MoveAside(o.region.Dir, m.Name, time.Now())
@@ -63,7 +67,7 @@ func compare(ctx context.Context, spec *mirrorspec.Spec, m mirrorspec.Mirror, r 
 		return false, false, err
 	}
 	if !r.Pull { // what counts there is what was committed
-		t, err := tree.Read(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name)})
+		t, err := tree.Read(mirror.Tree(spec.Storage, m))
 		if err != nil {
 			return false, false, err
 		}
@@ -72,11 +76,46 @@ func compare(ctx context.Context, spec *mirrorspec.Spec, m mirrorspec.Mirror, r 
 			return false, false, err
 		}
 	}
-	if g == nil {
-		return false, h.number > 0, nil
+	if g == nil { // a tree that was made anew, and has nothing yet
+		return false, h.number > 0 && !r.Pull, nil
 	}
 	_, broken := dir.New(dir.Options{Dir: r.Dir, Region: r.Name, Mirror: m.Name, Tree: g.Tree}).Serving(ctx)
+	if r.Pull && h.served != nil && h.served.Tree != g.Tree {
+		return false, false, nil // numbers of another tree say nothing about this one's
+	}
 	return broken == nil && h.served != nil, h.number > 0 && h.ahead(g), nil
+}
+
+func renameCmd() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:   "rename OLD NEW",
+		Short: "Give the directory of a region the region's new name",
+		Long: `Give the directory of a region, and that of its status page, the new name that
+the region has in the spec. Nothing else changes: content, ledger and clients stay.
+Change the spec first, then run this on the region's host. It is safe to repeat.
+An AFS region has no directory: its new name needs only the spec.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			_, r, err := findRegion(file, args[1])
+			switch {
+			case err != nil:
+				return err
+			case r.Dir == "":
+				return fmt.Errorf("region %s has no directory: its name is in the spec only: %w", r.Name, errUsage)
+			}
+			if err := dir.Rename(r.Dir, args[0], r.Name); err != nil {
+				return err
+			}
+			if err := site.Rename(r.Site, args[0], r.Name); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.OutOrStdout(), "region %s: %s\n", r.Name, r.Dir)
+			return nil
+		},
+	}
+	specFlag(c, &file)
+	return c
 }
 
 func retireDir(w io.Writer, spec *mirrorspec.Spec, r mirrorspec.Region) error {

@@ -127,6 +127,8 @@ func outcomeStatus(r workflows.CycleResult) error {
 			held = true
 		case workflows.Unchanged, workflows.Done, workflows.Planned:
 			good = true
+		case workflows.Partial: // something is missing; a generation came out all the same
+			bad, good = true, good || m.Generation > 0
 		default:
 			bad = true
 		}
@@ -184,6 +186,9 @@ func describe(m workflows.MirrorResult) string {
 			what = "deferred, known before:"
 		}
 		fmt.Fprintf(&b, "  %s %s: %s\n", what, d.Unit, d.Error)
+	}
+	if m.Missing+m.Refused > 0 {
+		fmt.Fprintf(&b, "  %s\n", incomplete(m.Missing, m.Refused))
 	}
 	if n := int64(len(m.Mended)); n > 0 {
 		fmt.Fprintf(&b, "  brought %s back, first %s: look at the disk\n", plural(n, "damaged file"), m.Mended[0])

@@ -22,6 +22,7 @@ import (
 
 	"mirrorcycle/internal/afsadmin"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/site"
@@ -143,7 +144,7 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 		if err := unmounted[m.Name]; err != nil {
 			continue // made here, the directory would be in the volume above
 		}
-		id, err := tree.Setup(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name), Parts: m.Volumes}, m.Name)
+		id, err := tree.Setup(mirror.Tree(spec.Storage, m), m.Name)
 		if err != nil {
 			return err
 		}
@@ -165,7 +166,7 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 			fmt.Fprintf(w, "region %s: %s is not on this host: run setup there\n", r.Name, r.Dir)
 			continue
 		}
-		if err := dir.Setup(r.Dir, r.Name); err != nil {
+		if err := dir.Setup(r.Dir, r.Name, spec.MirrorsOf(r.Name)...); err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "region %s: %s\n", r.Name, r.Dir)

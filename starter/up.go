@@ -28,6 +28,7 @@ import (
 type upOptions struct {
 	demo, once bool
 	dir        string
+	internal   []string
 	step       time.Duration
 	json       bool
 	telemetry  *telemetry.Telemetry
@@ -54,6 +55,7 @@ is on disk is gone on from at the next up.`,
 	c.Flags().BoolVar(&o.demo, "demo", false, "mirror a demo upstream on loopback")
 	c.Flags().BoolVar(&o.once, "once", false, "end after the first cycle")
 	c.Flags().StringVar(&o.dir, "dir", "", "directory for the demo, Temporal's database and logs (default ./mirrorcycle-data)")
+	c.Flags().StringSliceVar(&o.internal, "internal-hosts", nil, "hosts, host:port, addresses and networks inside that upstreams may lead to, although the spec does not name them")
 	c.Flags().DurationVar(&o.step, "demo-step", 20*time.Second, "how often the demo upstream publishes something")
 	return c
 }
@@ -108,7 +110,8 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	if err := upRegions(out, spec, held, &ends); err != nil {
 		return err
 	}
-	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Permit: activities.PermitOf(spec)})
+	allowed := activities.PermitOf(spec).And(activities.Permit{Internal: o.internal})
+	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Permit: allowed})
 	if err != nil {
 		return err
 	}

@@ -269,7 +269,7 @@ func first(s []string) string {
 func (m *refresh) tend(ctx workflow.Context) {
 	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Regions: m.in.Regions})
 	if err == nil {
-		m.result.Tended = &t
+		m.result.Tended, m.result.Missing, m.result.Refused = &t, t.Missing, t.Refused
 		m.result.Mended = append(m.result.Mended, t.Mended...)
 		if len(t.Problems) == 0 {
 			return

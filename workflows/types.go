@@ -112,6 +112,8 @@ type MirrorResult struct {
 	Info       *tree.PlanInfo     `json:"info,omitempty"`
 	Reasons    []string           `json:"reasons,omitempty"` // why held
 	Deferred   []tree.Note        `json:"deferred,omitempty"`
+	Missing    int64              `json:"missing,omitempty"` // what upstream lists and could not be had up to now
+	Refused    int64              `json:"refused,omitempty"` // what upstream lists and cannot be believed
 	Tended     *activities.Tended `json:"tended,omitempty"`
 	Mended     []string           `json:"mended,omitempty"`     // paths that were damaged and are whole again, "… in region …" where only that was
 	Downloaded int64              `json:"downloaded,omitempty"` // bytes

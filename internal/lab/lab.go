@@ -140,6 +140,21 @@ func (f *Front) Down(down bool) {
 	f.down = down
 }
 
+// Serve makes dir what the front end serves, once it is there, as a web server
+// whose configuration was changed. Before it answers as it did.
+func (f *Front) Serve(dir string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.handler
+	f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, err := serve.New(serve.Options{Dir: dir}); err == nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		before.ServeHTTP(w, r)
+	})
+}
+
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	down := f.down
@@ -246,6 +261,9 @@ func (h *House) setup() {
 	}
 }
 
+// SpecFile is where the house's spec is.
+func (h *House) SpecFile() string { return filepath.Join(h.Dir, "mirrors.toml") }
+
 // CycleID is the workflow ID of the house's cycles.
 func (h *House) CycleID() string { return workflows.CycleID(h.name) }
 
@@ -272,7 +290,7 @@ func (h *House) Work() {
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	s, err := service.Start(service.Options{Client: h.Client, Roles: roles, Builder: h.builder})
+	s, err := service.Start(service.Options{Client: h.Client, Roles: roles, Permit: activities.Anything(), Builder: h.builder})
 	if err != nil {
 		h.tb.Fatal(err)
 	}

@@ -52,6 +52,10 @@ func TestNewest(t *testing.T) {
 	trees := backendtest.Prepare(t, backendtest.Content{"pool/a": "a"}, backendtest.Content{"pool/a": "a", "pool/b": "b"})
 	other := backendtest.Prepare(t, backendtest.Content{"pool/a": "a"})
 	one, two, foreign := publish(t, "one", trees[0]), publish(t, "two", trees[1]), publish(t, "foreign", other[0])
+	aside := publish(t, "aside", backendtest.Prepare(t, backendtest.Content{"pool/a": "a"}, backendtest.Content{"pool/b": "b"})[1])
+	if _, err := dir.MoveAside(aside.Dir, backendtest.Mirror, time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	missing := mirrorspec.Region{Name: "missing", Dir: filepath.Join(t.TempDir(), "none")}
 	unreadable := mirrorspec.Region{Name: "unreadable", Dir: filepath.Join(t.TempDir(), "file")}
 	if err := os.WriteFile(unreadable.Dir, nil, 0o644); err != nil {
@@ -63,20 +67,22 @@ func TestNewest(t *testing.T) {
 		name    string
 		regions []mirrorspec.Region
 		want    int64
+		above   int64
 		kind    error
 	}{
-		{"none", nil, 0, nil},
-		{"one", []mirrorspec.Region{one}, 1, nil},
-		{"the highest", []mirrorspec.Region{two, one}, 2, nil},
-		{"not there, not local and AFS are passed over", []mirrorspec.Region{missing, elsewhere, {Name: "afs", AFS: &mirrorspec.Site{}}, one}, 1, nil},
-		{"one that cannot be read stops no tree", []mirrorspec.Region{unreadable, one}, 1, nil},
-		{"another tree", []mirrorspec.Region{one, foreign}, 0, fault.WrongStorage},
+		{"none", nil, 0, 0, nil},
+		{"one", []mirrorspec.Region{one}, 1, 1, nil},
+		{"the highest", []mirrorspec.Region{two, one}, 2, 2, nil},
+		{"not there, not local and AFS are passed over", []mirrorspec.Region{missing, elsewhere, {Name: "afs", AFS: &mirrorspec.Site{}}, one}, 1, 1, nil},
+		{"one that cannot be read stops no tree", []mirrorspec.Region{unreadable, one}, 1, 1, nil},
+		{"another tree", []mirrorspec.Region{one, foreign}, 0, 0, fault.WrongStorage},
+		{"another tree that was moved aside", []mirrorspec.Region{aside, one}, 1, 2, nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := release.Newest(trees[0].Tree, backendtest.Mirror, c.regions)
-			if got != c.want || !errors.Is(err, c.kind) {
-				t.Errorf("got %d, %v; want %d, %v", got, err, c.want, c.kind)
+			got, above, err := release.Newest(trees[0].Tree, backendtest.Mirror, c.regions)
+			if got != c.want || above != c.above || !errors.Is(err, c.kind) {
+				t.Errorf("got %d, above %d, %v; want %d, above %d, %v", got, above, err, c.want, c.above, c.kind)
 			}
 		})
 	}

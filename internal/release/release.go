@@ -44,26 +44,27 @@ func For(o Options) (backend.Backend, error) {
 }
 
 // Newest returns the highest number of the tree's generations that a region
-// shows in a directory of this host, 0 if none does. Regions elsewhere, not
-// mounted, not readable, or on AFS (see NewestAtSites) are passed over: one of
-// them stops no tree, and its release tells what is wrong there. A generation of
-// another tree is fault.WrongStorage.
-func Newest(treeID, mirror string, regions []mirrorspec.Region) (int64, error) {
-	var top int64
+// shows in a directory of this host, 0 if none does, and the number above which
+// the next generation has to be: that of what was moved aside counts as well,
+// although it may be another tree's. Regions elsewhere, not mounted, or on AFS
+// (see NewestAtSites) are passed over, and those that cannot be read: one of them
+// stops no tree, and its release tells what is wrong there. A generation of another tree is fault.WrongStorage.
+func Newest(treeID, mirror string, regions []mirrorspec.Region) (top, above int64, err error) {
 	for _, r := range regions {
 		if r.Dir == "" || r.Pull {
 			continue
 		}
+		above = max(above, dir.Aside(r.Dir, mirror))
 		s, err := dir.Served(r.Dir, mirror)
 		if err != nil {
 			continue
 		}
 		if s.Tree != treeID {
-			return 0, &fault.Error{Kind: fault.WrongStorage, Op: "release: look at region", Subject: r.Name,
+			return 0, 0, &fault.Error{Kind: fault.WrongStorage, Op: "release: look at region", Subject: r.Name,
 				Err:    fmt.Errorf("it serves tree %s, this is tree %s", s.Tree, treeID),
-				Advice: "mount the tree that belongs to the region, or rebuild the region"}
+				Advice: "mount the tree that belongs to the region; if that is lost: starter region rebuild " + r.Name + " --yes"}
 		}
 		top = max(top, s.Number)
 	}
-	return top, nil
+	return top, max(above, top), nil
 }

@@ -311,7 +311,13 @@ func statusOf(err error) int {
 	return http.StatusServiceUnavailable
 }
 
+// retryAfter is how many seconds clients are asked to wait for what is not there yet.
+const retryAfter = "30"
+
 func fail(w http.ResponseWriter, status int) {
 	w.Header().Set("Cache-Control", "no-store")
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
 	http.Error(w, http.StatusText(status), status)
 }

@@ -277,8 +277,12 @@ func TestMirrorIsBeingFilled(t *testing.T) {
 	write(t, dir, map[string]string{".mirrorcycle/new/log": ""})
 	h := handler(t, dir)
 	for p, want := range map[string]int{"/new/dists/s/InRelease": 503, "/new/": 503, "/.releases/new/1/": 503, "/none/dists/s/InRelease": 404, "/apt/none": 404} {
-		if res := get(h, p); res.StatusCode != want {
+		res := get(h, p)
+		if res.StatusCode != want {
 			t.Errorf("%s: %s, want %d", p, res.Status, want)
+		}
+		if later := res.Header.Get("Retry-After") != ""; later != (want == 503) {
+			t.Errorf("%s: %s, Retry-After %q", p, res.Status, res.Header.Get("Retry-After"))
 		}
 	}
 }

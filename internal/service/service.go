@@ -61,8 +61,10 @@ type Options struct {
 	Builder activities.Builder
 	// Crash is called at every write boundary of trees and regions; tests end the process there.
 	Crash func(point string)
-	// Permit is what messages may ask of this worker; the zero value is anything.
+	// Permit is what messages may ask of this worker; the zero value is nothing.
 	Permit activities.Permit
+	// Renew is asked for what is allowed now when a message asks for more; nil is nobody.
+	Renew func() activities.Permit
 }
 
 // panics says what becomes of a run that this version cannot replay, or that
@@ -152,7 +154,7 @@ func options(slots int, o Options) worker.Options {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}, &permitting{permit: o.Permit}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
+	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}, &permitting{permit: o.Permit, renew: o.Renew}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
 		WorkflowPanicPolicy: panics, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
 }
 

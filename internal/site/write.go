@@ -51,6 +51,25 @@ func Setup(dir, region string) error {
 	return os.WriteFile(filepath.Join(dir, idName), []byte(region+"\n"), 0o644)
 }
 
+// Rename gives the site of region from the name of region to. It does nothing
+// where that was done before, or where there is no site.
+func Rename(dir, from, to string) error {
+	name := filepath.Join(dir, idName)
+	have, err := os.ReadFile(name)
+	switch {
+	case dir == "" || errors.Is(err, fs.ErrNotExist) || string(have) == to+"\n":
+		return nil
+	case err != nil:
+		return fmt.Errorf("site: rename: %w", err)
+	case string(have) != from+"\n":
+		return wrong(dir, "it is the site of region "+strings.TrimSpace(string(have)), "check which directory the region's site is")
+	}
+	if err := os.WriteFile(name+".new", []byte(to+"\n"), 0o644); err != nil {
+		return fmt.Errorf("site: rename: %w", err)
+	}
+	return os.Rename(name+".new", name)
+}
+
 // Identify returns fault.WrongStorage unless dir was made the site of region.
 func Identify(dir, region string) error {
 	root, err := open(dir, region)

@@ -63,8 +63,9 @@ type Note struct {
 	// Standing: nothing of the mirror is behind upstream, and another try gives the
 	// same answer until upstream or what is asked of it changes. Known: an earlier
 	// run told of it already.
-	Standing bool `json:"standing,omitempty"`
-	Known    bool `json:"known,omitempty"`
+	Standing bool  `json:"standing,omitempty"`
+	Known    bool  `json:"known,omitempty"`
+	Count    int64 `json:"count,omitempty"` // things that it tells of; 0 is one
 }
 
 // PlanInfo sums a plan up.

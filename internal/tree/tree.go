@@ -55,6 +55,12 @@ type Config struct {
 	Now func() time.Time
 }
 
+// At locates the tree of a mirror among those below root, and its state among
+// those below state.
+func At(root, state, mirror string) Config {
+	return Config{Dir: filepath.Join(root, mirror), State: filepath.Join(state, mirror)}
+}
+
 // Tree is an opened tree. Its methods may be called from several goroutines,
 // except that one of Commit, Reap and Expire runs at a time.
 type Tree struct {

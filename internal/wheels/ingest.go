@@ -68,6 +68,7 @@ func (s Store) Ingest(platform string, platforms []Platform, index Pages, job Jo
 		if r, err = s.failure(index, job, d, e, r.Log); err != nil {
 			return r, err
 		}
+		r.Facts = &facts
 	}
 	if err := s.append(platform, r); err != nil {
 		return r, err

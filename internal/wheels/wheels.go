@@ -101,8 +101,8 @@ type Record struct {
 	RequiresPython string   `json:"requires_python,omitempty"`
 	Libraries      []string `json:"libraries,omitempty"` // of the platform, that it needs
 	Shared         bool     `json:"shared,omitempty"`    // the same everywhere, so other platforms may have it
-	// Facts is the platform that it was built on; nil in journals of earlier
-	// versions. Compiled and ByPython say what of it the wheel is bound to.
+	// Facts is the platform that it was built on, or failed on; nil in journals of
+	// earlier versions. Compiled and ByPython say what of it the wheel is bound to.
 	Facts    *wheel.Platform `json:"facts,omitempty"`
 	Compiled bool            `json:"compiled,omitempty"`  // to machine and libc
 	ByPython bool            `json:"by_python,omitempty"` // to the Python, whatever its tags say

@@ -122,12 +122,7 @@ func TestBlocksRun(t *testing.T) {
 			t.Run(fmt.Sprintf("%s-%d", strings.TrimSuffix(filepath.Base(file), ".md"), b.line), func(t *testing.T) {
 				p := newPlace(t)
 				if b.info == "sh run after a cycle" {
-					worker := exec.Command(lab.Program(t, "worker"), "--roles", "cycle,sync:"+storage)
-					worker.Env, worker.Dir = p.env, p.dir
-					lab.Spawn(t, worker)
-					if out, err := p.sh(t, "starter run"); err != nil {
-						t.Fatalf("%v: %s", err, out)
-					}
+					p.work(t)
 				}
 				if out, err := p.sh(t, b.text); err != nil {
 					t.Errorf("%s:%d: %v\n%s\n%s", file, b.line, err, b.text, out)
@@ -153,8 +148,13 @@ func TestABlockThatFailsIsSeen(t *testing.T) {
 // storage is the name of the documents' storage.
 const storage = "main"
 
+// regions of a place; the documents name dfw's web server.
+var regions = []string{"dfw", "ord"}
+
 // place is a directory as the documents' readers have it, with mirrors.toml and bin/.
 type place struct {
+	house   *lab.House
+	up      *lab.Upstream
 	dir     string
 	env     []string
 	replace *strings.Replacer
@@ -165,7 +165,7 @@ func newPlace(t *testing.T) *place {
 	u := lab.NewUpstream(t)
 	u.Debs(lab.Deb("alpha", "1"))
 	u.Project("nova", "1.0")
-	h := lab.New(t, lab.Options{Regions: []string{"dfw"}, NoWork: true, Every: "1h", Mirrors: u.AptMirror("debian", "1h") + u.PyPIMirror("pypi", "1h")})
+	h := lab.New(t, lab.Options{Regions: regions, NoWork: true, Every: "1h", Mirrors: u.AptMirror("debian", "1h") + u.PyPIMirror("pypi", "1h")})
 	spec := filepath.Join(h.Dir, "mirrors.toml")
 	data, err := os.ReadFile(spec)
 	if err != nil {
@@ -180,7 +180,27 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	env := lab.Environ("TEMPORAL_ADDRESS="+h.Address, "HOME="+t.TempDir(), "PATH="+bin+":"+os.Getenv("PATH"))
-	return &place{h.Dir, env, strings.NewReplacer("http://mirror.dfw.example.org", h.Regions["dfw"].URL, "127.0.0.1:9464", lab.FreeAddress(t))}
+	below := func(elem ...string) string { return filepath.Join(append([]string{h.Dir}, elem...)...) }
+	return &place{h, u, h.Dir, env, strings.NewReplacer("http://mirror.dfw.example.org", h.Regions["dfw"].URL, "127.0.0.1:9464", lab.FreeAddress(t),
+		"/srv/mirror/trees", below("trees"), "/srv/mirror/state", below("state"), "/srv/mirror/dfw", below("regions", "dfw"),
+		"/srv/mirror/ord", below("regions", "ord"), "/srv/new", below("new"))}
+}
+
+// work starts a worker, and runs a cycle to its end.
+func (p *place) work(t *testing.T) {
+	t.Helper()
+	worker := exec.Command(lab.Program(t, "worker"), "--roles", "cycle,sync:"+storage)
+	worker.Env, worker.Dir = p.env, p.dir
+	lab.Spawn(t, worker)
+	p.run(t, "starter run")
+}
+
+// run wants a script to end well.
+func (p *place) run(t *testing.T, text string) {
+	t.Helper()
+	if out, err := p.sh(t, text); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, text, out)
+	}
 }
 
 // sh runs a block as one script that ends with its first error, and what it

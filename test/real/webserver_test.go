@@ -55,10 +55,9 @@ func TestDiskIsNotMounted(t *testing.T) {
 				must(t, os.Chmod(d, 0o755))
 			}
 			disk, dir := filepath.Join(above, "disk"), filepath.Join(above, "dir")
-			must(t, dirbackend.Setup(disk, "here"))
+			must(t, dirbackend.Setup(disk, "here", "debian", "empty"))
 			must(t, os.MkdirAll(filepath.Join(disk, "debian/pool"), 0o755), os.MkdirAll(filepath.Join(disk, "pypi"), 0o755),
-				os.MkdirAll(filepath.Join(disk, ".releases/pypi/4"), 0o755), os.MkdirAll(filepath.Join(disk, ".mirrorcycle/debian"), 0o755),
-				os.MkdirAll(filepath.Join(disk, ".mirrorcycle/empty"), 0o755))
+				os.MkdirAll(filepath.Join(disk, ".releases/pypi/4"), 0o755))
 			must(t, os.WriteFile(filepath.Join(disk, "debian/pool/a.deb"), nil, 0o644))
 			url := start(t, dir)
 			asks := func(when string, want map[string]int) {
@@ -124,6 +123,9 @@ func (c answer) ask(t *testing.T, url string) {
 	must(t, err)
 	res.Body.Close()
 	h := res.Header
+	if later := h.Get("Retry-After") != ""; later != (res.StatusCode == http.StatusServiceUnavailable) {
+		t.Errorf("%s with Retry-After %q", res.Status, h.Get("Retry-After"))
+	}
 	switch {
 	case c.status == 0: // any refusal: contents of directories are nobody's business
 		if res.StatusCode < 400 {

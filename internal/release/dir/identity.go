@@ -17,12 +17,13 @@ type identity struct {
 	Region string `json:"region"`
 }
 
-// Setup makes dir the directory of a region. It does nothing where that was
-// done before and refuses the directory of another region with fault.WrongStorage.
-func Setup(dir, region string) error {
+// Setup makes dir the directory of a region, and expects mirrors to be released
+// there. It does nothing where that was done before and refuses the directory of
+// another region with fault.WrongStorage.
+func Setup(dir, region string, mirrors ...string) error {
 	have, err := readIdentity(dir)
 	if err == nil && have.Region == region {
-		return nil
+		return expect(dir, mirrors)
 	}
 	if err == nil {
 		return wrong(dir, "it belongs to region "+have.Region+", not to "+region, "choose another directory")
@@ -30,9 +31,41 @@ func Setup(dir, region string) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, private), 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, private), 0o755), expect(dir, mirrors)); err != nil {
 		return fmt.Errorf("dir: set up %s: %w", dir, err)
 	}
+	return identifyAs(dir, region)
+}
+
+// expect makes the empty records of mirrors that were not released yet. By them
+// web servers know that such a mirror is to come: they answer 503, because 404
+// would say that there is no such package.
+func expect(dir string, mirrors []string) error {
+	for _, m := range mirrors {
+		if err := os.MkdirAll(filepath.Join(dir, private, m), 0o755); err != nil {
+			return fmt.Errorf("dir: set up %s: %w", dir, err)
+		}
+	}
+	return nil
+}
+
+// Rename gives the directory of region from the identity of region to. It does
+// nothing where that was done before.
+func Rename(dir, from, to string) error {
+	have, err := readIdentity(dir)
+	switch {
+	case err == nil && have.Region == to:
+		return nil
+	case err == nil && have.Region != from:
+		err = fmt.Errorf("it belongs to region %s", have.Region)
+	}
+	if err != nil {
+		return &fault.Error{Kind: fault.WrongStorage, Op: "dir: rename", Subject: dir, Err: err, Advice: "run this on the region's host, with the region mounted"}
+	}
+	return identifyAs(dir, to)
+}
+
+func identifyAs(dir, region string) error {
 	data, err := json.Marshal(identity{Region: region})
 	if err != nil {
 		return err

@@ -224,7 +224,7 @@ func (s *session) unlink(p string, k int64, known map[string]int64) (gone bool, 
 	if err != nil {
 		return false, err
 	}
-	if at > 0 {
+	if at != 0 {
 		name := s.view(at, p)
 		st, err := os.Lstat(name)
 		switch {

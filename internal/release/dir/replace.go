@@ -48,11 +48,17 @@ func remains(dir, mirror string) [3][2]string {
 // Empty tells whether a region has nothing of a mirror but what was moved aside.
 func Empty(dir, mirror string) bool {
 	for _, part := range remains(dir, mirror) {
-		if _, err := os.Lstat(part[1]); err == nil && !leadsAside(part[1]) {
+		if _, err := os.Lstat(part[1]); err == nil && !leadsAside(part[1]) && !bare(part[1]) {
 			return false
 		}
 	}
 	return true
+}
+
+// bare tells whether a directory is as Setup makes it.
+func bare(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
 }
 
 // aside is where old content is, and goes on being served from until a release flips the link.

@@ -33,7 +33,7 @@ func (r *Region) write(f func(*session) error) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	for _, d := range []string{".", views, "gens", "drops", "replaced", "segments", "fetched"} {
+	for _, d := range []string{".", views, below, spare, "gens", "drops", "replaced", "segments", "fetched"} {
 		if err := mkdir(r.path(d)); err != nil {
 			return fmt.Errorf("dir: make %s: %w", r.path(d), err)
 		}
@@ -136,7 +136,7 @@ func (s *session) recover() error {
 	if cur != nil {
 		n = cur.Number
 	}
-	for _, dir := range []string{filepath.Join(s.Dir, releases, s.Mirror), s.path(views), s.path("drops"), s.path("replaced"), s.path("gens")} {
+	for _, dir := range []string{filepath.Join(s.Dir, releases, s.Mirror), s.path(views), s.path(below), s.path("drops"), s.path("replaced"), s.path("gens")} {
 		all, err := tree.Numbered(dir, "")
 		if err != nil {
 			return fmt.Errorf("dir: look for a dead attempt: %w", err)

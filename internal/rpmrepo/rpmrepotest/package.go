@@ -35,7 +35,7 @@ func (p Package) Bytes(key *openpgp.Entity) []byte {
 	if err == nil {
 		r.AddFile(rpmpack.RPMFile{Name: "/opt/" + p.Name + "/content", Body: []byte(p.Content + "\n"), Mode: 0o644, Owner: "root", Group: "root", MTime: 1700000000})
 		if key != nil && !p.Unsigned {
-			r.SetPGPSigner(func(data []byte) ([]byte, error) { return sign(key, data), nil })
+			r.SetPGPSigner(func(data []byte) ([]byte, error) { return sign(key, data, time.Unix(1700000000, 0)), nil })
 		}
 		err = r.Write(&out)
 	}
@@ -45,10 +45,10 @@ func (p Package) Bytes(key *openpgp.Entity) []byte {
 	return out.Bytes()
 }
 
-// sign returns a binary signature, made at a time when keys of debrepotest are valid.
-func sign(key *openpgp.Entity, data []byte) []byte {
+// sign returns a binary signature.
+func sign(key *openpgp.Entity, data []byte, when time.Time) []byte {
 	var out bytes.Buffer
-	at := func() time.Time { return time.Unix(1700000000, 0) }
+	at := func() time.Time { return when }
 	same := false
 	if err := openpgp.DetachSign(&out, key, bytes.NewReader(data), &packet.Config{Time: at, NonDeterministicSignaturesViaNotation: &same}); err != nil {
 		panic("rpmrepotest: sign: " + err.Error())
