@@ -41,6 +41,9 @@ soak: build ## 1,000 cycles with changes: files, state, memory and descriptors m
 	@test/prepare bench
 	@go test -run '^$$' -bench Soak -benchtime 1x -timeout 60m -v ./test/bench
 
+scale: build ## run cycles of 200 mirrors in 30 regions and a fetch of 50,000 shards, with activities that only answer
+	@MIRRORCYCLE_SCALE=1 go test -count=1 -timeout 120m -v -run Many ./test/scale
+
 build: bin/temporal-dev ## build bin/
 	@go build -o bin/ ./starter ./worker
 
@@ -75,4 +78,4 @@ clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test wheels-field check sbom release screenshots bench soak build afs-cell run-afs prodlike clean
+.PHONY: help run test wheels-field check sbom release screenshots bench soak scale build afs-cell run-afs prodlike clean

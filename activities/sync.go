@@ -57,7 +57,7 @@ func (s *Sync) Open(ctx context.Context, in OpenInput) (Opened, error) {
 // Plan asks upstream what changed.
 func (s *Sync) Plan(ctx context.Context, in PlanInput) (out Planned, err error) {
 	err = s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, m *mirror.Mirror) (err error) {
-		out, err = m.Plan(ctx, mirror.PlanOptions{Approved: in.Approved, Spare: in.Spare})
+		out, err = m.Plan(ctx, mirror.PlanOptions{Approved: in.Approved, Spare: in.Spare, Whole: in.Whole})
 		return err
 	})
 	return out, err

@@ -26,6 +26,7 @@ type PlanInput struct {
 	Epoch    int64  `json:"epoch"`
 	Approved string `json:"approved,omitempty"` // digest of a plan whose removals a person approved
 	Spare    bool   `json:"spare,omitempty"`    // pypi: leave the projects of which files would go as they are
+	Whole    bool   `json:"whole,omitempty"`    // in one step, however much it is
 }
 
 // FetchInput brings one shard of a plan into the tree.

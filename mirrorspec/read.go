@@ -27,6 +27,9 @@ const (
 	defaultDownloads = 16
 	defaultPerHost   = 8
 
+	defaultStep        = 20_000_000_000
+	defaultStepObjects = 50_000
+
 	defaultKeep        = 3 * day
 	defaultIndexMaxAge = Duration(10 * time.Minute)
 	defaultStaleAfter  = day
@@ -250,6 +253,9 @@ func readLimits(s *section) Limits {
 		Downloads: s.count("downloads", 1, defaultDownloads),
 		PerHost:   s.count("per-host", 1, defaultPerHost),
 		Rate:      s.rate("rate"),
+
+		Step:        s.size("step", defaultStep),
+		StepObjects: s.count("step-objects", 1, defaultStepObjects),
 	}
 }
 

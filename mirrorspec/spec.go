@@ -65,6 +65,10 @@ type Limits struct {
 	Downloads int  `json:"downloads"`      // at once in all; default 16
 	PerHost   int  `json:"per_host"`       // at once per upstream host; default 8
 	Rate      Rate `json:"rate,omitempty"` // of all downloads together; zero for unlimited
+	// Step and StepObjects bound what a mirror brings before it becomes a
+	// generation that regions serve; default 20 GB and 50,000 objects.
+	Step        Size `json:"step,omitempty"`
+	StepObjects int  `json:"step_objects,omitempty"`
 }
 
 // Region is a place that clients read from: a directory or an AFS site.

@@ -163,6 +163,9 @@ func describe(m workflows.MirrorResult) string {
 	if m.Outcome == workflows.Planned {
 		fmt.Fprintf(&b, ", %s (%d bytes) to fetch, %d dropped", plural(m.Info.Objects, "object"), m.Info.Bytes, m.Info.Drops)
 	}
+	if m.Info != nil && m.Info.Left > 0 && m.Outcome != workflows.Held {
+		fmt.Fprintf(&b, ", %s wait for the next step", plural(m.Info.Left, "unit"))
+	}
 	b.WriteString("\n")
 	if m.Error != "" {
 		fmt.Fprintf(&b, "  %s\n", m.Error)

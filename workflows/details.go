@@ -176,6 +176,9 @@ func mirrorDetails(r MirrorResult, p Progress, committed int64) string {
 			b.WriteString(item(what, text))
 		}
 	}
+	if p.Left > 0 {
+		say("step", fmt.Sprintf("%d, served before the next one begins; %d projects, suites or repositories wait", p.Step, p.Left))
+	}
 	if p.Stage != "end" && (r.Outcome == Held || r.Outcome == OnHold || r.Outcome == Failed) {
 		say("outcome", string(r.Outcome))
 	}

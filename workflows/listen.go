@@ -82,11 +82,11 @@ func (m *refresh) hearLast(ctx workflow.Context) {
 	m.hear(ctx, true)
 	switch {
 	case m.order != nil:
-		if m.in.Order != (Order{}) && m.result.Changes == nil { // broken off
+		if !m.in.Order.Same(Order{}) && m.result.Changes == nil { // broken off
 			m.replace(m.in.Order)
 		}
 		in := m.in
-		in.Order, in.Going, in.DryRun = *m.order, nil, false // a person wants it done, whatever this run was for
+		in.Order, in.Going, in.Steps, in.DryRun = *m.order, nil, nil, false // a person wants it done, whatever this run was for
 		m.again = &in
 	case m.again != nil && m.again.Going != nil:
 		m.again.Going.Stop = m.stop

@@ -70,6 +70,9 @@ func (m *refresh) run(ctx workflow.Context) {
 		m.stage(ctx, "tend")
 		m.tend(m.work)
 	}
+	if m.nextStep(); m.again == nil {
+		m.whole()
+	}
 	m.end(ctx)
 }
 
@@ -85,6 +88,7 @@ func (m *refresh) begin(ctx workflow.Context) bool {
 		m.result.Replaced = m.in.Replaced
 		return true
 	}
+	m.before()
 	m.stage(ctx, "open")
 	var err error
 	m.opened, err = open(ctx, m.queue, activities.OpenInput{Target: m.in.Target, Regions: m.in.Regions})
@@ -121,7 +125,7 @@ func (m *refresh) plan(ctx workflow.Context) (p activities.Planned, ok bool) {
 		return m.in.Going.Planned, true
 	}
 	m.stage(ctx, "plan")
-	p, err := plan(m.work, m.queue, activities.PlanInput{Target: m.in.Target, Epoch: m.opened.Epoch, Approved: m.in.Order.Approved})
+	p, err := plan(m.work, m.queue, activities.PlanInput{Target: m.in.Target, Epoch: m.opened.Epoch, Approved: m.in.Order.Approved, Whole: m.in.DryRun})
 	if m.stopped() || m.failed(err) {
 		return p, false
 	}
@@ -149,6 +153,10 @@ func (m *refresh) plan(ctx workflow.Context) (p activities.Planned, ok bool) {
 
 func (m *refresh) ahead(info tree.PlanInfo) {
 	m.progress.Objects, m.progress.Bytes, m.progress.Shards = info.Objects, info.Bytes, info.Shards
+	m.progress.Left = info.Left
+	if info.Left > 0 {
+		m.progress.Step = max(m.progress.Step, 1)
+	}
 }
 
 // rest plans what a held plan has besides removals: of a PyPI mirror each project
@@ -186,7 +194,7 @@ func (m *refresh) committed(c activities.Committed, err error) {
 		return
 	}
 	if c.Number > 0 {
-		m.result.Outcome, m.result.Changes = Done, &c.Changes
+		m.result.Outcome, m.result.Changes = Done, m.together(&c.Changes)
 		m.opened.Committed = c.Number
 	}
 	if news(m.result.Deferred) {

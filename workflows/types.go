@@ -66,6 +66,15 @@ type RefreshInput struct {
 	Going   *Going              `json:"going,omitempty"` // what an earlier run of it left unfinished
 	// Replaced are the orders that came to nothing in the runs before.
 	Replaced []Order `json:"replaced,omitempty"`
+	Steps    *Steps  `json:"steps,omitempty"` // what the runs before have brought
+}
+
+// Steps is what the steps of one refresh have brought so far, a generation each.
+type Steps struct {
+	Count      int          `json:"count"`
+	Left       int64        `json:"left"` // units that wait
+	Changes    tree.Changes `json:"changes"`
+	Downloaded int64        `json:"downloaded"` // bytes
 }
 
 // Order is what a person wants of a refresh, and no cycle does by itself.
@@ -171,4 +180,6 @@ type Progress struct {
 	Shards      int    `json:"shards"`       // of the plan
 	DoneShards  int    `json:"done_shards"`
 	Generation  int64  `json:"generation"`
+	Step        int    `json:"step,omitempty"` // of a refresh in several, from 1
+	Left        int64  `json:"left,omitempty"` // units (projects, suites, repositories) that wait for a later step
 }

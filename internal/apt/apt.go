@@ -37,6 +37,7 @@ type Config struct {
 	// IgnoreValidUntil mirrors archived suites, whose last Release has expired.
 	IgnoreValidUntil bool
 	ByHash           bool // lay indexes down under their digests too, where Release allows it
+	Step             tree.Step
 	Now              func() time.Time
 }
 

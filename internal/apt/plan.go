@@ -36,6 +36,9 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	}
 	defer w.Discard()
 	plans, err := e.suites(ctx, t, old, w.Info())
+	if err == nil {
+		plans, err = e.step(t, old, plans, w.Info())
+	}
 	if err != nil {
 		return "", *w.Info(), err
 	}
@@ -44,6 +47,29 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 		return "", *w.Info(), err
 	}
 	return w.Finish()
+}
+
+// step leaves the suites that the tree does not have yet to later plans, from
+// where this one is full.
+func (e *Engine) step(t *tree.Tree, old state, plans []*suitePlan, info *tree.PlanInfo) ([]*suitePlan, error) {
+	var out []*suitePlan
+	var objects, bytes int64
+	for _, s := range plans {
+		if _, has := old.Suites[s.Suite]; !has {
+			if e.cfg.Step.Full(objects, bytes) {
+				info.Left++
+				continue
+			}
+			table, err := openTable(t, s.State.Table)
+			if err != nil {
+				return nil, err
+			}
+			sum := table.Totals()
+			objects, bytes = objects+sum.Objects, bytes+sum.ObjectBytes
+		}
+		out = append(out, s)
+	}
+	return out, nil
 }
 
 // planner turns suite plans into a fetch list and a list of drops.

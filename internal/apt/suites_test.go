@@ -405,3 +405,27 @@ func TestEqualIndexesAreOneByHashFile(t *testing.T) {
 		t.Errorf("one package less: %+v", r)
 	}
 }
+
+// TestStepsOfSuites: a tree gets its first suites one step after the other, and
+// one that it has already waits for none.
+func TestStepsOfSuites(t *testing.T) {
+	s := newStage(t, func(c *apt.Config) {
+		two(c)
+		c.Step.Objects = 1
+	})
+	s.publishTwo([]debrepotest.Package{deb("a", "1"), deb("b", "1")}, []debrepotest.Package{deb("a", "1"), deb("c", "1")})
+	if r := s.cycle(); r.Err != nil || r.Number != 1 || r.Info.Adds != 2 || r.Info.Left != 1 {
+		t.Fatalf("the first step: %+v", r)
+	}
+	s.u.requests()
+	if r := s.cycle(); r.Err != nil || r.Number != 2 || r.Info.Adds != 1 || r.Info.Left != 0 {
+		t.Fatalf("the second step names what the first one has landed: %+v", r)
+	}
+	if s.u.hits["pool/main/a/a/a_1_amd64.deb"] != 0 {
+		t.Error("a was fetched twice")
+	}
+	s.publishTwo([]debrepotest.Package{deb("d", "1")}, []debrepotest.Package{deb("e", "1")})
+	if r := s.cycle(); r.Err != nil || r.Number != 3 || r.Info.Left != 0 {
+		t.Fatalf("both change at once: %+v", r)
+	}
+}

@@ -26,6 +26,7 @@ type clientKey struct {
 
 func (c *clients) of(t Target, internal []string) (*fetch.Client, error) {
 	m := t.Mirror
+	t.Limits.Step, t.Limits.StepObjects = 0, 0 // they are a plan's, not a download's
 	k := clientKey{t.Limits, m.Netrc, m.ClientCert, m.ClientKey, m.CAFile}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -65,7 +65,7 @@ func aptEngine(t Target, client *fetch.Client) (Engine, error) {
 	m := t.Mirror
 	return apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 		Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
-		Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash}, client), nil
+		Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash, Step: stepOf(t)}, client), nil
 }
 
 func yumEngine(t Target, client *fetch.Client) (Engine, error) {
@@ -73,7 +73,12 @@ func yumEngine(t Target, client *fetch.Client) (Engine, error) {
 	return yum.New(yum.Config{Upstreams: m.Upstream, Repos: m.Repos, Releases: m.Releases, Architectures: m.Architectures, Metalink: m.Metalink,
 		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
 		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace),
-		Filter: yum.Filter{Packages: m.Packages, Exclude: m.Exclude, KeepLatest: m.KeepLatest, LeaveSources: m.LeaveSources, LeaveDebuginfo: m.LeaveDebuginfo}}, client), nil
+		Filter: yum.Filter{Packages: m.Packages, Exclude: m.Exclude, KeepLatest: m.KeepLatest, LeaveSources: m.LeaveSources, LeaveDebuginfo: m.LeaveDebuginfo}, Step: stepOf(t)}, client), nil
+}
+
+// stepOf is how much one plan of a mirror brings.
+func stepOf(t Target) tree.Step {
+	return tree.Step{Bytes: int64(t.Limits.Step), Objects: int64(t.Limits.StepObjects)}
 }
 
 func pypiEngine(t Target, client *fetch.Client) (Engine, error) {

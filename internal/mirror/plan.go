@@ -11,6 +11,7 @@ import (
 type PlanOptions struct {
 	Approved string // digest of a plan whose removals a person approved
 	Spare    bool   // pypi: leave the projects of which files would go as they are
+	Whole    bool   // in one step, however much it is
 }
 
 // Planned is a stored plan. Digest is empty if nothing changed.
@@ -22,6 +23,9 @@ type Planned struct {
 
 // Plan asks upstream what changed.
 func (m *Mirror) Plan(ctx context.Context, o PlanOptions) (out Planned, err error) {
+	if o.Whole {
+		m.Limits.Step, m.Limits.StepObjects = 0, 0
+	}
 	engine, err := m.engine()
 	if err != nil {
 		return out, err

@@ -13,7 +13,7 @@ import (
 func pypiConfig(target Target) pypi.Config {
 	m := target.Mirror
 	cfg := pypi.Config{Upstreams: m.Upstream, Indexes: m.IndexURLs, Projects: m.Projects, Exclude: m.Exclude, KeepLatest: m.KeepLatest,
-		LeavePreReleases: m.LeavePreReleases, LeaveLocalVersions: m.LeaveLocalVersions, Workers: target.Limits.Downloads}
+		LeavePreReleases: m.LeavePreReleases, LeaveLocalVersions: m.LeaveLocalVersions, Workers: target.Limits.Downloads, Step: stepOf(target)}
 	for _, name := range m.Requirements {
 		if strings.HasPrefix(name, "/") {
 			cfg.Requirements = append(cfg.Requirements, name)

@@ -88,16 +88,22 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	slices.SortFunc(s.candidates, byName)
 	slices.SortFunc(s.lost, byName)
 	without := 0 // projects that could not be read, or are not there
+	done := 0
 	for c, a := range p.answers(ctx, s.candidates) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if info := p.w.Info(); p.e.cfg.Step.Full(info.Objects, info.Bytes) {
+			break
+		}
+		done++
 		n, err := p.take(c, a)
 		if err != nil {
 			return err
 		}
 		without += n
 	}
+	p.leave(&s, s.candidates[done:])
 	p.asked[rootAnswer] = true
 	if err := p.doubts.save(p.t, func(name string) bool { return p.asked[name] }); err != nil {
 		return err
@@ -133,6 +139,15 @@ func (p *planner) run(ctx context.Context, s survey) error {
 		return err
 	}
 	return json.NewEncoder(out).Encode(s.state)
+}
+
+// leave has the next step ask for what did not fit into this one.
+func (p *planner) leave(s *survey, rest []candidate) {
+	p.w.Info().Left += int64(len(rest))
+	s.incomplete = s.incomplete || len(rest) > 0
+	for _, c := range rest {
+		p.sweep.again(c.name)
+	}
 }
 
 // tellHTML notes an upstream that has no JSON.

@@ -52,6 +52,7 @@ type Config struct {
 	// none, every marker may hold.
 	Environments []requirements.Environment
 	Workers      int // project pages at once
+	Step         tree.Step
 	Now          func() time.Time
 
 	projects, exclude *matcher // of Projects and Exclude, made by New

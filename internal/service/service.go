@@ -76,11 +76,25 @@ const panics = worker.FailWorkflow
 const stopTime = 10 * time.Second
 
 // Service is a set of running workers.
-type Service struct{ workers []worker.Worker }
+type Service struct {
+	workers []worker.Worker
+	fatal   chan error // the first thing that ends a worker for good
+}
+
+// Fatal receives what ends a worker for good, as a namespace that was deleted.
+func (s *Service) Fatal() <-chan error { return s.fatal }
+
+// died notes the first fatal error.
+func (s *Service) died(err error) {
+	select {
+	case s.fatal <- err:
+	default:
+	}
+}
 
 // Start starts a worker per task queue.
 func Start(o Options) (*Service, error) {
-	s := new(Service)
+	s := &Service{fatal: make(chan error, 1)}
 	// One instance serves all queues, so that download limits hold for the process.
 	syncs, regions := &activities.Sync{Crash: o.Crash, Internal: o.Permit.Internal}, &activities.Regions{Crash: o.Crash}
 	if o.Builder == nil {
@@ -91,7 +105,9 @@ func Start(o Options) (*Service, error) {
 	}}
 	for _, r := range o.Roles {
 		for queue, slots := range queues(r) {
-			w := worker.New(o.Client, queue, options(slots, o))
+			limits := options(slots, o)
+			limits.OnFatalError = s.died
+			w := worker.New(o.Client, queue, limits)
 			switch r.Kind {
 			case "cycle":
 				for name, f := range workflows.All() {
@@ -124,15 +140,20 @@ func (s *Service) Stop() {
 	wg.Wait()
 }
 
-// Run serves until ctx ends.
+// Run serves until ctx ends. A worker that cannot poll any more ends it with an
+// error: a process that lives and does nothing would look well.
 func Run(ctx context.Context, o Options) error {
 	s, err := Start(o)
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case err = <-s.Fatal():
+		err = &fault.Error{Kind: fault.Unavailable, Op: "worker: poll", Err: err, Advice: "see that the namespace exists and that this worker may use it, then start it again"}
+	}
 	s.Stop()
-	return nil
+	return err
 }
 
 // queues lists a role's task queues with the number of activities at once.

@@ -85,8 +85,10 @@ type PlanInfo struct {
 	UrgentUnits  int64  `json:"urgent_units,omitempty"` // projects that they are of
 	// What upstream lists and the mirror has not, however long it is known: missing
 	// could not be had up to now, refused cannot be believed.
-	Missing  int64    `json:"missing,omitempty"`
-	Refused  int64    `json:"refused,omitempty"`
+	Missing int64 `json:"missing,omitempty"`
+	Refused int64 `json:"refused,omitempty"`
+	// Left is how many units wait for a later plan, because this one is a step.
+	Left     int64    `json:"left,omitempty"`
 	Emptied  []string `json:"emptied,omitempty"`
 	Renamed  []string `json:"renamed,omitempty"` // units that are something else upstream than what was asked for
 	Jumps    []string `json:"jumps,omitempty"`   // serials and dates so far ahead that all that comes later would count as old

@@ -35,6 +35,9 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	}
 	defer w.Discard()
 	plans, err := e.plans(ctx, t, old, w.Info())
+	if err == nil {
+		plans, err = e.step(t, old, plans, w.Info())
+	}
 	if err != nil {
 		return "", *w.Info(), err
 	}
@@ -92,6 +95,29 @@ func (e *Engine) plans(ctx context.Context, t *tree.Tree, old state, info *tree.
 		}
 	}
 	return plans, nil
+}
+
+// step leaves the repositories that the tree does not have yet to later plans,
+// from where this one is full.
+func (e *Engine) step(t *tree.Tree, old state, plans []*repoPlan, info *tree.PlanInfo) ([]*repoPlan, error) {
+	var out []*repoPlan
+	var objects, bytes int64
+	for _, r := range plans {
+		if _, has := old.Repos[r.Repo]; !has {
+			if e.cfg.Step.Full(objects, bytes) {
+				info.Left++
+				continue
+			}
+			table, err := openTable(t, r.State.Table)
+			if err != nil {
+				return nil, err
+			}
+			sum := table.Totals()
+			objects, bytes = objects+sum.Objects, bytes+sum.ObjectBytes
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 func note(unit string, err error) tree.Note {

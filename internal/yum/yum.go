@@ -49,6 +49,7 @@ type Config struct {
 	// Grace is how long data files whose names do not hold their checksum stay
 	// after the last repomd.xml that named them, as clients may still ask for them.
 	Grace time.Duration
+	Step  tree.Step
 }
 
 // Engine plans and settles yum mirrors.

@@ -335,3 +335,19 @@ func TestKeyringOfStrangers(t *testing.T) {
 	s.publish("os", signedRepo(good, 1))
 	s.must()
 }
+
+// TestStepsOfRepositories: a tree gets its first repositories one step after the other.
+func TestStepsOfRepositories(t *testing.T) {
+	s := newSite(t, func(c *yum.Config) { c.Repos, c.Step.Bytes = []string{"a", "b"}, 1 })
+	s.publish("a", signedRepo(good, 1))
+	s.publish("b", signedRepo(good, 1))
+	if r := s.must(); r.Number != 1 || r.Info.Left != 1 {
+		t.Fatalf("the first step: %+v", r)
+	}
+	s.holds("a")
+	if r := s.must(); r.Number != 2 || r.Info.Left != 0 {
+		t.Fatalf("the second step: %+v", r)
+	}
+	s.holds("b")
+	s.still()
+}

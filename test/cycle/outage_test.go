@@ -12,8 +12,8 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"mirrorcycle/internal/lab"
-	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/local"
+	"mirrorcycle/internal/service"
 	"mirrorcycle/workflows"
 )
 

@@ -27,9 +27,13 @@ func (s *stage) served(stubs map[string]any) map[string]any {
 		s.count("Publish")
 		return activities.Outcome{Serves: 5, Changed: true}, nil
 	}
-	stubs["Probe"] = func(context.Context, activities.RegionInput) (activities.Probed, error) { return activities.Probed{Serves: 5}, nil }
+	stubs["Probe"] = func(context.Context, activities.RegionInput) (activities.Probed, error) {
+		return activities.Probed{Serves: 5}, nil
+	}
 	stubs["Confirm"] = func(context.Context, activities.RegionInput) error { return nil }
-	stubs["Reap"] = func(context.Context, activities.RegionInput) (activities.Reaped, error) { return activities.Reaped{}, nil }
+	stubs["Reap"] = func(context.Context, activities.RegionInput) (activities.Reaped, error) {
+		return activities.Reaped{}, nil
+	}
 	return stubs
 }
 
@@ -42,7 +46,9 @@ func TestOrderThatComesWithTheEnd(t *testing.T) {
 		"Open": func(context.Context, activities.OpenInput) (activities.Opened, error) {
 			return activities.Opened{Tree: s.storage, Epoch: 1, Committed: 4, Sealed: 4}, nil
 		},
-		"Plan": func(context.Context, activities.PlanInput) (activities.Planned, error) { return activities.Planned{}, nil },
+		"Plan": func(context.Context, activities.PlanInput) (activities.Planned, error) {
+			return activities.Planned{}, nil
+		},
 		"Tend": func(context.Context, activities.TendInput) (activities.Tended, error) {
 			if s.count("Tend") == 1 {
 				close(reached)
@@ -122,7 +128,9 @@ func (s *stage) fetching(reached chan struct{}, gate <-chan struct{}) map[string
 			s.count("Tend")
 			return activities.Tended{}, nil
 		},
-		"Report": func(context.Context, activities.ReportInput) (activities.Reported, error) { return activities.Reported{}, nil },
+		"Report": func(context.Context, activities.ReportInput) (activities.Reported, error) {
+			return activities.Reported{}, nil
+		},
 	})
 }
 
