@@ -32,7 +32,11 @@ screenshots: build ## take the pictures of docs/images anew: terminal, Web UI an
 
 bench: build ## measure; prints ratios of paired runs
 	@test/prepare bench
-	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir ./internal/manifest
+	@go test -run '^$$' -bench . -skip Soak -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir ./internal/manifest ./internal/pypi
+
+soak: build ## 1,000 cycles with changes: files, state, memory and descriptors must not grow (BENCH_SOAK=100 for fewer)
+	@test/prepare bench
+	@go test -run '^$$' -bench Soak -benchtime 1x -timeout 60m -v ./test/bench
 
 scale: build ## run cycles of 200 mirrors in 30 regions and a fetch of 50,000 shards, with activities that only answer
 	@MIRRORCYCLE_SCALE=1 go test -count=1 -timeout 120m -v -run Many ./test/scale
@@ -71,4 +75,4 @@ clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test wheels-field check sbom screenshots bench scale build afs-cell run-afs prodlike clean
+.PHONY: help run test wheels-field check sbom screenshots bench soak scale build afs-cell run-afs prodlike clean

@@ -99,12 +99,22 @@ func (s *Sync) Verify(ctx context.Context, in VerifyInput) (out Verified, err er
 	return out, err
 }
 
+// HoldUnits makes a generation that does not verify once more, with the projects
+// that alone are wrong in it as they were.
+func (s *Sync) HoldUnits(ctx context.Context, in VerifyInput) (out Committed, err error) {
+	err = s.renew(ctx, in.Target, in.Epoch, func(ctx context.Context, m *mirror.Mirror) (err error) {
+		out, err = m.HoldUnits(ctx, in.Number)
+		return err
+	})
+	return out, err
+}
+
 // Tend deletes what is due in the tree: expired generations, dropped objects, old plans.
 func (s *Sync) Tend(ctx context.Context, in TendInput) (out Tended, err error) {
 	err = s.with(ctx, in.Target, in.Epoch, func(ctx context.Context, m *mirror.Mirror) error {
 		now, err := clock(ctx)
 		if err == nil {
-			out, err = m.Tend(ctx, mirror.TendOptions{Now: now, Plan: in.Plan, Regions: in.Regions})
+			out, err = m.Tend(ctx, mirror.TendOptions{Now: now, Plan: in.Plan, Open: in.Open, Regions: in.Regions})
 		}
 		return err
 	})

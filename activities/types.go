@@ -76,7 +76,8 @@ type VerifyInput struct {
 type TendInput struct {
 	Target Target `json:"target"`
 	Epoch  int64  `json:"epoch"`
-	Plan   string `json:"plan,omitempty"` // kept, the other plans are purged
+	Plan   string `json:"plan,omitempty"` // held: kept with those held before it, the other plans are purged
+	Open   bool   `json:"open,omitempty"` // the run decided nothing on what was held before: that is kept, too
 
 	// The AFS sites among them answer from the tree itself, and copies of what is damaged may come from any.
 	Regions []mirrorspec.Region `json:"regions,omitempty"`

@@ -216,7 +216,7 @@ func readWheels(s *section, m *Mirror) {
 	m.File = s.checked("file", "/etc/mirror/requirements.txt", checkDir)
 	m.URL = s.checked("url", "https://example.org/requirements.txt", checkURL)
 	readSource(s, m)
-	platforms := s.subs("platforms", `platforms = [{ name = …, root = …, python = … }]`)
+	platforms := s.subs("platforms", `platforms = [{ name = …, root = …, python = … }]`, maxTables)
 	if v, ok := s.get("platforms", isArray, "a list"); ok && len(v.items) == 0 {
 		s.fault("platforms", "is empty", `write platforms = [{ name = …, root = …, python = … }]`)
 	}

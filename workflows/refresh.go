@@ -210,8 +210,10 @@ func (m *refresh) committed(c activities.Committed, err error) {
 func (m *refresh) sealed(ctx workflow.Context) bool {
 	if m.opened.Committed > m.opened.Sealed {
 		m.stage(ctx, "verify")
-		v, err := verify(m.work, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Regions: m.in.Regions})
-		m.result.Mended = append(m.result.Mended, v.Mended...)
+		v, err := m.verify()
+		if err == nil && !v.Sealed && v.Holdable > 0 && m.holdUnits(v.Number) {
+			v, err = m.verify()
+		}
 		if err == nil && !v.Sealed {
 			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("verify: generation %d: %d problems, first: %s", v.Number, len(v.Problems), first(v.Problems)),
 				string(fault.Corrupt), nil)
@@ -221,6 +223,26 @@ func (m *refresh) sealed(ctx workflow.Context) bool {
 		}
 	}
 	return m.result.Generation > 0 && !m.fenced()
+}
+
+func (m *refresh) verify() (activities.Verified, error) {
+	v, err := verify(m.work, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Regions: m.in.Regions})
+	m.result.Mended = append(m.result.Mended, v.Mended...)
+	return v, err
+}
+
+// holdUnits has the projects that alone do not verify stay as they were, and
+// reports whether there is a generation without them.
+func (m *refresh) holdUnits(number int64) bool {
+	c, err := holdUnits(m.work, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: number})
+	if err != nil {
+		return false // what verification said matters more
+	}
+	if m.opened.Epoch = c.Epoch; c.Number <= number {
+		return false
+	}
+	m.committed(c, nil)
+	return true
 }
 
 // serve lets regions have what was sealed, where no cycle does.
@@ -267,7 +289,7 @@ func first(s []string) string {
 }
 
 func (m *refresh) tend(ctx workflow.Context) {
-	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Regions: m.in.Regions})
+	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Open: m.undecided(), Regions: m.in.Regions})
 	if err == nil {
 		m.result.Tended, m.result.Missing, m.result.Refused = &t, t.Missing, t.Refused
 		m.result.Mended = append(m.result.Mended, t.Mended...)
@@ -288,6 +310,12 @@ func (m *refresh) keepPlan() string {
 		return m.result.Plan
 	}
 	return ""
+}
+
+// undecided reports whether the run says nothing on what a person may have been
+// asked before: it came to no plan of its own that went on.
+func (m *refresh) undecided() bool {
+	return m.result.Outcome == Held || m.result.Outcome == Failed || m.result.Outcome == OnHold
 }
 
 // failed notes the first error of the run and reports whether there was one.

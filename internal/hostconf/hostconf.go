@@ -111,6 +111,7 @@ type group struct {
 	name  string
 	login bool                // a source has one in its URL
 	both  bool                // there are binary packages, too
+	many  bool                // a source has other URLs beside this one
 	per   map[string][]string // components by suite
 }
 
@@ -123,25 +124,32 @@ func (f Found) groups() (out []group, left []string) {
 		if why != "" {
 			left = append(left, strings.TrimPrefix(s.At+": ", ": ")+why)
 		}
-		if len(uris) == 0 {
-			continue
+		for _, uri := range uris {
+			out = s.join(out, uri, login, taken)
 		}
-		i := slices.IndexFunc(out, func(g group) bool {
-			return g.URIs[0] == uris[0] && g.Key == s.Key && (g.SignedBy == s.SignedBy || g.SignedBy == "" || s.SignedBy == "")
-		})
-		if i < 0 {
-			i = len(out)
-			out = append(out, group{name: name(uris[0], taken), per: map[string][]string{}})
-		}
-		g := &out[i]
-		for _, suite := range s.Suites {
-			g.per[suite] = union(g.per[suite], s.Components)
-		}
-		g.URIs, g.Suites, g.Components = union(g.URIs, uris), union(g.Suites, s.Suites), union(g.Components, s.Components)
-		g.Architectures, g.SignedBy, g.Key = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy), s.Key
-		g.Source.Source, g.both, g.login = g.Source.Source || s.Source, g.both || !s.Source, g.login || login
 	}
 	return out, left
+}
+
+// join puts what a source has at one URL into the group of its archive. Several
+// URLs of one source are archives of their own, as they are to apt.
+func (s Source) join(out []group, uri string, login bool, taken map[string]bool) []group {
+	i := slices.IndexFunc(out, func(g group) bool {
+		return g.URIs[0] == uri && g.Key == s.Key && (g.SignedBy == s.SignedBy || g.SignedBy == "" || s.SignedBy == "")
+	})
+	if i < 0 {
+		i = len(out)
+		out = append(out, group{name: name(uri, taken), per: map[string][]string{}})
+	}
+	g := &out[i]
+	for _, suite := range s.Suites {
+		g.per[suite] = union(g.per[suite], s.Components)
+	}
+	g.URIs, g.Suites, g.Components = []string{uri}, union(g.Suites, s.Suites), union(g.Components, s.Components)
+	g.Architectures, g.SignedBy, g.Key = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy), s.Key
+	g.many = g.many || len(s.URIs) > 1
+	g.Source.Source, g.both, g.login = g.Source.Source || s.Source, g.both || !s.Source, g.login || login
+	return out
 }
 
 // usable returns the URLs of a source that can be mirrored, with its suites as a

@@ -159,6 +159,9 @@ func (f Found) apt(b *strings.Builder, g group) {
 	if g.login {
 		b.WriteString(login)
 	}
+	if g.many {
+		b.WriteString("# Its source has several URLs. If they are copies of one archive, make one mirror of them, with all in upstream.\n")
+	}
 	keyring, sure := f.keyring(g)
 	if !sure {
 		b.WriteString("# The source names no keyring: check that this one has the archive's keys.\n")

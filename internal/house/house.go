@@ -5,8 +5,8 @@ package house
 // floors only; rooms of one floor are strangers. Tests may look anywhere.
 var Floors = [][]string{
 	{"internal/fault", "internal/house", "internal/span"},
-	{"mirrorspec", "internal/manifest", "internal/journal", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread", "deploy/afs-cell/netns", "deploy/sbom"},
-	{"internal/rpmrepo", "internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles", "internal/hostconf"},
+	{"mirrorspec", "internal/manifest", "internal/durable", "internal/ledger", "internal/debrepo", "internal/simpleindex", "internal/vos", "internal/afsread", "deploy/afs-cell/netns", "deploy/sbom"},
+	{"internal/journal", "internal/rpmrepo", "internal/fetch", "internal/site", "internal/tree", "internal/debrepo/debrepotest", "internal/wheel", "internal/sandbox", "internal/requirements", "deploy/afs-cell/forward", "internal/clientfiles", "internal/hostconf"},
 	{"internal/backend", "internal/standing", "internal/transfer", "internal/reqsource", "internal/sdist", "internal/turns", "internal/rpmrepo/rpmrepotest"},
 	{"internal/release/dir", "internal/release/afs", "internal/notify", "internal/telemetry", "internal/build"},
 	{"internal/apt", "internal/yum", "internal/pypi", "internal/wheels", "internal/verify", "internal/release", "internal/afsadmin"},

@@ -29,6 +29,8 @@ type Kind struct {
 	Init hostconf.Part
 	// Hint says what to type to try a mirror, which is served at url.
 	Hint func(m mirrorspec.Mirror, tree, url string) []string
+	// Hold makes the newest generation anew, with units as generation to has them.
+	Hold func(m Target, t *tree.Tree, to *tree.Generation, units []string) (tree.CommitRequest, error)
 	// Expires tells when clients begin to refuse a generation.
 	Expires func(*tree.Generation) (time.Time, error)
 	// Lacks says what the committed generation has not of what upstream lists, and
@@ -41,7 +43,7 @@ type Kind struct {
 var kinds = map[mirrorspec.Kind]Kind{
 	mirrorspec.Apt:    {Engine: aptEngine, Verify: verify.Apt, Clients: clientfiles.Apt, Init: hostconf.Apt, Hint: aptHint, Expires: apt.ValidUntil, Lacks: apt.Lacking},
 	mirrorspec.Yum:    {Engine: yumEngine, Verify: verify.Yum, Clients: clientfiles.Yum, Hint: yumHint},
-	mirrorspec.PyPI:   {Engine: pypiEngine, Verify: verify.PyPI, Clients: clientfiles.PyPI, Init: hostconf.Python, Hint: pypiHint, Lacks: pypi.Lacking},
+	mirrorspec.PyPI:   {Engine: pypiEngine, Verify: verify.PyPI, Clients: clientfiles.PyPI, Init: hostconf.Python, Hint: pypiHint, Hold: pypiHold, Lacks: pypi.Lacking},
 	mirrorspec.Wheels: {Engine: wheelsEngine, Verify: verify.Wheels, Clients: clientfiles.Wheels, Hint: wheelsHint},
 }
 
@@ -81,6 +83,10 @@ func stepOf(t Target) tree.Step {
 
 func pypiEngine(t Target, client *fetch.Client) (Engine, error) {
 	return sparingPyPI{pypi.New(pypiConfig(t), client)}, nil
+}
+
+func pypiHold(m Target, t *tree.Tree, to *tree.Generation, projects []string) (tree.CommitRequest, error) {
+	return pypi.New(pypiConfig(m), nil).Hold(t, to, projects)
 }
 
 // sparing is an Engine that can plan so that nothing goes.

@@ -40,6 +40,7 @@ func (m *Mirror) Plan(ctx context.Context, o PlanOptions) (out Planned, err erro
 		err = recognise(m.t, out.Info.Deferred)
 	}
 	out.Info.Deferred, out.Info.Emptied, out.Info.Renamed = Told(out.Info.Deferred), few(out.Info.Emptied), few(out.Info.Renamed)
+	out.Info.Jumps = few(out.Info.Jumps)
 	if err != nil || out.Digest == "" {
 		return out, err
 	}

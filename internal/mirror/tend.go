@@ -2,7 +2,9 @@ package mirror
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -16,7 +18,8 @@ import (
 // TendOptions say what to keep.
 type TendOptions struct {
 	Now  time.Time // by a clock that agrees with another one
-	Plan string    // kept, the other plans are purged
+	Plan string    // held: kept with those held before it, the other plans are purged
+	Open bool      // the run decided nothing on what was held before: that is kept, too
 	// The AFS sites among the regions answer from the tree itself, and copies of what is damaged may come from any.
 	Regions []mirrorspec.Region
 }
@@ -56,7 +59,11 @@ func (m *Mirror) Tend(ctx context.Context, o TendOptions) (out Tended, err error
 	}
 	drops, err := m.t.Drops()
 	out.Waiting = len(drops)
-	if err := errors.Join(err, m.t.TendPlans(ctx, o.Now, max(keep, planWait), o.Plan)); err != nil {
+	held, heldErr := heldPlans(m.t, o)
+	if err := errors.Join(err, heldErr); err != nil {
+		return out, err
+	}
+	if err := m.t.TendPlans(ctx, o.Now, max(keep, planWait), held...); err != nil {
 		return out, err
 	}
 	return out, m.scrub(ctx, o, &out)
@@ -127,4 +134,37 @@ func (m *Mirror) tendTree(ctx context.Context, o TendOptions, out *Tended) (err 
 		err = errors.Join(err, sites.Purged())
 	}
 	return err
+}
+
+// maxHeld bounds the plans that are kept for a person's approval.
+const maxHeld = 8
+
+// heldPlans are the plans that a person may have read of since the mirror was
+// last not held, oldest first. Each cycle plans anew, and with another base the
+// same removals have another digest: whoever approves an older one means them.
+func heldPlans(t *tree.Tree, o TendOptions) ([]string, error) {
+	const name = "held"
+	data, err := t.Memo(name)
+	if err != nil {
+		return nil, err
+	}
+	var was []string
+	if json.Unmarshal(data, &was) != nil {
+		was = nil // it may be lost: the newest one is told again
+	}
+	now := slices.Clone(was)
+	if o.Plan == "" && !o.Open {
+		now = nil
+	}
+	if o.Plan != "" && !slices.Contains(now, o.Plan) {
+		now = append(now, o.Plan)
+	}
+	now = now[max(len(now)-maxHeld, 0):]
+	if slices.Equal(was, now) {
+		return now, nil
+	}
+	if data, err = json.Marshal(now); err != nil {
+		return nil, err
+	}
+	return now, t.SetMemo(name, data)
 }

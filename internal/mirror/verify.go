@@ -27,6 +27,7 @@ type Verified struct {
 	Problems []string `json:"problems,omitempty"`
 	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
 	Sealed   bool     `json:"sealed"`
+	Holdable int      `json:"holdable,omitempty"` // projects that alone are wrong: HoldUnits makes the rest right
 }
 
 // Verify checks the committed generation as a stranger and, if it holds, seals
@@ -58,6 +59,9 @@ func (m *Mirror) Verify(ctx context.Context, o VerifyOptions) (out Verified, err
 	}
 	out.Number, out.Indexes, out.Objects, out.Hashed, out.Problems = g.Number, report.Indexes, report.Objects, report.Hashed, report.Problems
 	if err != nil || !report.OK() {
+		if kinds[m.Mirror.Kind].Hold != nil {
+			out.Holdable = len(report.Holdable())
+		}
 		return out, err
 	}
 	out.Sealed = true

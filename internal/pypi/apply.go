@@ -51,7 +51,8 @@ type settler struct {
 	notes                []tree.Note
 }
 
-func (s *settler) open(p *tree.Plan) (err error) {
+// read opens the committed generation.
+func (s *settler) read() (err error) {
 	if s.base, err = s.t.Committed(); err != nil {
 		return err
 	}
@@ -61,7 +62,12 @@ func (s *settler) open(p *tree.Plan) (err error) {
 	if s.wasRows, err = s.t.Table(s.base, projectsTable); err != nil {
 		return err
 	}
-	if s.wasObjects, err = s.t.Table(s.base, objectsTable); err != nil {
+	s.wasObjects, err = s.t.Table(s.base, objectsTable)
+	return err
+}
+
+func (s *settler) open(p *tree.Plan) error {
+	if err := s.read(); err != nil {
 		return err
 	}
 	s.landed = map[string]tree.Result{}
@@ -111,6 +117,9 @@ func (s *settler) project(c change) error {
 	if !c.Gone {
 		if files, objects, err = s.landings(c, had, &l, told); err != nil {
 			return err
+		}
+		if swaps(c, had, &l, told) {
+			return s.wait(c.Name, &l)
 		}
 		if files, objects, err = s.spare(c, had, told, files, objects); err != nil {
 			return err

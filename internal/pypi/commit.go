@@ -17,10 +17,6 @@ func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
 	if err != nil {
 		return tree.CommitRequest{}, err
 	}
-	objects, err := manifest.Edit(s.wasObjects, sorted(s.objects))
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
 	next, err := manifest.Edit(s.was, sorted(s.files))
 	if err != nil {
 		return tree.CommitRequest{}, err
@@ -29,20 +25,30 @@ func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
 	if err != nil || next.ID() == s.was.ID() && rows.ID() == s.wasRows.ID() && s.sameConfig(st) {
 		return tree.CommitRequest{}, err // what was missing is missing still
 	}
-	if err := s.root(rows, st.Serial); err != nil {
-		return tree.CommitRequest{}, err
+	return s.edited(st, p.Info.Upstream)
+}
+
+// edited is the request for a generation with what was collected, and a root page of it.
+func (s *settler) edited(st state, up tree.Upstream) (req tree.CommitRequest, err error) {
+	rows, err := manifest.Edit(s.wasRows, sorted(s.rows))
+	if err != nil {
+		return req, err
 	}
-	if next, err = manifest.Edit(s.was, sorted(s.files)); err != nil {
-		return tree.CommitRequest{}, err
+	objects, err := manifest.Edit(s.wasObjects, sorted(s.objects))
+	if err != nil {
+		return req, err
+	}
+	if err := s.root(rows, st.Serial); err != nil {
+		return req, err
+	}
+	next, err := manifest.Edit(s.was, sorted(s.files))
+	if err != nil {
+		return req, err
 	}
 	engine, err := json.Marshal(st)
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
-	up := p.Info.Upstream
 	up.Serial = st.Serial
 	return tree.CommitRequest{Manifest: next, Engine: engine, Upstream: up,
-		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, nil
+		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, err
 }
 
 // state is the plan's, with the serial to be published: upstream's, or the

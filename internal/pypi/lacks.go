@@ -88,14 +88,15 @@ func standing(project string, kind fault.Kind, text string, count int) tree.Note
 	return tree.Note{Unit: project, Kind: string(kind), Error: text, Standing: true}
 }
 
+// mayLack tells whether a row may say that its project lacks something. Few do:
+// the notes of the others are not parsed.
+func mayLack(row manifest.Entry) bool { return strings.Contains(row.Note, `"l":`) }
+
 // known tells again, as known, what the mirror lacks of projects that the plan
 // leaves alone, and counts what all projects lack.
-func (p *planner) known(rows map[string]manifest.Entry) {
+func (p *planner) known(rows []manifest.Entry) {
 	info := p.w.Info()
-	for _, row := range sortedByPath(rows) {
-		if !strings.Contains(row.Note, `"l":`) {
-			continue
-		}
+	for _, row := range rows {
 		l := readNote(row).Lacks
 		if l.none() || p.planned[row.Path] {
 			continue // or the settling tells of it

@@ -55,7 +55,7 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	if err != nil {
 		return "", *p.w.Info(), err
 	}
-	for _, step := range []func() error{func() error { return p.run(ctx, s) }, func() error { return p.sweep.done(t) }, func() error { return p.learned(s) }} {
+	for _, step := range []func() error{func() error { return p.run(ctx, s) }, func() error { return p.sweep.done(t) }, func() error { return p.learned(s, old) }} {
 		if err := step(); err != nil {
 			return "", *p.w.Info(), err
 		}
@@ -126,12 +126,15 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	if s.selected == 0 && len(s.lost) > 0 {
 		p.w.Info().Emptied = append(p.w.Info().Emptied, "project-list")
 	}
-	p.known(s.known)
+	p.known(s.lacking)
 	p.tellHTML(&s)
 	if !p.w.Info().Changed {
 		return nil
 	}
 	p.w.Info().Upstream.Serial = s.state.Serial
+	if s.jump != "" {
+		p.w.Info().Jumps = append(p.w.Info().Jumps, s.jump)
+	}
 	out, err := p.w.Create(stateFile)
 	if err != nil {
 		return err
@@ -177,7 +180,7 @@ func (p *planner) chunk(ctx context.Context, cs []candidate) (without int, err e
 		if c.absent && err == nil && there(c, changes[i]) && p.doubts.believe(c.name, doubt{What: unlisted}) {
 			p.doubts.forget(c.name) // and stays
 		}
-		if err != nil || changes[i] != nil {
+		if c.known && (err != nil || changes[i] != nil) {
 			p.sweep.again(c.name)
 		}
 		if err == nil && changes[i] != nil {
@@ -218,16 +221,19 @@ func (p *planner) fail(c candidate, err error) {
 	p.note(c.name, err)
 }
 
-// learned writes down what requirements led to. The root page that changed
-// nothing needs no reading again; one that did is noted by the commit.
-func (p *planner) learned(s survey) error {
-	if !p.e.cfg.requires() {
+// learned writes down what requirements led to, and that a root page changed
+// nothing: it needs no reading again. One that did is noted by the commit.
+func (p *planner) learned(s survey, old state) error {
+	if s.direct {
 		return nil
 	}
 	m := s.memo
 	m.Base, m.Root = s.base, nil
-	if !p.w.Info().Changed && p.failed == 0 && !s.incomplete {
+	if !p.w.Info().Changed && p.failed == 0 && !s.incomplete && s.jump == "" && s.state != old {
 		m.Root = &s.state
+	}
+	if !p.e.cfg.requires() {
+		m.Projects = nil
 	}
 	return remember(p.t, m)
 }

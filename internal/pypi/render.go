@@ -2,8 +2,10 @@ package pypi
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 
@@ -79,14 +81,14 @@ func readsBack(name string, pages rendered, objects []manifest.Entry) error {
 func (s *settler) page(name string, r rendered) error {
 	dir := simpleindex.ProjectPath(name)
 	return errors.Join(
-		s.index(dir, simpleindex.HTMLName, r.html, manifest.Index2),
-		s.index(dir, simpleindex.V1HTMLName, r.html, manifest.Index2),
-		s.index(dir, simpleindex.V1JSONName, r.json, manifest.Index2))
+		s.index(dir, simpleindex.HTMLName, r.html),
+		s.index(dir, simpleindex.V1HTMLName, r.html),
+		s.index(dir, simpleindex.V1JSONName, r.json))
 }
 
-func (s *settler) index(dir, name string, data []byte, kind manifest.Kind) error {
+func (s *settler) index(dir, name string, data []byte) error {
 	d, err := s.t.PutIndex(data)
-	e := manifest.Entry{Path: dir + "/" + name, Kind: kind, Size: int64(len(data)), Digest: d}
+	e := manifest.Entry{Path: dir + "/" + name, Kind: manifest.Index2, Size: int64(len(data)), Digest: d}
 	s.files[e.Path] = manifest.Change{Entry: e}
 	return err
 }
@@ -128,12 +130,33 @@ func (s *settler) root(rows *manifest.Manifest, serial int64) error {
 			}
 		}
 	}
-	var html, asJSON bytes.Buffer
-	if err := errors.Join(simpleindex.RenderRootHTML(&html, serial, list), simpleindex.RenderRootJSON(&asJSON, serial, list), failure); err != nil {
+	err := errors.Join(
+		s.rootForm(func(w io.Writer) error { return simpleindex.RenderRootHTML(w, serial, list) }, simpleindex.HTMLName, simpleindex.V1HTMLName),
+		s.rootForm(func(w io.Writer) error { return simpleindex.RenderRootJSON(w, serial, list) }, simpleindex.V1JSONName))
+	if err = errors.Join(err, failure); err != nil {
 		return fmt.Errorf("pypi: render root: %w", err)
 	}
-	return errors.Join(
-		s.index("simple", simpleindex.HTMLName, html.Bytes(), manifest.Pointer),
-		s.index("simple", simpleindex.V1HTMLName, html.Bytes(), manifest.Pointer),
-		s.index("simple", simpleindex.V1JSONName, asJSON.Bytes(), manifest.Pointer))
+	return nil
+}
+
+// rootForm writes one form of the root page to disk as it is rendered: it may
+// have 50 MB.
+func (s *settler) rootForm(render func(io.Writer) error, names ...string) error {
+	f, err := s.t.Create()
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	if err := render(io.MultiWriter(f, h)); err != nil {
+		return errors.Join(err, f.Discard())
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Discard())
+	}
+	for _, name := range names {
+		e := manifest.Entry{Path: "simple/" + name, Kind: manifest.Pointer, Size: st.Size(), Digest: manifest.Digest(h.Sum(nil))}
+		s.files[e.Path] = manifest.Change{Entry: e}
+	}
+	return s.t.PutIndexFile(f, manifest.Digest(h.Sum(nil)))
 }

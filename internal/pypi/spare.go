@@ -1,7 +1,9 @@
 package pypi
 
 import (
+	"path"
 	"slices"
+	"strings"
 
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/simpleindex"
@@ -41,4 +43,27 @@ func lost(c change, there []simpleindex.File, told *lacks) bool {
 		versions[version(f)] = true
 	}
 	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] && !told.misses(f.Filename) })
+}
+
+// swaps reports whether files leave the page in the cycle in which others cannot
+// be had for the first time. The page would be neither the old nor the new one;
+// the next cycle asks again, and then the project moves on.
+func swaps(c change, had map[string]manifest.Entry, l, told *lacks) bool {
+	before := 0
+	if told != nil {
+		before = told.Missing
+	}
+	if l.Missing <= before {
+		return false
+	}
+	listed := map[string]bool{}
+	for _, f := range c.Project.Files {
+		listed[f.Filename] = true
+	}
+	for _, e := range had {
+		if name := path.Base(e.Path); !listed[strings.TrimSuffix(name, ".metadata")] {
+			return true
+		}
+	}
+	return false
 }

@@ -14,11 +14,11 @@ import (
 // 2023 cannot build any more: debian-12, with BranchBounds.
 var Branch = map[string]string{
 	"six==1.11.0": "", "PyYAML==3.12": "", "simplejson==3.13.2": "", "wrapt==1.10.11": "", "netifaces==0.10.6": "", "msgpack==0.5.1": "", "psutil==5.4.3": "",
-	"greenlet==0.4.12": "compiler", "SQLAlchemy==1.2.1": "", "cffi==1.11.4": "header-missing", "oslo.config==5.2.0": "", "oslo.i18n==3.19.0": "", "oslo.utils==3.35.0": "",
-	"stevedore==1.28.0": "", "debtcollector==1.19.0": "", "cliff==2.11.0": "", "reno==2.7.0": "", "python-novaclient==9.1.1": "", "keystoneauth1==3.4.0": "",
+	"greenlet==0.4.12": "compiler", "SQLAlchemy==1.2.1": "", "cffi==1.11.4": "header-missing", "oslo.config==5.2.0": "build-backend", "oslo.i18n==3.19.0": "build-backend", "oslo.utils==3.35.0": "build-backend",
+	"stevedore==1.28.0": "build-backend", "debtcollector==1.19.0": "build-backend", "cliff==2.11.0": "build-backend", "reno==2.7.0": "build-backend", "python-novaclient==9.1.1": "build-backend", "keystoneauth1==3.4.0": "build-backend",
 	"decorator==4.2.1": "", "docutils==0.14": "", "Paste==2.0.3": "", "Routes==2.4.1": "", "retrying==1.3.3": "", "demjson==2.2.4": "", "suds-jurko==0.6": "",
 	"funcparserlib==0.3.6": "", "XStatic==1.0.1": "", "XStatic-jQuery==1.10.2.1": "", "ply==3.10": "", "pycrypto==2.6.1": "", "ujson==1.35": "", "rcssmin==1.0.6": "",
-	"scrypt==0.8.0": "header-missing", "testtools==2.3.0": "", "termcolor==1.1.0": "", "zope.interface==4.4.3": "", "tenacity==4.8.0": "", "future==0.16.0": "",
+	"scrypt==0.8.0": "header-missing", "testtools==2.3.0": "build-backend", "termcolor==1.1.0": "", "zope.interface==4.4.3": "build-backend", "tenacity==4.8.0": "build-backend", "future==0.16.0": "",
 	"python-pcre==0.7": "header-missing", "sysv-ipc==0.7.0": ""}
 
 // BranchWheels are pins of it that upstream has wheels of.

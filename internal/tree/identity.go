@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -122,7 +123,7 @@ func writeIdentity(dir string, id Identity) error {
 	if err != nil {
 		return err
 	}
-	return writeDurable(filepath.Join(dir, idFile+".new"), filepath.Join(dir, idFile), append(data, '\n'))
+	return durable.ReplaceBy(filepath.Join(dir, idFile+".new"), filepath.Join(dir, idFile), append(data, '\n'))
 }
 
 func readIdentity(name string) (Identity, error) {

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -90,6 +91,7 @@ type PlanInfo struct {
 	Left     int64    `json:"left,omitempty"`
 	Emptied  []string `json:"emptied,omitempty"`
 	Renamed  []string `json:"renamed,omitempty"` // units that are something else upstream than what was asked for
+	Jumps    []string `json:"jumps,omitempty"`   // serials and dates so far ahead that all that comes later would count as old
 	Deferred []Note   `json:"deferred,omitempty"`
 	Upstream Upstream `json:"upstream"`
 }
@@ -289,7 +291,7 @@ func (w *PlanWriter) Finish() (digest string, info PlanInfo, err error) {
 		return "", w.info, err
 	}
 	// Its name vouches for its content, also after a power cut.
-	if err := syncfs(w.t.cfg.State); err != nil {
+	if err := w.t.disks.SyncOf(w.t.cfg.State); err != nil {
 		return "", w.info, w.t.explain("tree: plan", digest, err)
 	}
 	return digest, w.info, w.t.explain("tree: plan", digest, w.store(digest))
@@ -304,7 +306,7 @@ func (w *PlanWriter) store(digest string) error {
 			return err
 		}
 	}
-	err := os.Rename(w.dir, name)
+	err := durable.Rename(w.dir, name)
 	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
 		now := time.Now()
 		err = os.Chtimes(name, now, now)

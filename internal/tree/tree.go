@@ -34,6 +34,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -72,7 +73,8 @@ type Tree struct {
 	dirs  dirs
 
 	passing   passing
-	forgetful bool // the tree's file system may lose what was written without an error
+	disks     *durable.Disks // of who may write
+	forgetful bool           // the tree's file system may lose what was written without an error
 }
 
 // Open checks the identity, takes the lease, fences older epochs and rolls an
@@ -119,7 +121,10 @@ func Renew(cfg Config, epoch int64) (*Tree, error) {
 
 // take gets a lease by get, fences older epochs and rolls an open intent forward.
 func (t *Tree) take(get func() error) (*Tree, error) {
-	err := get()
+	err := t.hold()
+	if err == nil {
+		err = get()
+	}
 	if err == nil {
 		err = t.fence()
 	}
@@ -141,7 +146,10 @@ func Resume(cfg Config, epoch int64) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.epoch, err = t.own(epoch); err != nil {
+	if t.epoch, err = t.own(epoch); err == nil {
+		err = t.hold()
+	}
+	if err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -184,7 +192,7 @@ func Read(cfg Config) (*Tree, error) {
 // away; the lease stays until somebody takes over.
 func (t *Tree) Close() error {
 	t.dirs.close()
-	return t.leave()
+	return errors.Join(t.leave(), t.disks.Close())
 }
 
 // ID returns the tree's identity.
@@ -216,8 +224,10 @@ func (t *Tree) explain(op, subject string, err error) error {
 		return nil
 	case errors.Is(err, fs.ErrNotExist) && t.isFenced():
 		return t.fenced()
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return &fault.Error{Kind: fault.NoSpace, Op: op, Subject: subject, Err: err, Advice: "free space or raise the quota"}
+	case errors.Is(err, fault.NoSpace):
+		return err
+	case durable.IsFull(err):
+		return durable.NoSpace(op, subject, err)
 	}
 	return fmt.Errorf("%s %s: %w", op, subject, err)
 }
@@ -248,32 +258,23 @@ func (t *Tree) Free() (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
-// Sync makes everything written so far durable: one syncfs for each file system.
+// Sync makes everything that this Tree wrote so far last: one syncfs for each file system.
 func (t *Tree) Sync() error {
-	done := map[uint64]bool{}
-	all := []string{t.cfg.State, t.cfg.Dir}
-	for _, part := range t.cfg.Parts {
-		all = append(all, filepath.Join(t.cfg.Dir, part))
+	if t.disks == nil {
+		return t.fenced()
 	}
-	for _, dir := range all {
-		var st unix.Stat_t
-		err := unix.Stat(dir, &st)
-		if err == nil && !done[st.Dev] {
-			done[st.Dev] = true
-			err = syncfs(dir)
-		}
-		if err != nil {
-			return fmt.Errorf("tree: sync %s: %w", dir, err)
-		}
+	if err := t.disks.Sync(); err != nil {
+		return t.explain("tree: sync", t.cfg.Dir, err)
 	}
 	return nil
 }
 
-func syncfs(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+// hold opens the file systems of the tree, before the first write.
+func (t *Tree) hold() (err error) {
+	all := []string{t.cfg.State, t.cfg.Dir}
+	for _, part := range t.cfg.Parts {
+		all = append(all, filepath.Join(t.cfg.Dir, part))
 	}
-	defer f.Close()
-	return unix.Syncfs(int(f.Fd()))
+	t.disks, err = durable.Hold(all...)
+	return err
 }

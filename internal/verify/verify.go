@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -69,12 +71,51 @@ type Report struct {
 	// Damaged are the entries whose file is missing or has other bytes: as many
 	// as a report holds.
 	Damaged []manifest.Entry
+	// Units are the projects whose own pages are wrong; Others counts what is wrong besides.
+	Units  map[string]bool
+	Others int64
 }
 
 // OK reports whether nothing was wrong.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
+// Holdable are the projects that alone are wrong, in their order: the rest of the
+// generation is right without them. There are none if anything else is wrong.
+func (r *Report) Holdable() []string {
+	if r.Others > 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(r.Units))
+}
+
+// of notes a problem of the project that an index belongs to, or of the whole
+// generation where it belongs to none.
+func (r *Report) of(index string, format string, args ...any) {
+	unit, ok := projectOf(index)
+	if !ok {
+		r.problem(format, args...)
+		return
+	}
+	if r.Units == nil {
+		r.Units = map[string]bool{}
+	}
+	r.Units[unit] = true
+	r.add(format, args...)
+}
+
+// projectOf is the project whose page an index file is.
+func projectOf(index string) (string, bool) {
+	rest, ok := strings.CutPrefix(index, "simple/")
+	unit, file, deeper := strings.Cut(rest, "/")
+	return unit, ok && deeper && !strings.Contains(file, "/")
+}
+
 func (r *Report) problem(format string, args ...any) {
+	r.Others++
+	r.add(format, args...)
+}
+
+func (r *Report) add(format string, args ...any) {
 	switch n := len(r.Problems); {
 	case n < maxProblems:
 		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))

@@ -29,6 +29,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/journal"
 	"mirrorcycle/internal/wheel"
@@ -269,10 +270,7 @@ func (s Store) SetFacts(platform string, p wheel.Platform) error {
 		return err
 	}
 	name := s.path("builds", platform+".json")
-	if err := os.WriteFile(name+".new", append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("wheels: note platform: %w", err)
-	}
-	return os.Rename(name+".new", name)
+	return durable.Replace(name, append(data, '\n'), 0o644)
 }
 
 // Facts returns what a platform is, the zero value as long as nobody has said.

@@ -161,6 +161,9 @@ func (p *planner) write(ctx context.Context, plans []*repoPlan) error {
 	info.Upstream.Date = next.date()
 	sources := map[string]source{}
 	for _, s := range plans {
+		if s.Jump != "" {
+			info.Jumps = append(info.Jumps, s.Repo+": "+s.Jump)
+		}
 		if s.Emptied {
 			info.Emptied = append(info.Emptied, s.Repo)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
@@ -28,6 +29,7 @@ type repoPlan struct {
 	Repo    string    `json:"repo"`
 	State   repoState `json:"state"`
 	Emptied bool      `json:"emptied,omitempty"` // it had packages, and has none
+	Jump    string    `json:"jump,omitempty"`    // what it says of its age that makes all that comes later count as old
 	Notes   []tree.Note
 	// All asks for the proof of every package: what proved them before was another thing.
 	All bool `json:"all,omitempty"`
@@ -104,7 +106,7 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys signer
 	if err != nil {
 		return nil, err
 	}
-	p := &repoPlan{Repo: r.dir, Notes: b.notes, Emptied: old.Packages > 0 && b.packages == 0,
+	p := &repoPlan{Repo: r.dir, Jump: md.Jump(old.Revision, old.Timestamp, time.Now()), Notes: b.notes, Emptied: old.Packages > 0 && b.packages == 0,
 		All: old.Proof != "" && old.Proof != proof, State: repoState{ETag: f.res.ETag, LastModified: f.res.LastModified, Digest: sha256Of(f.repomd),
 			Revision: md.Revision, Timestamp: md.Timestamp(), Proof: proof, Config: config, Packages: b.packages, Data: b.data, Table: table.ID().String(), Keys: keys.id}}
 	if f.asc != nil && !e.cfg.Filter.active() { // else the tree has none

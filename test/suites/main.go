@@ -76,7 +76,7 @@ var all = []suite{
 		{"-count=1", "-timeout=20m", "-p=1", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + "|" + killed + ")$", "./internal/afslab", "./test/afs"},
 	}},
 	{name: "site", lane: cellLane, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
-	{name: "real", lane: cellLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives"}}},
+	{name: "real", lane: cellLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives", "./test/rpms"}}},
 	{name: "deploy", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
 	{name: "tutorial", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/tutorial"}}},
 }

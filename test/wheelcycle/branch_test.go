@@ -115,8 +115,8 @@ func (m *mill) account(want map[string]string) {
 		got := s.State
 		if got == "failed" {
 			got = s.Class
-			if s.Message == "" {
-				m.t.Errorf("%s fails as %s without a word", pin, got)
+			if s.Message == "" || strings.HasPrefix(s.Message, "Failed") || strings.Contains(s.Message, "subprocess") {
+				m.t.Errorf("%s fails as %s, and says %q, which is no tool's last error", pin, got, s.Message)
 			}
 			if got != wheels.NoSource {
 				m.t.Logf("%s: %s: %s", pin, got, s.Message)

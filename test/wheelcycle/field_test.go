@@ -24,7 +24,9 @@ func TestFieldOnThreeDebians(t *testing.T) {
 	pins := slices.Sorted(maps.Keys(rootlab.Field))
 	set := rootlab.FieldSet(t, pins)
 	tools, _ := rootlab.Set(t)
-	m := newMillOn(t, constrained+patient+`build-constraints = ["setuptools<81"]`, rootlab.Debian11, rootlab.Debian12, rootlab.Debian13)
+	m := newMillOn(t, constrained+`build-constraints = ["setuptools<81"]
+build-timeout = "600s"
+builds = 1`, rootlab.Debian11, rootlab.Debian12, rootlab.Debian13)
 	m.uv = rootlab.UV(t, tools)
 	changing := m.link(1)
 	m.offer(set)

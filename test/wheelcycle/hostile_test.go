@@ -58,6 +58,7 @@ var only = map[string]string{"hangs": rootlab.Debian12, "sleeps": rootlab.Debian
 // narrow bounds builds, so that reaching the bounds takes little of the machine.
 // The honest ones have to come to an end in this time on a busy machine, too.
 const narrow = `build-timeout = "75s"
+builds = 2
 build-processes = 64
 build-disk = "256MB"
 `

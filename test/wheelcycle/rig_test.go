@@ -94,6 +94,7 @@ const constrained = `constraints = "{wants}/upper-constraints.txt"
 
 // patient is for real builds on a busy machine.
 const patient = `build-timeout = "240s"
+builds = 2
 `
 
 // newMillOn has a platform for each of these roots, and more keys of the wheels
@@ -114,7 +115,6 @@ kind = "wheels"
 index = "pypi"
 file = %q
 build-memory = "1GB"
-builds = 2
 platforms = [%s]
 %s
 `, filepath.Join(m.wants, "global-requirements.txt"), strings.Join(platforms, ", "), strings.ReplaceAll(more, "{wants}", m.wants))})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -71,15 +72,11 @@ func identifyAs(dir, region string) error {
 		return err
 	}
 	name := filepath.Join(dir, private, "id")
-	os.Remove(name + ".new") // left by a setup that was cut off
-	if err := writeSynced(name+".new", append(data, '\n')); err != nil {
-		return fmt.Errorf("dir: set up %s: %w", dir, err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := durable.ReplaceBy(name+".new", name, append(data, '\n')); err != nil {
 		return fmt.Errorf("dir: set up %s: %w", dir, err)
 	}
 	os.Remove(filepath.Join(dir, private, retired)) // it is in use again
-	return errors.Join(syncDir(filepath.Dir(name)), syncDir(dir))
+	return durable.SyncDir(dir)
 }
 
 func readIdentity(dir string) (identity, error) {

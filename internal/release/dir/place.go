@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -103,7 +104,7 @@ func (b *builder) fetch(e manifest.Entry, kept string, open func() (io.ReadClose
 		return fmt.Errorf("dir: fetch %s: %w", e.Path, err)
 	}
 	b.Crash("fetched")
-	return os.Rename(temp, kept)
+	return durable.Rename(temp, kept)
 }
 
 // fetched returns the name of a staged file with the proved content of e.

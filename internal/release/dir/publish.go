@@ -107,8 +107,8 @@ func (s *session) release(ctx context.Context, src backend.Source, cur *tree.Ser
 	if err := s.others(p); err != nil {
 		return err
 	}
-	if err := syncfs(s.Dir); err != nil {
-		return fmt.Errorf("dir: sync: %w", err)
+	if err := s.disks.Sync(); err != nil {
+		return err
 	}
 	if err := s.flip(g.Number); err != nil {
 		return err

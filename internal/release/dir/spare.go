@@ -12,6 +12,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"mirrorcycle/internal/durable"
 )
 
 // spareName is where a directory p is kept that no readable view leads to, "" for nowhere.
@@ -44,10 +46,10 @@ func tellsInodes(dir *os.File) bool {
 func (s *session) keepSpare(k int64, p string) error {
 	temp := s.temp()
 	s.Crash("spare/take")
-	err := os.Rename(s.view(k, p), temp)
+	err := durable.Rename(s.view(k, p), temp)
 	if err == nil {
 		s.Crash("spare/keep")
-		err = os.Rename(temp, s.spareName(p))
+		err = durable.Rename(temp, s.spareName(p))
 	}
 	return err
 }
@@ -82,7 +84,7 @@ func (c *change) fromSpare(to string) (done bool, err error) {
 	if name == "" || !exists(name) {
 		return false, nil
 	}
-	if err := os.Rename(name, to); err != nil {
+	if err := durable.Rename(name, to); err != nil {
 		return false, fmt.Errorf("dir: build view: %w", err)
 	}
 	c.b.Crash("spare/taken")

@@ -219,6 +219,10 @@ func noMore(t *testing.T, seed uint64, region string, segments int) {
 			t.Errorf("seed %d: %s is left behind", seed, rel)
 		case top == "segments" && !d.IsDir():
 			kept++
+		case top == "segments":
+			if entries, err := os.ReadDir(p); err != nil || len(entries) == 0 {
+				t.Errorf("seed %d: %s is left empty, %v", seed, rel, err)
+			}
 		case top == "spare" && p == filepath.Join(private, top, d.Name()):
 			if of, _ := url.PathUnescape(d.Name()); !isDir(filepath.Join(region, "demo", of)) {
 				t.Errorf("seed %d: a spare is left of %s, which is no directory", seed, of)
