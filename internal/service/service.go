@@ -176,7 +176,7 @@ func options(slots int, o Options) worker.Options {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}, &permitting{permit: o.Permit, renew: o.Renew}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
-		WorkflowPanicPolicy: panics, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
+		WorkflowPanicPolicy: panics, DeadlockDetectionTimeout: 20 * time.Second, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
 }
 
 // Logger adapts slog to what Temporal's SDK wants.
