@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string) error {
 	if permit.Dirs == nil && permit.Files == nil {
 		logger.Warn("whoever may start workflows can make this worker read and write any path: see --dirs and --files in docs/security.md")
 	}
-	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
+	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "temporal", o.HostPort, "namespace", o.Namespace, "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
 	return service.Run(ctx, service.Options{Client: c, Roles: roles, Logger: logger, Builder: builder, Crash: service.CrashFromEnv(), Permit: *permit})
 }
 
