@@ -15,11 +15,18 @@ test: $(if $(filter fast race,$(SUITE)),,build) ## run the tests; SUITE=fast nee
 	@test/prepare $(SUITE)
 	@go run ./test/suites $(SUITE)
 
+wheels-field: build ## build what the field has: real sdists of every backend on three Debians, and a branch of OpenStack
+	@test/prepare wheels
+	@go run ./test/suites wheels-field
+
 check: ## gofmt, vet, staticcheck, workflowcheck, house rules
 	@test/check
 
 sbom: ## write bin/sbom: what each program is made of (CycloneDX), and the licences that go along with it
 	@go run ./deploy/sbom -version "$$(git rev-parse --short=12 HEAD 2>/dev/null)" -o bin/sbom
+
+release: ## build bin/release: programs, bills, checksums; KEY=FILE (of ssh-keygen) signs these
+	@deploy/release bin/release $(KEY)
 
 screenshots: build ## take the pictures of docs/images anew: terminal, Web UI and status page, in a browser
 	@test/prepare site
@@ -28,7 +35,11 @@ screenshots: build ## take the pictures of docs/images anew: terminal, Web UI an
 
 bench: build ## measure; prints ratios of paired runs
 	@test/prepare bench
-	@go test -run '^$$' -bench . -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir ./internal/manifest
+	@go test -run '^$$' -bench . -skip Soak -benchtime 1x -timeout 60m -v ./test/bench ./internal/release/dir ./internal/manifest ./internal/pypi
+
+soak: build ## 1,000 cycles with changes: files, state, memory and descriptors must not grow (BENCH_SOAK=100 for fewer)
+	@test/prepare bench
+	@go test -run '^$$' -bench Soak -benchtime 1x -timeout 60m -v ./test/bench
 
 build: bin/temporal-dev ## build bin/
 	@go build -o bin/ ./starter ./worker
@@ -64,4 +75,4 @@ clean: ## remove what was built, and the demo's data
 	@if [[ -d "$(DATA)/cell" ]]; then AFS_CELL_DIR="$(abspath $(DATA))/cell" deploy/afs-cell/cell down --wipe; fi
 	@rm -rf bin .cache $(DATA)
 
-.PHONY: help run test check sbom screenshots bench build afs-cell run-afs prodlike clean
+.PHONY: help run test wheels-field check sbom release screenshots bench soak build afs-cell run-afs prodlike clean

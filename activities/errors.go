@@ -2,6 +2,7 @@ package activities
 
 import (
 	"errors"
+	"strings"
 
 	"go.temporal.io/sdk/temporal"
 
@@ -27,6 +28,9 @@ var retryable = map[fault.Kind]bool{
 	fault.Early:        false,
 }
 
+// maxErrorText bounds the text of an error, in bytes.
+const maxErrorText = 4 << 10
+
 // translate gives an error the type by which workflows and the Web UI know it.
 func translate(err error) error {
 	if err == nil {
@@ -38,8 +42,12 @@ func translate(err error) error {
 	}
 	kind := fault.KindOf(err)
 	retry, known := retryable[kind]
-	return temporal.NewApplicationErrorWithOptions(err.Error(), string(kind),
-		temporal.ApplicationErrorOptions{NonRetryable: known && !retry, Cause: err})
+	text, cause := err.Error(), err
+	if len(text) > maxErrorText { // it names thousands of files, and would not fit into a message
+		text, cause = strings.ToValidUTF8(text[:maxErrorText], "")+" … and more", nil
+	}
+	return temporal.NewApplicationErrorWithOptions(text, string(kind),
+		temporal.ApplicationErrorOptions{NonRetryable: known && !retry, Cause: cause})
 }
 
 // FaultOf returns the kind and text of an activity's error as a workflow sees it.

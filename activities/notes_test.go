@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"mirrorcycle/activities"
-	"mirrorcycle/internal/tree"
 )
 
 // TestNotesOfAPlanWithoutChangesAreFew: where a root page is to be had and none
@@ -37,13 +36,5 @@ func TestNotesOfAPlanWithoutChangesAreFew(t *testing.T) {
 	}
 	if planned.Digest != "" || len(planned.Info.Deferred) == 0 || len(data) > 256<<10 {
 		t.Errorf("plan %q with %d notes, %d bytes", planned.Digest, len(planned.Info.Deferred), len(data))
-	}
-}
-
-// TestNotesAreShort: a note is as long as the answer of a server, at worst.
-func TestNotesAreShort(t *testing.T) {
-	long := activities.Told([]tree.Note{{Unit: "u", Error: strings.Repeat("ü", 10000)}, {Unit: "v", Error: "short"}})
-	if n := len(long[0].Error); n > 1000 || !strings.HasSuffix(long[0].Error, "ü …") || long[1].Error != "short" {
-		t.Errorf("%d bytes; %q", n, long[1].Error)
 	}
 }

@@ -15,22 +15,33 @@ import (
 // Permit is what the worker's own configuration lets messages ask of it. Whoever
 // may start workflows chooses among it; anything else is fault.Denied.
 type Permit struct {
-	Dirs     []string // where storages, regions and their sites may be; nil is anywhere
-	Roots    []string // where roots of platforms may be; nil is anywhere
-	Files    []string // files, and directories of files, that may be read; nil is any
-	Sandbox  []string // how wheels may be built; nil is any way
+	Dirs     []string // where storages, regions and their sites may be
+	Roots    []string // where roots of platforms may be
+	Files    []string // files, and directories of files, that may be read
+	Sandbox  []string // how wheels may be built
 	Internal []string // what upstreams may lead to inside: fetch.Options.Internal
 }
 
 // PermitOf is what a spec names, and nothing else.
 func PermitOf(spec *mirrorspec.Spec) Permit {
-	p := Permit{Dirs: []string{}, Roots: []string{}, Files: []string{}, Sandbox: []string{}}
+	var p Permit
 	walk(reflect.ValueOf(*spec), func(a ask) error {
 		list := map[string]*[]string{askDir: &p.Dirs, askRoot: &p.Roots, askFile: &p.Files, askSandbox: &p.Sandbox}[a.flag]
 		*list = append(*list, a.value)
 		return nil
 	})
 	return p
+}
+
+// Anything allows all that a message may ask of the host, but no internal hosts.
+func Anything() Permit {
+	return Permit{Dirs: []string{"/"}, Roots: []string{"/"}, Files: []string{"/"}, Sandbox: []string{mirrorspec.Bubblewrap, mirrorspec.NoSandbox}}
+}
+
+// And is what either of two allows.
+func (p Permit) And(o Permit) Permit {
+	return Permit{Dirs: slices.Concat(p.Dirs, o.Dirs), Roots: slices.Concat(p.Roots, o.Roots), Files: slices.Concat(p.Files, o.Files),
+		Sandbox: slices.Concat(p.Sandbox, o.Sandbox), Internal: slices.Concat(p.Internal, o.Internal)}
 }
 
 // ask is one thing that a message asks for.
@@ -52,14 +63,11 @@ const (
 func (p Permit) Check(message any) error {
 	return translate(walk(reflect.ValueOf(message), func(a ask) error {
 		allowed := map[string][]string{askDir: p.Dirs, askRoot: p.Roots, askFile: p.Files, askSandbox: p.Sandbox}[a.flag]
-		if allowed == nil || a.value == "" {
-			return nil
-		}
 		if a.flag == askSandbox && slices.Contains(allowed, a.value) || a.flag != askSandbox && within(a.value, allowed) {
 			return nil
 		}
 		return &fault.Error{Kind: fault.Denied, Op: "activities: check what the spec asks", Subject: a.value,
-			Err: fmt.Errorf("this worker's %s does not allow it", a.flag), Advice: "start the worker with " + a.flag + " that has it, or change the spec"}
+			Err: fmt.Errorf("this worker's %s does not allow it", a.flag), Advice: "start the worker with " + a.flag + " that has it, name it in the worker's own spec (--spec), or change the spec"}
 	}))
 }
 

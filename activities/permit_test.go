@@ -51,8 +51,11 @@ func TestPermit(t *testing.T) {
 		if want := map[bool]string{true: "denied"}[tt.flag != ""]; kind != want || !strings.Contains(text, tt.flag) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := (activities.Permit{}).Check(*in); err != nil {
+		if err := activities.Anything().Check(*in); err != nil {
 			t.Errorf("%s, where anything is allowed: %v", name, err)
+		}
+		if err := (activities.Permit{}).Check(*in); err == nil {
+			t.Errorf("%s, where nothing is allowed", name)
 		}
 	}
 	for _, message := range []any{activities.SiteInput{Region: mirrorspec.Region{Dir: dir, Site: "/etc/cron.d"}}, activities.OpenInput{Target: good().Target, Regions: []mirrorspec.Region{{Dir: "/etc"}}}, nil, 7} {

@@ -3,13 +3,13 @@ package activities
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/span"
 	"mirrorcycle/internal/telemetry"
@@ -33,31 +33,15 @@ func (r *Regions) backendOf(ctx context.Context, in RegionInput) (backend.Backen
 	}
 	return release.For(release.Options{Region: region, Mirror: m.Name, Tree: in.Tree, Referring: in.Target.Referring, Crash: r.Crash,
 		Policy: backend.Policy{Grace: time.Duration(m.Grace) + time.Duration(region.IndexMaxAge),
-			Keep: time.Duration(region.Keep), Every: period(in.Target)},
+			Keep: time.Duration(region.Keep), Every: in.Target.Period()},
 		Holder: holder(ctx)})
 }
 
 // sites builds the backend of a mirror's AFS volume.
 func (r *Regions) sites(ctx context.Context, t Target, regions []mirrorspec.Region, treeID string) backend.Backend {
-	v := volume(t, regions, treeID)
+	v := t.Volume(regions, treeID)
 	v.Holder, v.Crash = holder(ctx), r.Crash
 	return release.Sites(v)
-}
-
-// holder names the run for leases and journals.
-func holder(ctx context.Context) string {
-	info := activity.GetInfo(ctx)
-	host, _ := os.Hostname()
-	return fmt.Sprintf("workflow %s run %s host %s pid %d", info.WorkflowExecution.ID, info.WorkflowExecution.RunID, host, os.Getpid())
-}
-
-// period is about how often cycles run. A spec with a cron schedule does not
-// say; with none at all nothing would ever count as served for long enough.
-func period(t Target) time.Duration {
-	if t.Every > 0 {
-		return time.Duration(t.Every)
-	}
-	return 24 * time.Hour
 }
 
 // Publish makes the newest sealed generation visible in the region.
@@ -74,10 +58,10 @@ func (r *Regions) Publish(ctx context.Context, in RegionInput) (Outcome, error) 
 		return Outcome{}, translate(err)
 	}
 	start := time.Now()
-	ctx, end := begin(ctx, "publish", in.Target.Mirror, span.Region.String(in.Region.Name))
+	ctx, end := mirror.Begin(ctx, "publish", in.Target.Mirror, span.Region.String(in.Region.Name))
 	outcomes, err := b.Publish(ctx, src)
 	end(err)
-	countPublished(ctx, in.Target.Mirror, start, outcomes...)
+	mirror.CountPublished(ctx, in.Target.Mirror, start, outcomes...)
 	if err != nil || len(outcomes) == 0 {
 		return Outcome{Region: in.Region.Name}, translate(err)
 	}
@@ -98,13 +82,13 @@ func (r *Regions) PublishGroup(ctx context.Context, in GroupInput) ([]Outcome, e
 	if err := r.preceded(ctx, in, src); err != nil {
 		return nil, translate(err)
 	}
-	v := volume(in.Target, in.Regions, in.Tree)
+	v := in.Target.Volume(in.Regions, in.Tree)
 	v.Holder, v.Crash, v.Unchecked = holder(ctx), r.Crash, skewed != nil
 	start := time.Now()
-	ctx, end := begin(ctx, "publish", in.Target.Mirror)
+	ctx, end := mirror.Begin(ctx, "publish", in.Target.Mirror)
 	outcomes, err := release.Sites(v).Publish(ctx, src)
 	end(err)
-	countPublished(ctx, in.Target.Mirror, start, outcomes...)
+	mirror.CountPublished(ctx, in.Target.Mirror, start, outcomes...)
 	return outcomes, translate(err)
 }
 
@@ -125,12 +109,12 @@ func (r *Regions) preceded(ctx context.Context, in GroupInput, src backend.Sourc
 	}
 	index := in.Target
 	index.Mirror, index.Index = *in.Target.Index, nil
-	id, err := tree.Read(tree.Config{Dir: treeDir(index), State: stateDir(index)})
+	id, err := tree.Read(index.Tree())
 	if err != nil {
 		return err
 	}
 	defer id.Close()
-	sites, err := release.Sites(volume(index, in.Regions, id.ID().Tree)).Serving(ctx)
+	sites, err := release.Sites(index.Volume(in.Regions, id.ID().Tree)).Serving(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,7 +131,7 @@ func (r *Regions) preceded(ctx context.Context, in GroupInput, src backend.Sourc
 func (r *Regions) Probe(ctx context.Context, in RegionInput) (Probed, error) {
 	ctx, _, stop := alive(ctx)
 	defer stop()
-	ctx, end := begin(ctx, "probe", in.Target.Mirror, span.Region.String(in.Region.Name))
+	ctx, end := mirror.Begin(ctx, "probe", in.Target.Mirror, span.Region.String(in.Region.Name))
 	defer end(nil)
 	wait := 50 * time.Millisecond
 	deadline := activity.GetInfo(ctx).Deadline.Add(-2 * time.Second)
@@ -188,10 +172,10 @@ func (r *Regions) Reap(ctx context.Context, in RegionInput) (Reaped, error) {
 	if err != nil {
 		return Reaped{}, translate(err)
 	}
-	ctx, end := begin(ctx, "reap", in.Target.Mirror, span.Region.String(in.Region.Name))
+	ctx, end := mirror.Begin(ctx, "reap", in.Target.Mirror, span.Region.String(in.Region.Name))
 	out, err := b.Reap(ctx)
 	end(err)
-	countReaped(ctx, in.Target.Mirror, in.Region.Name, out.Reaped)
+	mirror.CountReaped(ctx, in.Target.Mirror, in.Region.Name, out.Reaped)
 	if s, ok := b.(backend.Scrubber); ok && err == nil {
 		out.Scrubbed, err = scrubRegion(ctx, s, in)
 	}
@@ -208,7 +192,7 @@ func scrubRegion(ctx context.Context, s backend.Scrubber, in RegionInput) (backe
 	}
 	defer done()
 	out, err := s.Scrub(ctx, src)
-	telemetry.Problems.Add(ctx, int64(len(out.Problems)+len(out.Mended)), append(ofMirror(in.Target.Mirror), span.Region.String(in.Region.Name))...)
+	telemetry.Problems.Add(ctx, int64(len(out.Problems)+len(out.Mended)), append(mirror.Attributes(in.Target.Mirror), span.Region.String(in.Region.Name))...)
 	log := activity.GetLogger(ctx)
 	for _, p := range out.Mended {
 		log.Warn("a damaged file was brought back: look at the disk", "mirror", name, "region", in.Region.Name, "path", p)

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"time"
 
-	"mirrorcycle/internal/apt"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/notify"
 	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/span"
 	"mirrorcycle/internal/standing"
 	"mirrorcycle/internal/telemetry"
-	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -87,16 +85,13 @@ func (s *Sync) details(ctx context.Context, in ReportInput, before, r *standing.
 	for _, target := range in.Targets {
 		name := target.Mirror.Name
 		d := before.Details[name]
-		t, err := tree.Read(s.config(ctx, target))
-		if err != nil {
+		m := s.of(ctx, target, new(pulse))
+		if err := m.Read(); err != nil {
 			failures = append(failures, err)
-			r.Details[name] = d
-			continue
+		} else if at, ok := m.ValidUntil(); ok {
+			d.ValidUntil = at
 		}
-		if g, err := t.Committed(); err == nil && g != nil && target.Mirror.Kind == mirrorspec.Apt {
-			d.ValidUntil, _ = apt.ValidUntil(g) // what is corrupt there, the run says
-		}
-		t.Close()
+		m.Close()
 		r.Details[name] = d
 	}
 	if len(failures) == len(in.Targets) {

@@ -4,9 +4,8 @@ import (
 	"context"
 	"time"
 
-	"mirrorcycle/internal/clientfiles"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/site"
-	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -36,9 +35,6 @@ type SiteWritten struct {
 	Written bool `json:"written"`
 }
 
-// surveyed is how many generations of a mirror the page shows.
-const surveyed = 12
-
 // maxKeyring is what crosses Temporal of one keyring at most.
 const maxKeyring = 256 << 10
 
@@ -60,7 +56,7 @@ func (s *Sync) Survey(ctx context.Context, in SurveyInput) (Surveyed, error) {
 			if name != target.Mirror.Name {
 				continue
 			}
-			if data, err := clientfiles.ReadKeyring(target.Mirror.Keyring); err == nil && len(data) <= maxKeyring {
+			if data, err := mirror.Keyring(target.Mirror); err == nil && len(data) <= maxKeyring {
 				if out.Keyrings == nil {
 					out.Keyrings = map[string][]byte{}
 				}
@@ -71,61 +67,23 @@ func (s *Sync) Survey(ctx context.Context, in SurveyInput) (Surveyed, error) {
 	return out, nil
 }
 
-func (s *Sync) survey(ctx context.Context, target Target, m *site.Mirror) error {
-	t, err := tree.Read(s.config(ctx, target))
-	if err != nil {
+func (s *Sync) survey(ctx context.Context, t Target, out *site.Mirror) error {
+	m := s.of(ctx, t, new(pulse))
+	defer m.Close()
+	if err := m.Read(); err != nil {
 		return err
 	}
-	defer t.Close()
-	st, err := status(t)
-	if err != nil {
-		return err
-	}
-	m.Committed, m.Time, m.Hold, m.FreeBytes = st.Committed, st.Time, st.Hold, st.FreeBytes
-	m.Serial, m.Date = st.Upstream.Serial, st.Upstream.Date
-	m.Objects, m.Bytes, m.Retained, m.Generation = st.Objects, st.Bytes, st.Retained, st.Sealed
-	numbers, err := t.Generations()
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers[max(len(numbers)-surveyed, 0):] {
-		g, err := t.Generation(n)
-		if err != nil {
-			return err
-		}
-		if n == st.Sealed {
-			m.Time = g.Time
-		}
-		c := g.Changes
-		m.Generations = append(m.Generations, site.Generation{Number: n, Time: g.Time, Added: c.Added, AddedBytes: c.AddedBytes, Dropped: c.Dropped, Replaced: c.Replaced, Indexes: c.Indexes})
-	}
-	return nil
+	return m.Survey(out)
 }
 
 // WriteSite writes the region's status page and client files, if they are due.
 func (r *Regions) WriteSite(_ context.Context, in SiteInput) (SiteWritten, error) {
 	in.Status.Region = in.Region.Name
-	wrote, err := site.Write(site.Options{Dir: in.Region.Site, Status: in.Status, StaleAfter: time.Duration(in.Region.StaleAfter),
-		Files: clientFiles(in), Now: time.Now().UTC().Truncate(time.Second)})
-	return SiteWritten{Written: wrote}, translate(err)
-}
-
-// clientFiles is nil, for leaving them as they are, while a keyring is missing or
-// holds what must not be shown: the sources that trust it must not go.
-func clientFiles(in SiteInput) map[string][]byte {
-	o := clientfiles.Options{Region: in.Region, Mirrors: in.Mirrors, Keyrings: map[string][]byte{}}
-	for _, m := range in.Mirrors {
-		if m.Keyring == "" { // only signed kinds have one
-			continue
-		}
-		data, ok := in.Keyrings[m.Name]
-		if !ok {
-			var err error
-			if data, err = clientfiles.ReadKeyring(m.Keyring); err != nil {
-				return nil
-			}
-		}
-		o.Keyrings[m.Name] = data
+	files, err := mirror.ClientFiles(in.Region, in.Mirrors, in.Keyrings, in.Region.Dir)
+	if err != nil {
+		files = nil // they stay as they are while a keyring is missing
 	}
-	return clientfiles.For(o)
+	wrote, err := site.Write(site.Options{Dir: in.Region.Site, Status: in.Status, StaleAfter: time.Duration(in.Region.StaleAfter),
+		Files: files, Now: time.Now().UTC().Truncate(time.Second)})
+	return SiteWritten{Written: wrote}, translate(err)
 }

@@ -1,4 +1,4 @@
-// Package activities hands each step of a cycle to one engine and translates its answer for Temporal.
+// Package activities hands each step of a cycle to one mirror or region and translates its answer for Temporal.
 //
 // Only names, counts and digests cross Temporal; lists of packages stay in
 // files under the state. Every activity may run twice, or beside a late
@@ -9,46 +9,15 @@ import (
 	"time"
 
 	"mirrorcycle/internal/backend"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
 )
-
-// Target names one mirror and the storage that holds its tree.
-type Target struct {
-	Storage mirrorspec.Storage  `json:"storage"`
-	Limits  mirrorspec.Limits   `json:"limits"`
-	Every   mirrorspec.Duration `json:"every"`
-	Mirror  mirrorspec.Mirror   `json:"mirror"`
-	AFS     *mirrorspec.AFS     `json:"afs,omitempty"` // of the AFS regions that the mirror goes to
-	// Index is, of a wheels mirror, the mirror whose files its pages name, and
-	// Referring are, of such a one, the mirrors whose pages name its files.
-	Index     *mirrorspec.Mirror `json:"index,omitempty"`
-	Referring []string           `json:"referring,omitempty"`
-	// Platforms are, of a PyPI mirror with requirements, those of all wheels
-	// mirrors of the spec: what its markers are judged by.
-	Platforms []mirrorspec.Platform `json:"platforms,omitempty"`
-}
-
-// Identified says which tree a mirror has.
-type Identified struct {
-	Tree   string `json:"tree"`
-	Sealed int64  `json:"sealed"` // newest verified generation, 0 for none
-}
 
 // OpenInput opens a tree for one run of its mirror.
 type OpenInput struct {
 	Target  Target              `json:"target"`
 	Regions []mirrorspec.Region `json:"regions,omitempty"` // whose generations the next one must be above
-}
-
-// Opened is the lease that the run holds.
-type Opened struct {
-	Tree      string `json:"tree"`
-	Epoch     int64  `json:"epoch"`
-	Committed int64  `json:"committed"` // 0 for none
-	Sealed    int64  `json:"sealed"`    // newest verified generation, 0 for none
-	Above     int64  `json:"above"`     // the next number must be above this
-	Hold      string `json:"hold,omitempty"`
 }
 
 // PlanInput asks upstream what changed.
@@ -59,27 +28,12 @@ type PlanInput struct {
 	Spare    bool   `json:"spare,omitempty"`    // pypi: leave the projects of which files would go as they are
 }
 
-// Planned is a stored plan. Digest is empty if nothing changed.
-type Planned struct {
-	Digest   string        `json:"digest,omitempty"`
-	Info     tree.PlanInfo `json:"info"`
-	Approved bool          `json:"approved,omitempty"` // every removal is among the approved ones
-}
-
 // FetchInput brings one shard of a plan into the tree.
 type FetchInput struct {
 	Target Target `json:"target"`
 	Epoch  int64  `json:"epoch"`
 	Plan   string `json:"plan"`
 	Shard  int    `json:"shard"`
-}
-
-// Fetched counts what became of a shard.
-type Fetched struct {
-	Objects    int64 `json:"objects"`
-	Bytes      int64 `json:"bytes"`      // of the objects
-	Downloaded int64 `json:"downloaded"` // bytes that came from upstream now
-	Failed     int64 `json:"failed"`
 }
 
 // Progress is an activity's heartbeat: objects and bytes done of its share.
@@ -95,15 +49,6 @@ type CommitInput struct {
 	Plan   string `json:"plan"`
 	Above  int64  `json:"above"`
 	Hold   string `json:"hold,omitempty"` // why the mirror was on hold when the run began; any other reason stops it
-}
-
-// Committed is the new generation, with the units that stayed as they were.
-type Committed struct {
-	Epoch    int64        `json:"epoch"` // of the lease from now on
-	Number   int64        `json:"number"`
-	Changes  tree.Changes `json:"changes"`
-	Deferred []tree.Note  `json:"deferred,omitempty"`
-	Hold     string       `json:"hold,omitempty"` // why nothing was committed: a person stopped it meanwhile
 }
 
 // RollbackInput makes an old generation's content the next generation.
@@ -126,37 +71,15 @@ type VerifyInput struct {
 	Regions []mirrorspec.Region `json:"regions,omitempty"` // copies of what is damaged may come from them
 }
 
-// Verified counts what was looked at and what was wrong.
-type Verified struct {
-	Number   int64    `json:"number"`
-	Indexes  int64    `json:"indexes"`
-	Objects  int64    `json:"objects"`
-	Hashed   int64    `json:"hashed"` // bytes
-	Problems []string `json:"problems,omitempty"`
-	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
-	Sealed   bool     `json:"sealed"`
-}
-
 // TendInput deletes what is due in the tree.
 type TendInput struct {
 	Target Target `json:"target"`
 	Epoch  int64  `json:"epoch"`
-	Plan   string `json:"plan,omitempty"` // kept, the other plans are purged
+	Plan   string `json:"plan,omitempty"` // held: kept with those held before it, the other plans are purged
+	Open   bool   `json:"open,omitempty"` // the run decided nothing on what was held before: that is kept, too
 
 	// The AFS sites among them answer from the tree itself, and copies of what is damaged may come from any.
 	Regions []mirrorspec.Region `json:"regions,omitempty"`
-}
-
-// Tended counts it.
-type Tended struct {
-	Reaped  tree.Reaped `json:"reaped"`
-	Expired int         `json:"expired"`           // generations
-	Waiting int         `json:"waiting"`           // generations whose drops are still kept
-	Because string      `json:"because,omitempty"` // what the first of them waits for, if it is an AFS site
-	// Scrubbed bytes were hashed anew; Problems are files that are not what they were.
-	Scrubbed int64    `json:"scrubbed,omitempty"`
-	Problems []string `json:"problems,omitempty"`
-	Mended   []string `json:"mended,omitempty"` // paths that were damaged and are whole again
 }
 
 // RegionInput works on one mirror in one region.
@@ -181,8 +104,67 @@ type Probed struct {
 	Error  string    `json:"error,omitempty"`
 }
 
+// RequireInput asks what is wanted of a wheels mirror now.
+type RequireInput struct {
+	Target Target `json:"target"`
+}
+
 // Outcome and Reaped of a region, as the backend says.
 type (
 	Outcome = backend.Outcome
 	Reaped  = backend.Reaped
 )
+
+// What a mirror is named by, and what its steps answer.
+type (
+	Target     = mirror.Target
+	Identified = mirror.Identified
+	Opened     = mirror.Opened
+	Planned    = mirror.Planned
+	Fetched    = mirror.Fetched
+	Committed  = mirror.Committed
+	Verified   = mirror.Verified
+	Tended     = mirror.Tended
+)
+
+// What starter asks of a mirror, and the answers.
+type (
+	Question          = mirror.Question
+	Answer            = mirror.Answer
+	MirrorStatus      = mirror.MirrorStatus
+	Lack              = mirror.Lack
+	LastRun           = mirror.LastRun
+	GenerationSummary = mirror.GenerationSummary
+	Why               = mirror.Why
+	WheelState        = mirror.WheelState
+)
+
+// The steps of wheels.
+type (
+	Required       = mirror.Required
+	Facts          = mirror.Facts
+	PlatformInput  = mirror.PlatformInput
+	WheelPlanInput = mirror.WheelPlanInput
+	WheelPlanned   = mirror.WheelPlanned
+	BuildInput     = mirror.BuildInput
+	BuildRequest   = mirror.BuildRequest
+	Delivered      = mirror.Delivered
+	IngestInput    = mirror.IngestInput
+	Ingested       = mirror.Ingested
+)
+
+// The verbs of a Question.
+const (
+	VerbStatus   = mirror.VerbStatus
+	VerbHold     = mirror.VerbHold
+	VerbResume   = mirror.VerbResume
+	VerbWhy      = mirror.VerbWhy
+	VerbVerify   = mirror.VerbVerify
+	VerbReleases = mirror.VerbReleases
+	VerbWheels   = mirror.VerbWheels
+	VerbRetry    = mirror.VerbRetry
+	VerbSkip     = mirror.VerbSkip
+)
+
+// Told bounds notes that cross Temporal, in number and in length.
+func Told(all []tree.Note) []tree.Note { return mirror.Told(all) }

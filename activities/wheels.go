@@ -2,263 +2,45 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
-	"strings"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 
-	"mirrorcycle/internal/fault"
-	"mirrorcycle/internal/sandbox"
-	"mirrorcycle/internal/sdist"
-	"mirrorcycle/internal/tree"
-	"mirrorcycle/internal/wheel"
-	"mirrorcycle/internal/wheels"
-	"mirrorcycle/mirrorspec"
+	"mirrorcycle/internal/mirror"
 )
 
-// Facts is what a platform is.
-type Facts struct {
-	Python  string `json:"python"`
-	Machine string `json:"machine"`
-	Libc    string `json:"libc"`
-	Version string `json:"version"` // of the libc
-}
+// Builder builds wheels on this host.
+type Builder = mirror.Builder
 
-// PlatformInput names one platform of a wheels mirror.
-type PlatformInput struct {
-	Target   Target              `json:"target"`
-	Platform mirrorspec.Platform `json:"platform"`
-}
+// Sandboxed is the Builder that builds in the sandboxes of this host.
+type Sandboxed = mirror.Sandboxed
 
-// RequireInput asks what is wanted of a wheels mirror now.
-type RequireInput struct {
-	Target Target `json:"target"`
-}
-
-// Required counts it.
-type Required struct {
-	Digest string   `json:"digest"`          // of all pins of all platforms
-	Pins   int      `json:"pins"`            // over all platforms
-	Stale  []string `json:"stale,omitempty"` // what could not be asked for, so that what was known before stands
-	Notes  []string `json:"notes,omitempty"` // what could not be read or pinned
-}
-
-// WheelPlanInput asks which wheels to build for a platform.
-type WheelPlanInput struct {
-	Target   Target `json:"target"`
-	Platform string `json:"platform"`
-	Facts    *Facts `json:"facts,omitempty"` // as its build host says; without them what it said before holds
-	Alone    bool   `json:"alone,omitempty"` // wait for no other platform
-}
-
-// WheelPlanned counts the builds. They are in a list under Digest.
-type WheelPlanned struct {
-	Digest  string         `json:"digest,omitempty"`
-	Builds  int            `json:"builds"`
-	Waiting int            `json:"waiting"`       // pins that another platform builds first
-	Unknown bool           `json:"unknown"`       // nobody has said yet what the platform is
-	Ask     bool           `json:"ask,omitempty"` // it was said long ago: its root may have got another Python
-	States  map[string]int `json:"states,omitempty"`
-}
-
-// BuildInput builds one wheel.
-type BuildInput struct {
-	Target   Target              `json:"target"`
-	Platform mirrorspec.Platform `json:"platform"`
-	Facts    Facts               `json:"facts"`
-	Plan     string              `json:"plan"`
-	Job      int                 `json:"job"` // counted from 0
-	// Attempt is what the workflow calls the build; a dash and the number of the
-	// activity's attempt follow in the inbox's name.
-	Attempt string `json:"attempt,omitempty"`
-}
-
-// Issued reports whether a delivery is of the build that the workflow called so.
-func (d Delivered) Issued(build string) bool {
-	n, ok := strings.CutPrefix(d.Attempt, build+"-")
-	return ok && n != "" && len(n) < 10 && strings.Trim(n, "0123456789") == ""
-}
-
-// Delivered is what became of a build; its files are in the attempt's inbox.
-type Delivered struct {
-	Attempt string `json:"attempt,omitempty"`
-	Pin     string `json:"pin,omitempty"`
-	Class   string `json:"class,omitempty"` // of the failure, "" if there is a wheel
-	Message string `json:"message,omitempty"`
-	File    string `json:"file,omitempty"`
-	SHA256  string `json:"sha256,omitempty"`
-	Log     string `json:"log,omitempty"`
-	Seconds int64  `json:"seconds,omitempty"`
-}
-
-// IngestInput takes a delivery in.
-type IngestInput struct {
-	Target    Target    `json:"target"`
-	Platform  string    `json:"platform"`
-	Plan      string    `json:"plan"`
-	Job       int       `json:"job"`
-	Delivered Delivered `json:"delivered"`
-}
-
-// Ingested is the pin's state from now on.
-type Ingested struct {
-	Pin   string `json:"pin"`
-	State string `json:"state"`
-	Class string `json:"class,omitempty"`
-	Known bool   `json:"known,omitempty"` // it failed as it did the time before
+// Require brings what is wanted of a wheels mirror up to date.
+func (s *Sync) Require(ctx context.Context, in RequireInput) (Required, error) {
+	ctx, beat, stop := alive(ctx)
+	defer stop()
+	out, err := s.of(ctx, in.Target, beat).Require(ctx)
+	return out, translate(err)
 }
 
 // WheelPlan lists the wheels to build for a platform.
 func (s *Sync) WheelPlan(ctx context.Context, in WheelPlanInput) (WheelPlanned, error) {
 	_, _, stop := alive(ctx)
 	defer stop()
-	out, err := wheelPlan(in)
+	out, err := mirror.WheelPlan(in)
 	return out, translate(err)
-}
-
-func wheelPlan(in WheelPlanInput) (WheelPlanned, error) {
-	var out WheelPlanned
-	store := states(in.Target)
-	if in.Facts != nil {
-		if err := store.SetFacts(in.Platform, wheel.Platform(*in.Facts)); err != nil {
-			return out, err
-		}
-	}
-	facts, err := store.Facts(in.Platform)
-	if err != nil || facts == (wheel.Platform{}) {
-		out.Unknown = err == nil
-		return out, err
-	}
-	out.Ask = in.Facts == nil && store.Ask(in.Platform)
-	x, done, err := openIndex(in.Target)
-	if err != nil {
-		return out, err
-	}
-	defer done()
-	platforms, err := store.Platforms(platformNames(in.Target), wanted(in.Target))
-	if err != nil {
-		return out, err
-	}
-	rows, err := store.Survey(x, platforms, in.Platform, in.Alone)
-	if err != nil {
-		return out, err
-	}
-	if out.States, err = count(in, rows); err != nil {
-		return out, err
-	}
-	out.Builds, out.Waiting = out.States[string(wheels.Due)], out.States[string(wheels.Waiting)]
-	if out.Builds == 0 {
-		return out, nil
-	}
-	if err := store.Ready(in.Platform, time.Duration(in.Target.Mirror.BuildTimeout)); err != nil {
-		return out, err
-	}
-	out.Digest, err = store.PutJobs(in.Platform, wheels.Jobs(rows))
-	return out, err
-}
-
-// count counts a platform's pins by state, those that are for others only included.
-func count(in WheelPlanInput, rows []wheels.Row) (map[string]int, error) {
-	others, err := elsewhere(in.Target)
-	states := map[string]int{}
-	for _, r := range append(rows, others[in.Platform]...) {
-		states[string(r.State)]++
-	}
-	return states, err
 }
 
 // Ingest proves and keeps what a build delivered, and records what became of it.
 func (s *Sync) Ingest(ctx context.Context, in IngestInput) (Ingested, error) {
 	_, _, stop := alive(ctx)
 	defer stop()
-	out, err := ingest(in)
+	out, err := mirror.Ingest(in)
 	return out, translate(err)
 }
 
-func ingest(in IngestInput) (Ingested, error) {
-	store := states(in.Target)
-	job, err := jobOf(store, in.Platform, in.Plan, in.Job)
-	if err != nil {
-		return Ingested{}, err
-	}
-	x, done, err := openIndex(in.Target)
-	if err != nil {
-		return Ingested{}, err
-	}
-	defer done()
-	platforms, err := store.Platforms(platformNames(in.Target), wanted(in.Target))
-	if err != nil {
-		return Ingested{}, err
-	}
-	d := in.Delivered
-	r, err := store.Ingest(in.Platform, platforms, x.Page, job, wheels.Delivery{Attempt: d.Attempt, Class: d.Class, Message: d.Message,
-		File: d.File, SHA256: d.SHA256, Log: d.Log, Static: d.Class == "" && static(in.Target, job)})
-	return Ingested{Pin: job.Pin.String(), State: string(r.State), Class: r.Class, Known: r.Known}, err
-}
-
-// static reports whether the source of a job, which is in the index mirror,
-// promises the same dependencies on every platform. What cannot be read does not.
-func static(t Target, job wheels.Job) bool {
-	cfg, err := indexTree(t)
-	if err != nil {
-		return false
-	}
-	f, err := os.Open(filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	needs, err := sdist.Read(f, job.File)
-	return err == nil && needs.Static
-}
-
-func jobOf(store wheels.Store, platform, plan string, n int) (wheels.Job, error) {
-	jobs, err := store.Jobs(platform, plan)
-	if err != nil {
-		return wheels.Job{}, err
-	}
-	if n < 0 || n >= len(jobs) {
-		return wheels.Job{}, fmt.Errorf("activities: build %d of %d of plan %s", n, len(jobs), plan)
-	}
-	return jobs[n], nil
-}
-
-// BuildRequest is one source distribution to make a wheel of.
-type BuildRequest struct {
-	Job      wheels.Job
-	Source   string // path of the source distribution
-	Platform mirrorspec.Platform
-	Facts    wheel.Platform
-	Dir      string       // where wheel and log go; it is there
-	Index    http.Handler // of the index mirror, for build dependencies
-	Simple   string       // path of the simple index below it
-	// IndexState names what Index has now: other packages, another name.
-	IndexState  string
-	Sandbox     string // mirrorspec.Bubblewrap or mirrorspec.NoSandbox
-	Limits      sandbox.Limits
-	Constraints []string // of what is installed for the build
-}
-
-// Builder builds wheels on this host. A build that fails is a Delivered with a
-// class; errors are of the host.
-type Builder interface {
-	// Describe says what a platform's root is; sandbox is as in BuildRequest.
-	Describe(ctx context.Context, p mirrorspec.Platform, sandbox string) (wheel.Platform, error)
-	Build(ctx context.Context, r BuildRequest) (Delivered, error)
-}
-
 // Wheels holds the activities of the role wheels:<platform>.
-type Wheels struct {
-	Builder Builder
-	// Index serves the tree of one mirror below a storage's root, as a region
-	// does, and nothing else of the storage: what a build reads may end in its log.
-	Index func(root, mirror string) (http.Handler, error)
-}
+type Wheels mirror.Bench
 
 // Describe says what the platform's root is.
 func (w *Wheels) Describe(ctx context.Context, in PlatformInput) (Facts, error) {
@@ -276,41 +58,6 @@ func (w *Wheels) BuildWheel(ctx context.Context, in BuildInput) (Delivered, erro
 	if in.Attempt == "" { // of a workflow of an earlier version
 		in.Attempt = info.WorkflowExecution.RunID + "-" + info.ActivityID
 	}
-	out, err := w.build(ctx, in, fmt.Sprintf("%s-%d", in.Attempt, info.Attempt))
+	out, err := mirror.Bench(*w).Build(ctx, in, fmt.Sprintf("%s-%d", in.Attempt, info.Attempt))
 	return out, translate(err)
-}
-
-func (w *Wheels) build(ctx context.Context, in BuildInput, attempt string) (Delivered, error) {
-	store := states(in.Target)
-	if !wheels.ValidAttempt(attempt) {
-		return Delivered{}, &fault.Error{Kind: fault.Malformed, Op: "activities: build", Subject: fault.Line(attempt, 100), Err: errors.New("not the name of an attempt")}
-	}
-	job, err := jobOf(store, in.Platform.Name, in.Plan, in.Job)
-	if err != nil {
-		return Delivered{}, err
-	}
-	cfg, err := indexTree(in.Target)
-	if err != nil {
-		return Delivered{}, err
-	}
-	index, err := w.Index(in.Target.Storage.Root, in.Target.Index.Name)
-	if err != nil {
-		return Delivered{}, err
-	}
-	served, err := tree.ReadServed(cfg.Dir)
-	if err != nil {
-		return Delivered{}, err
-	}
-	dir := store.Inbox(in.Platform.Name, attempt)
-	if err := makeInbox(dir); err != nil {
-		return Delivered{}, err
-	}
-	m := in.Target.Mirror
-	out, err := w.Builder.Build(ctx, BuildRequest{Job: job, Source: filepath.Join(cfg.Dir, filepath.FromSlash(job.Path)), Platform: in.Platform,
-		Facts: wheel.Platform(in.Facts), Dir: dir, Index: index, Simple: "/" + in.Target.Index.Name + "/simple/",
-		IndexState: fmt.Sprint(served.Tree, " ", served.Number, " ", served.Manifest), Sandbox: m.Sandbox,
-		Limits: sandbox.Limits{Timeout: time.Duration(m.BuildTimeout), Memory: int64(m.BuildMemory), Processes: m.BuildProcesses,
-			Disk: int64(m.BuildDisk), Log: int64(m.BuildLog)}, Constraints: m.BuildConstraints})
-	out.Attempt, out.Pin = attempt, job.Pin.String()
-	return out, err
 }

@@ -62,7 +62,7 @@ func (r *reader) checkRegions(at string, s *Spec, m *Mirror) {
 // unknownName reports a reference to nothing and names what may have been meant.
 func (r *reader) unknownName(at, name, what string, names []string) {
 	advice := fmt.Sprintf("write one, there is no %s in this spec", what)
-	if len(names) > 0 {
+	if len(names) > 0 && len(r.faults) < maxFaults {
 		advice = fmt.Sprintf("did you mean %q?", nearest(name, names))
 	}
 	r.fault(at, fmt.Sprintf("there is no %s %q", what, name), advice)
@@ -92,6 +92,7 @@ func (r *reader) checkReferences(at string, s *Spec, m *Mirror) {
 		}
 		return names
 	}
+	wheels := named(Wheels)
 	if m.Index != "" && !slices.Contains(named(PyPI), m.Index) {
 		r.unknownName(at+".index", m.Index, "pypi mirror", named(PyPI))
 	}
@@ -108,7 +109,7 @@ func (r *reader) checkReferences(at string, s *Spec, m *Mirror) {
 			if problem, advice := checkDir(requirement); problem != "" {
 				r.fault(path, problem, advice)
 			}
-		case !slices.Contains(named(Wheels), requirement):
+		case !slices.Contains(wheels, requirement):
 			r.fault(path, fmt.Sprintf("%q is neither an absolute path nor a wheels mirror of this spec", requirement),
 				`write one like "/etc/mirror/requirements.txt"`)
 		}
@@ -192,7 +193,7 @@ func (r *reader) checkPull(s *Spec) {
 	for i, region := range s.Regions {
 		if region.Pull && s.Storage.URL == "" && !r.broken["storage.url"] {
 			r.fault(fmt.Sprintf("region[%d].pull", i), "there is nothing to pull from",
-				`write url = "http://origin.example.org" in [storage]`)
+				`write url = "https://origin.example.org" in [storage]`)
 		}
 	}
 }

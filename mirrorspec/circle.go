@@ -14,14 +14,14 @@ type link struct{ at, to string } // at is the key that says so
 // is planned; no longer way may lead back, and no mirror may have itself, or what
 // is made from it, for an upstream.
 func (r *reader) checkCircles(s *Spec) {
-	links := map[string][]link{}
+	links, bases := map[string][]link{}, basesOf(s)
 	for i := range s.Mirrors {
-		links[s.Mirrors[i].Name] = linksOf(s, i)
+		links[s.Mirrors[i].Name] = linksOf(s, i, bases)
 	}
 	told := map[string]bool{}
 	for _, m := range s.Mirrors {
 		for _, first := range links[m.Name] {
-			circle := wayTo(links, []string{m.Name, first.to}, m.Name)
+			circle := wayTo(links, []string{m.Name, first.to}, m.Name, map[string]bool{})
 			if circle == nil || told[m.Name] {
 				continue
 			}
@@ -33,8 +33,21 @@ func (r *reader) checkCircles(s *Spec) {
 	}
 }
 
+// basesOf tells which mirror is at a URL of a region.
+func basesOf(s *Spec) map[string]string {
+	out := map[string]string{}
+	for _, region := range s.Regions {
+		for _, m := range s.Mirrors {
+			if region.URL != "" && m.Name != "" {
+				out[region.URL+"/"+m.Name] = m.Name
+			}
+		}
+	}
+	return out
+}
+
 // linksOf lists what a mirror takes from.
-func linksOf(s *Spec, i int) (out []link) {
+func linksOf(s *Spec, i int, bases map[string]string) (out []link) {
 	m := &s.Mirrors[i]
 	at := fmt.Sprintf("mirror[%d]", i)
 	from := map[string]string{}
@@ -45,11 +58,12 @@ func linksOf(s *Spec, i int) (out []link) {
 		from[index] = at + ".index"
 	}
 	for _, upstream := range slices.Concat(m.Upstream, m.IndexURLs) {
-		for _, region := range s.Regions {
-			for _, other := range s.Mirrors {
-				if base := region.URL + "/" + other.Name; region.URL != "" && other.Name != "" && (upstream == base || within(base, upstream)) {
-					out = append(out, link{from[upstream], other.Name})
-				}
+		for end := range len(upstream) + 1 {
+			if end < len(upstream) && upstream[end] != '/' {
+				continue
+			}
+			if other, ok := bases[upstream[:end]]; ok {
+				out = append(out, link{from[upstream], other})
 			}
 		}
 	}
@@ -67,15 +81,17 @@ func linksOf(s *Spec, i int) (out []link) {
 	return out
 }
 
-// wayTo continues way until it ends at a mirror; nil if it never does.
-func wayTo(links map[string][]link, way []string, end string) []string {
+// wayTo continues way until it ends at a mirror; nil if it never does. From
+// where it has been it need not look again.
+func wayTo(links map[string][]link, way []string, end string, been map[string]bool) []string {
 	last := way[len(way)-1]
 	if last == end {
 		return way
 	}
+	been[last] = true
 	for _, l := range links[last] {
-		if l.to == end || !slices.Contains(way, l.to) {
-			if found := wayTo(links, append(slices.Clone(way), l.to), end); found != nil {
+		if !been[l.to] {
+			if found := wayTo(links, append(way, l.to), end, been); found != nil {
 				return found
 			}
 		}

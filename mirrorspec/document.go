@@ -86,14 +86,18 @@ func parseDocument(file string, data []byte) (*table, Faults) {
 	if err := d.parser.Error(); err != nil {
 		return nil, Faults{d.syntaxFault(data, err)}
 	}
-	if len(d.faults) == 0 {
-		// The parser leaves some rules to the decoder, such as valid dates.
-		var all map[string]any
-		if err := toml.Unmarshal(data, &all); err != nil {
-			return nil, Faults{d.syntaxFault(data, err)}
-		}
-	}
 	return d.root, d.faults
+}
+
+// decodeFaults holds data against the rules that the parser leaves to the
+// decoder, such as valid dates. The decoder's time grows with the square of the
+// tables, so only what is fine otherwise is given to it.
+func decodeFaults(file string, data []byte) Faults {
+	var all map[string]any
+	if err := toml.Unmarshal(data, &all); err != nil {
+		return Faults{(&document{file: file, starts: []int{0}}).syntaxFault(data, err)}
+	}
+	return nil
 }
 
 func (d *document) syntaxFault(data []byte, err error) Fault {

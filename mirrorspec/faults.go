@@ -55,12 +55,15 @@ func (f Faults) sort() {
 	})
 }
 
+const maxWord = 100
+
 // nearest returns the candidate with the smallest edit distance to word, the
-// first of equals.
+// first of equals. What is longer than any name is not compared.
 func nearest(word string, candidates []string) string {
+	word = word[:min(len(word), maxWord)]
 	best, bestDistance := "", -1
 	for _, c := range candidates {
-		if d := levenshtein(word, c); bestDistance < 0 || d < bestDistance {
+		if d := levenshtein(word, c[:min(len(c), maxWord)]); bestDistance < 0 || d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}

@@ -8,26 +8,50 @@ import (
 	"time"
 )
 
-var defaultGrace = map[Kind]Duration{
-	Apt:    Duration(72 * time.Hour),
-	Yum:    Duration(96 * time.Hour),
-	PyPI:   Duration(24 * time.Hour),
-	Wheels: Duration(24 * time.Hour),
-}
-
 var defaultGuard = Guard{Share: 20 * 100, Count: 100}
 
 // reservedNames are what a region's web server has beside its mirrors.
 var reservedNames = []string{"config", "health", "healthz", "index.html", "status.json"}
 
-var kinds = []Kind{Apt, Yum, PyPI, Wheels}
+// row is what a spec may say of one kind of mirror.
+type row struct {
+	kind  Kind
+	grace Duration                // the default
+	read  func(*section, *Mirror) // the keys of the kind
+	built bool                    // here, so that there is no upstream to read from
+}
 
-func (k Kind) known() bool { return slices.Contains(kinds, k) }
+// rows has the kinds that a spec may name, in the order in which errors name them.
+var rows = []row{
+	{kind: Apt, grace: Duration(72 * time.Hour), read: readApt},
+	{kind: Yum, grace: Duration(96 * time.Hour), read: readYum},
+	{kind: PyPI, grace: Duration(24 * time.Hour), read: readPyPI},
+	{kind: Wheels, grace: Duration(24 * time.Hour), read: readWheels, built: true},
+}
+
+// row returns the row of a kind, the zero one for a kind that there is not.
+func (k Kind) row() row {
+	for _, r := range rows {
+		if r.kind == k {
+			return r
+		}
+	}
+	return row{}
+}
+
+func (k Kind) known() bool { return k.row().read != nil }
+
+func kinds() (all []Kind) {
+	for _, r := range rows {
+		all = append(all, r.kind)
+	}
+	return all
+}
 
 func readMirror(s *section) Mirror {
 	m := Mirror{
 		Name:    s.name("ubuntu"),
-		Kind:    Kind(s.checked("kind", string(Apt), oneOf(words(kinds)...))),
+		Kind:    Kind(s.checked("kind", string(Apt), oneOf(words(kinds())...))),
 		Regions: s.list("regions", "dfw", nil),
 		Volumes: s.list("volumes", "pool", checkRelative),
 	}
@@ -38,18 +62,18 @@ func readMirror(s *section) Mirror {
 	if slices.Contains(reservedNames, m.Name) {
 		s.fault("name", fmt.Sprintf("%q is a path of every region's status page", m.Name), "write another name")
 	}
-	m.Grace = s.duration("grace", defaultGrace[m.Kind])
+	m.Grace = s.duration("grace", m.Kind.row().grace)
 	m.Guard = readGuard(s.sub("guard", `guard = { share = "20%", count = 100 }`))
 	if m.Kind.known() {
 		readKind(s, &m)
 	} else { // reported already; keys of a kind cannot be judged
-		for _, k := range kinds {
+		for _, k := range kinds() {
 			s.known = append(s.known, keysOf(k)...)
 		}
 	}
 	s.done(func(key string) (problem, advice string) {
 		var others []Kind
-		for _, k := range kinds {
+		for _, k := range kinds() {
 			if slices.Contains(keysOf(k), key) {
 				others = append(others, k)
 			}
@@ -64,19 +88,11 @@ func readMirror(s *section) Mirror {
 
 // readKind reads the keys that not all kinds have.
 func readKind(s *section, m *Mirror) {
-	if m.Kind != Wheels {
+	r := m.Kind.row()
+	if !r.built {
 		readUpstream(s, m)
 	}
-	switch m.Kind {
-	case Apt:
-		readApt(s, m)
-	case Yum:
-		readYum(s, m)
-	case PyPI:
-		readPyPI(s, m)
-	case Wheels:
-		readWheels(s, m)
-	}
+	r.read(s, m)
 }
 
 // keysOf returns the keys that readKind asks for.
@@ -130,6 +146,9 @@ func readSigned(s *section, m *Mirror) {
 	if m.OnConflict == "" {
 		m.OnConflict = Refuse
 	}
+	if m.Missing = s.checked("missing", Refuse, oneOf(Refuse, Tolerate)); m.Missing == "" {
+		m.Missing = Refuse
+	}
 	m.Architectures = s.list("architectures", "amd64", matches(wordPattern, "an architecture", "amd64"))
 }
 
@@ -152,9 +171,6 @@ func readApt(s *section, m *Mirror) {
 		if !slices.Contains(m.Indexes, Sources) {
 			m.Indexes = append(m.Indexes, Sources)
 		}
-	}
-	if m.Missing = s.checked("missing", Refuse, oneOf(Refuse, Tolerate)); m.Missing == "" {
-		m.Missing = Refuse
 	}
 	m.IgnoreValidUntil = !s.boolean("check-valid-until", true)
 	m.ByHash = s.boolean("by-hash", true)
@@ -200,7 +216,7 @@ func readWheels(s *section, m *Mirror) {
 	m.File = s.checked("file", "/etc/mirror/requirements.txt", checkDir)
 	m.URL = s.checked("url", "https://example.org/requirements.txt", checkURL)
 	readSource(s, m)
-	platforms := s.subs("platforms", `platforms = [{ name = …, root = …, python = … }]`)
+	platforms := s.subs("platforms", `platforms = [{ name = …, root = …, python = … }]`, maxTables)
 	if v, ok := s.get("platforms", isArray, "a list"); ok && len(v.items) == 0 {
 		s.fault("platforms", "is empty", `write platforms = [{ name = …, root = …, python = … }]`)
 	}

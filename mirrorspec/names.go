@@ -2,6 +2,7 @@ package mirrorspec
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"path"
 	"regexp"
@@ -83,6 +84,26 @@ func checkURL(s string) (problem, advice string) {
 		return fmt.Sprintf("%q has a path that servers may read in different ways", s), example
 	}
 	return "", ""
+}
+
+// checkOrigin is the rule for the URL that regions pull from: the digests of
+// what they pull come the same way, so only TLS proves them. A network of one's
+// own, by address or by a name that only a resolver of it knows, may do without.
+func checkOrigin(s string) (problem, advice string) {
+	if problem, advice = checkURL(s); problem != "" {
+		return problem, advice
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "https" {
+		return "", ""
+	}
+	host := u.Hostname()
+	addr, err := netip.ParseAddr(host)
+	if err == nil && (addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()) || err != nil && !strings.Contains(host, ".") {
+		return "", ""
+	}
+	return fmt.Sprintf("%q is not https, and what regions pull proves itself by nothing else", s),
+		"write https://, or http:// for a loopback or private address or a name without dots"
 }
 
 // checkDir is the rule for directories and files on this or a worker's machine.

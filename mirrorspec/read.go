@@ -55,10 +55,17 @@ func Load(path string) (*Spec, error) {
 	return spec, nil
 }
 
+// maxSpec bounds a spec in bytes, which is the input of workflows: Temporal
+// takes 2 MB. maxTables and maxRegions bound what is compared with one another.
+const maxSpec, maxTables, maxRegions = 1 << 20, 2000, 300
+
 // Parse reads a spec, applies the defaults and checks everything that can be
 // checked without looking at a machine. It returns either a spec or all faults;
 // file only names the spec in them.
 func Parse(file string, data []byte) (*Spec, Faults) {
+	if len(data) > maxSpec {
+		return nil, Faults{{File: file, Line: 1, Column: 1, Problem: fmt.Sprintf("%d bytes are more than %d", len(data), maxSpec), Advice: "make several specs of it"}}
+	}
 	root, faults := parseDocument(file, data)
 	if root == nil {
 		return nil, faults
@@ -66,6 +73,9 @@ func Parse(file string, data []byte) (*Spec, Faults) {
 	r := &reader{file: file, faults: faults, places: map[string]place{}, broken: map[string]bool{}}
 	spec := r.spec(root)
 	r.check(spec)
+	if len(r.faults) == 0 {
+		r.faults = decodeFaults(file, data)
+	}
 	if len(r.faults) > 0 {
 		r.faults.sort()
 		return nil, r.faults
@@ -83,10 +93,10 @@ func (r *reader) spec(root *table) *Spec {
 		Storage: readStorage(s.sub("storage", "[storage]")),
 		Limits:  readLimits(s.sub("limits", "[limits]")),
 	}
-	for _, region := range s.subs("region", "[[region]]") {
+	for _, region := range s.subs("region", "[[region]]", maxRegions) {
 		spec.Regions = append(spec.Regions, readRegion(region))
 	}
-	for _, mirror := range s.subs("mirror", "[[mirror]]") {
+	for _, mirror := range s.subs("mirror", "[[mirror]]", maxTables) {
 		spec.Mirrors = append(spec.Mirrors, readMirror(mirror))
 	}
 	if afs := s.sub("afs", "[afs]"); afs.table != nil {
@@ -220,7 +230,7 @@ func readStorage(s *section) Storage {
 		Name:         s.optionalName(s.table != nil, "main"),
 		Root:         s.checked("root", "/srv/mirror/trees", checkDir),
 		State:        s.checked("state", "/srv/mirror/state", checkDir),
-		URL:          s.url("url", "http://origin.example.org"),
+		URL:          strings.TrimRight(s.checked("url", "https://origin.example.org", checkOrigin), "/"),
 		MinFree:      s.size("min-free", defaultMinFree),
 		RollbackKeep: s.duration("rollback-keep", defaultRollbackKeep),
 	}

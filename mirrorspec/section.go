@@ -18,10 +18,13 @@ type reader struct {
 	broken map[string]bool // paths that have a fault already: one is enough
 }
 
+// maxFaults is far above what anybody reads of one spec.
+const maxFaults = 1000
+
 // fault records a fault at a path such as "mirror[2].grace", or at the nearest
 // enclosing table that stands in the file.
 func (r *reader) fault(path, problem, advice string) {
-	if r.broken[path] {
+	if r.broken[path] || len(r.faults) > maxFaults {
 		return
 	}
 	r.broken[path] = true
@@ -212,6 +215,7 @@ func (s *section) listOrNone(key, example string, check rule) []string {
 		return nil
 	}
 	var all []string
+	seen := map[string]bool{}
 	for i, item := range v.items {
 		path := fmt.Sprintf("%s[%d]", s.at(key), i)
 		s.r.places[path] = item.place
@@ -219,22 +223,23 @@ func (s *section) listOrNone(key, example string, check rule) []string {
 			s.r.fault(path, fmt.Sprintf("holds %s, not %s", item.kind, isString), fmt.Sprintf("write %q", example))
 			continue
 		}
-		s.item(path, item.text, all, check)
+		s.item(path, item.text, seen, check)
 		all = append(all, item.text)
 	}
 	return all
 }
 
-// item checks one string of a list against the rule and the ones before.
-func (s *section) item(path, text string, before []string, check rule) {
+// item checks one string of a list against the rule and the ones that were seen.
+func (s *section) item(path, text string, seen map[string]bool, check rule) {
 	if check != nil {
 		if problem, advice := check(text); problem != "" {
 			s.r.fault(path, problem, advice)
 		}
 	}
-	if slices.Contains(before, text) {
+	if seen[text] {
 		s.r.fault(path, fmt.Sprintf("%q is listed twice", text), "remove one of the two")
 	}
+	seen[text] = true
 }
 
 // sub reads a table; its section is empty if the table is missing.
@@ -246,10 +251,14 @@ func (s *section) sub(key, write string) *section {
 	return s.r.section(s.at(key), v.table)
 }
 
-// subs reads a list of tables.
-func (s *section) subs(key, write string) []*section {
+// subs reads a list of tables, most at most.
+func (s *section) subs(key, write string, most int) []*section {
 	v, ok := s.get(key, isArray, write)
 	if !ok {
+		return nil
+	}
+	if len(v.items) > most {
+		s.fault(key, fmt.Sprintf("%d tables are more than %d", len(v.items), most), "make several specs of it")
 		return nil
 	}
 	var all []*section

@@ -154,7 +154,7 @@ type Mirror struct {
 	SuiteComponents map[string][]string `json:"suite_components,omitempty"`
 	Indexes         []string            `json:"indexes,omitempty"`      // apt; kinds of index, default ["all"]; has "sources" for sources = true
 	Translations    []string            `json:"translations,omitempty"` // apt; languages, default ["all"], [] for none
-	Missing         string              `json:"missing,omitempty"`      // apt; what an object does that upstream lacks: Refuse (default) or Tolerate
+	Missing         string              `json:"missing,omitempty"`      // apt, yum; what an object does that upstream lacks: Refuse (default) or Tolerate
 
 	IgnoreValidUntil bool `json:"ignore_valid_until,omitempty"` // apt; a Release past its Valid-Until is mirrored all the same
 
@@ -165,10 +165,15 @@ type Mirror struct {
 	Metalink   string   `json:"metalink,omitempty"`   // yum; URL of a metalink for each repository, in place of upstream
 	MirrorList string   `json:"mirrorlist,omitempty"` // yum; or of a list of servers
 	Proof      string   `json:"proof,omitempty"`      // yum; ByRepomd, ByPackages, ByBoth, ByNothing; default by what upstream offers
+	// yum; what is mirrored of each repository: names and globs, with Exclude and KeepLatest.
+	// Without any of these the metadata is upstream's, byte for byte.
+	Packages       []string `json:"packages,omitempty"`
+	LeaveSources   bool     `json:"leave_sources,omitempty"`
+	LeaveDebuginfo bool     `json:"leave_debuginfo,omitempty"`
 
 	Projects   []string `json:"projects,omitempty"`    // pypi; normalised names and globs
-	Exclude    []string `json:"exclude,omitempty"`     // pypi; the same
-	KeepLatest int      `json:"keep_latest,omitempty"` // pypi; newest final versions per project, zero for all
+	Exclude    []string `json:"exclude,omitempty"`     // pypi; the same; yum: names and globs of packages
+	KeepLatest int      `json:"keep_latest,omitempty"` // pypi, yum; newest final versions per project, or per package and architecture; zero for all
 	// With KeepLatest: whether pre-releases, and local versions of releases that have
 	// files without a local label, are left out although they are new enough.
 	LeavePreReleases   bool `json:"leave_pre_releases,omitempty"`

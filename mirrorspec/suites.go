@@ -14,7 +14,7 @@ func readSuites(s *section, m *Mirror) {
 	if ok && len(v.items) == 0 {
 		s.fault("suites", "is empty", `write suites = ["noble"] or leave the key out`)
 	}
-	common := false // some suite needs the mirror's components
+	common, seen := false, map[string]bool{} // some suite needs the mirror's components
 	for i := 0; ok && i < len(v.items); i++ {
 		item := v.items[i]
 		path := fmt.Sprintf("%s[%d]", s.at("suites"), i)
@@ -34,7 +34,7 @@ func readSuites(s *section, m *Mirror) {
 		if name == "" {
 			continue
 		}
-		s.item(path, name, m.Suites, checkRelative)
+		s.item(path, name, seen, checkRelative)
 		m.Suites = append(m.Suites, name)
 		common = common || own == nil && !strings.HasSuffix(name, "/")
 		if own != nil {

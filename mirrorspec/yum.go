@@ -2,6 +2,7 @@ package mirrorspec
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -19,9 +20,36 @@ func readYum(s *section, m *Mirror) {
 	m.Releases = s.list("releasever", "9", matches(wordPattern, "a release", "9"))
 	m.Metalink = s.checked("metalink", "https://mirrors.example.org/metalink?repo=$releasever&arch=$basearch", checkListURL)
 	m.MirrorList = s.checked("mirrorlist", "https://mirrors.example.org/mirrorlist", checkListURL)
+	readFilter(s, m)
 	readServers(s, m)
 	readVariable(s, m, "releasever", "9", "$releasever", "${releasever}")
 	readVariable(s, m, "architectures", "x86_64", "$basearch", "${basearch}", "$arch", "${arch}")
+}
+
+// readFilter reads what is mirrored of each repository. The metadata of less than
+// all is written anew, so that upstream's signature cannot prove it.
+func readFilter(s *section, m *Mirror) {
+	m.Packages = s.list("packages", "nginx*", checkGlob)
+	m.Exclude = s.list("exclude", "kernel-debug*", checkGlob)
+	m.KeepLatest = s.count("keep-latest", 1, 0)
+	m.LeaveSources = !s.boolean("sources", true)
+	m.LeaveDebuginfo = !s.boolean("debuginfo", true)
+	if m.Filtered() && (m.Proof == ByRepomd || m.Proof == ByBoth) {
+		s.fault("proof", "asks for a signed repomd.xml, and of less than all packages the mirror writes one that upstream has not signed",
+			`write proof = "packages", or remove the filter`)
+	}
+}
+
+// Filtered reports whether a yum mirror has less than all packages of its repositories.
+func (m Mirror) Filtered() bool {
+	return m.Kind == Yum && (len(m.Packages)+len(m.Exclude)+m.KeepLatest > 0 || m.LeaveSources || m.LeaveDebuginfo)
+}
+
+func checkGlob(text string) (problem, advice string) {
+	if _, err := path.Match(text, ""); err != nil || text == "" || strings.ContainsAny(text, "/ ") {
+		return fmt.Sprintf("%q is not the name of a package or a glob", text), `write one like "nginx" or "python3-*"`
+	}
+	return "", ""
 }
 
 // readServers checks that one key says where the repositories are.

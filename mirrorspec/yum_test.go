@@ -24,6 +24,9 @@ func TestKeysOfYum(t *testing.T) {
 		"values without a variable":    {upstream + keyring + `architectures = ["x86_64"]`, "mirror.architectures: says nothing: no path has $basearch in it"},
 		"a repository above upstream":  {upstream + keyring + `repos = ["../other"]`, "mirror.repos"},
 		"a login in the metalink":      {`metalink = "https://me:secret@mirrors.example.org/m?repo=a"` + "\n" + keyring, "mirror.metalink: holds credentials"},
+		"filters":                      {upstream + keyring + "packages = [\"nginx*\"]\nexclude = [\"nginx-debug\"]\nkeep-latest = 2\nsources = false\ndebuginfo = false", ""},
+		"a glob nobody can match":      {upstream + keyring + `packages = ["[a"]`, `mirror.packages: "[a" is not the name of a package or a glob`},
+		"a filter of what is signed":   {upstream + keyring + "proof = \"repomd\"\nkeep-latest = 2", "mirror.proof: asks for a signed repomd.xml"},
 		"a key of apt":                 {upstream + keyring + `suites = ["noble"]`, `mirror.suites: has no meaning for kind "yum", only for apt`},
 		"${basearch} is the same name": {upstream + keyring + `repos = ["${basearch}/os"]` + "\n" + `architectures = ["x86_64"]`, ""},
 	} {

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"mirrorcycle/internal/clientfiles"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -64,26 +64,22 @@ func clientFiles(spec *mirrorspec.Spec, o clientOptions) (map[string][]byte, err
 	if !ok {
 		return nil, fmt.Errorf("name a region with --region, one of %s: %w", strings.Join(all, ", "), errUsage)
 	}
-	in := clientfiles.Options{Region: *region, Keyrings: map[string][]byte{}}
+	var mirrors []mirrorspec.Mirror
 	for _, m := range spec.Mirrors {
-		if !m.GoesTo(region.Name) || o.mirror != "" && o.mirror != m.Name {
-			continue
+		if m.GoesTo(region.Name) && (o.mirror == "" || o.mirror == m.Name) {
+			mirrors = append(mirrors, m)
 		}
-		in.Mirrors = append(in.Mirrors, m)
-		if m.Keyring == "" { // only signed kinds have one
-			continue
-		}
-		data, err := clientfiles.ReadKeyring(m.Keyring)
-		if err != nil {
-			return nil, &fault.Error{Kind: fault.Config, Op: "client-config: read keyring of", Subject: m.Name, Err: err,
-				Advice: "run this where the keyring is, or take the files from " + region.URL + "/config/"}
-		}
-		in.Keyrings[m.Name] = data
 	}
-	if len(in.Mirrors) == 0 {
+	if len(mirrors) == 0 {
 		return nil, fmt.Errorf("region %s has no mirror %q: %w", region.Name, o.mirror, errUsage)
 	}
-	return clientfiles.For(in), nil
+	files, err := mirror.ClientFiles(*region, mirrors, nil, spec.Storage.Root)
+	var keyring *mirror.KeyringError
+	if errors.As(err, &keyring) {
+		return nil, &fault.Error{Kind: fault.Config, Op: "client-config: read keyring of", Subject: keyring.Mirror, Err: keyring.Err,
+			Advice: "run this where the keyring is, or take the files from " + region.URL + "/config/"}
+	}
+	return files, err
 }
 
 func putClientFiles(w io.Writer, files map[string][]byte, o clientOptions) error {

@@ -8,10 +8,10 @@ import (
 
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/console"
+	"mirrorcycle/internal/service"
 	"mirrorcycle/workflows"
 )
 
@@ -117,7 +117,7 @@ func beats(d *workflowservice.DescribeWorkflowExecutionResponse) (objects, bytes
 			continue
 		}
 		var beat activities.Progress
-		if converter.GetDefaultDataConverter().FromPayloads(a.HeartbeatDetails, &beat) == nil {
+		if service.Decode(a.HeartbeatDetails, &beat) == nil {
 			objects += beat.Objects
 			bytes += beat.Bytes
 		}

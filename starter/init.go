@@ -11,18 +11,19 @@ import (
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/hostconf"
+	"mirrorcycle/internal/mirror"
 )
 
 func initCmd() *cobra.Command {
 	var out, root string
 	c := &cobra.Command{
 		Use:   "init",
-		Short: "Write a spec from this machine's apt sources and pip and uv configuration",
+		Short: "Write a spec from this machine's apt and yum sources and pip and uv configuration",
 		Long: `Write a spec that mirrors what this machine installs from: apt's sources in both
-forms, and the indexes of pip and uv. It asks no server, and leaves credentials
-out. What cannot be mirrored is named at the end of the spec, with the reason. Keys
-that stand inside sources are written beside the spec. A file that is there already
-stays as it is.`,
+forms, repositories of dnf and zypper, and the indexes of pip and uv. It asks no
+server, and leaves credentials out. What cannot be mirrored is named at the end of
+the spec, with the reason. Keys that stand inside sources are written beside the
+spec. A file that is there already stays as it is.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			found := hostconf.Read(root)
@@ -33,7 +34,7 @@ stays as it is.`,
 				}
 				found.KeyDir = filepath.Dir(at)
 			}
-			text, err := found.Spec()
+			text, err := mirror.Init(found)
 			if text == nil {
 				return err
 			}

@@ -26,6 +26,16 @@ func TestExitStatusOfACycle(t *testing.T) {
 	}
 }
 
+// TestExitStatusOfAPartialMirror: what misses something, and has a generation, is not a failure.
+func TestExitStatusOfAPartialMirror(t *testing.T) {
+	for generation, want := range map[int64]error{0: status(exitFailed), 4: status(exitPartly)} {
+		r := workflows.CycleResult{Mirrors: []workflows.MirrorResult{{Mirror: "pypi", Outcome: workflows.Partial, Generation: generation, Missing: 1}}}
+		if got := outcomeStatus(r); got != want {
+			t.Errorf("generation %d: %v, want %v", generation, got, want)
+		}
+	}
+}
+
 // TestPathsOfRegionsBelowOneAnother: the region whose URL is the longest is meant.
 func TestPathsOfRegionsBelowOneAnother(t *testing.T) {
 	spec := &mirrorspec.Spec{Mirrors: []mirrorspec.Mirror{{Name: "debian"}},

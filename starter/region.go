@@ -13,6 +13,7 @@ import (
 	"mirrorcycle/internal/afsadmin"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/mirrorspec"
@@ -188,7 +189,8 @@ func (h shown) ahead(g *tree.Generation) bool {
 // raise gives the tree of a mirror a generation above everything that a region
 // served, if its newest one is not that.
 func raise(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirrorspec.Mirror, h shown, o rebuilding) error {
-	cfg := tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name), Holder: "starter region rebuild " + o.region.Name}
+	cfg := mirror.Tree(spec.Storage, m)
+	cfg.Holder = "starter region rebuild " + o.region.Name
 	reader, err := tree.Read(cfg)
 	if err != nil {
 		return err
@@ -245,7 +247,7 @@ func recommit(ctx context.Context, t *tree.Tree, above int64) (int64, error) {
 
 // rebuildSite lets the tree rise above the sites, or else empties the region's site.
 func rebuildSite(ctx context.Context, w io.Writer, spec *mirrorspec.Spec, m mirrorspec.Mirror, o rebuilding) error {
-	t, err := tree.Read(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name)})
+	t, err := tree.Read(mirror.Tree(spec.Storage, m))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/site"
@@ -66,7 +67,7 @@ func compare(ctx context.Context, spec *mirrorspec.Spec, m mirrorspec.Mirror, r 
 		return false, false, err
 	}
 	if !r.Pull { // what counts there is what was committed
-		t, err := tree.Read(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name)})
+		t, err := tree.Read(mirror.Tree(spec.Storage, m))
 		if err != nil {
 			return false, false, err
 		}

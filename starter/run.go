@@ -77,8 +77,8 @@ func runCycle(ctx context.Context, t client.Client, in workflows.CycleInput, not
 // startCycle starts an on-demand cycle, or joins the one that is running.
 func startCycle(ctx context.Context, t client.Client, in workflows.CycleInput) (client.WorkflowRun, error) {
 	return t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: cycleID(in), TaskQueue: workflows.Queue,
-		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            "cycle of " + in.Spec.Cycle.Name, StaticDetails: workflows.AboutCycle(in.Spec)}, "MirrorCycle", in)
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING, WorkflowExecutionTimeout: in.Timeout(),
+		StaticSummary: "cycle of " + in.Spec.Cycle.Name, StaticDetails: workflows.AboutCycle(in.Spec)}, "MirrorCycle", in)
 }
 
 // cycleID names what a cycle does: only one that does the same may be joined,
@@ -130,11 +130,13 @@ func outcomeStatus(r workflows.CycleResult) error {
 			held = true
 		case workflows.Unchanged, workflows.Done, workflows.Planned:
 			good = true
+		case workflows.Partial: // something is missing; a generation came out all the same
+			bad, good = true, good || m.Generation > 0
 		default:
 			bad = true
 		}
 		for _, reg := range m.Regions {
-			bad = bad || reg.Outcome == workflows.Failed || reg.Outcome == workflows.Late
+			bad = bad || reg.Outcome == workflows.Failed || reg.Outcome == workflows.Late || reg.Outcome == workflows.Busy
 		}
 		for _, w := range m.Wheels { // builds outlive a cycle, so late ones are right
 			bad = bad || w.Outcome == workflows.Failed || w.Outcome == workflows.Partial
@@ -184,6 +186,9 @@ func describe(m workflows.MirrorResult) string {
 			what = "deferred, known before:"
 		}
 		fmt.Fprintf(&b, "  %s %s: %s\n", what, d.Unit, d.Error)
+	}
+	if m.Missing+m.Refused > 0 {
+		fmt.Fprintf(&b, "  %s\n", incomplete(m.Missing, m.Refused))
 	}
 	if n := int64(len(m.Mended)); n > 0 {
 		fmt.Fprintf(&b, "  brought %s back, first %s: look at the disk\n", plural(n, "damaged file"), m.Mended[0])
@@ -266,6 +271,9 @@ func mirrorRun(c *cobra.Command, g *globals, file, mirror string, order workflow
 		var m workflows.MirrorResult
 		if err := run.Get(ctx, &m); err != nil {
 			return failure(err)
+		}
+		if slices.ContainsFunc(m.Replaced, order.Same) {
+			return fmt.Errorf("%s: a later order took the place of this one, which was not carried out; look at starter status, and give it again", mirror)
 		}
 		return printResult(c.OutOrStdout(), g.json, workflows.CycleResult{Cycle: spec.Cycle.Name, Outcome: m.Outcome, Mirrors: []workflows.MirrorResult{m}})
 	})

@@ -17,9 +17,9 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/service"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -263,7 +263,7 @@ func memoOf(d *client.ScheduleDescription) (applied, error) {
 	if !ok {
 		return a, nil // made by somebody else: everything differs
 	}
-	if err := converter.GetDefaultDataConverter().FromPayload(payload, &a); err != nil {
+	if err := service.Decode(&commonpb.Payloads{Payloads: []*commonpb.Payload{payload}}, &a); err != nil {
 		return applied{}, fmt.Errorf("schedule: read the memo: %w", err)
 	}
 	return a, nil
@@ -271,9 +271,10 @@ func memoOf(d *client.ScheduleDescription) (applied, error) {
 
 func scheduleOptions(spec *mirrorspec.Spec, a applied) client.ScheduleOptions {
 	c := spec.Cycle
+	in := workflows.CycleInput{Spec: *spec, Due: mirrorspec.Duration(c.Period() - time.Duration(c.Jitter))}
 	o := client.ScheduleOptions{ID: scheduleID(spec), Overlap: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP, CatchupWindow: time.Duration(c.CatchUp),
 		Action: &client.ScheduleWorkflowAction{ID: workflows.CycleID(c.Name), Workflow: "MirrorCycle", TaskQueue: workflows.Queue,
-			Args: []any{workflows.CycleInput{Spec: *spec, Due: mirrorspec.Duration(c.Period() - time.Duration(c.Jitter))}}, StaticSummary: "cycle of " + c.Name, StaticDetails: workflows.AboutCycle(*spec), Memo: map[string]any{memoKey: a}}}
+			Args: []any{in}, WorkflowExecutionTimeout: in.Timeout(), StaticSummary: "cycle of " + c.Name, StaticDetails: workflows.AboutCycle(*spec), Memo: map[string]any{memoKey: a}}}
 	o.Spec = client.ScheduleSpec{Jitter: time.Duration(c.Jitter)}
 	if c.Cron != "" {
 		o.Spec.CronExpressions, o.Spec.TimeZoneName = []string{c.Cron}, c.TimeZone

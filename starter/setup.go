@@ -22,6 +22,7 @@ import (
 
 	"mirrorcycle/internal/afsadmin"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/site"
@@ -144,7 +145,7 @@ func setup(w io.Writer, spec *mirrorspec.Spec) error {
 		if err := unmounted[m.Name]; err != nil {
 			continue // made here, the directory would be in the volume above
 		}
-		id, err := tree.Setup(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name), Parts: m.Volumes}, m.Name)
+		id, err := tree.Setup(mirror.Tree(spec.Storage, m), m.Name)
 		if err != nil {
 			return err
 		}

@@ -147,11 +147,16 @@ func (s mirrorStatus) note() string {
 	case s.Last != nil:
 		return s.Last.Outcome + ": " + s.Last.Error
 	case s.Missing+s.Refused > 0:
-		text := fmt.Sprintf("upstream lists %d files more: %d could not be had, %d cannot be believed", s.Missing+s.Refused, s.Missing, s.Refused)
+		text := incomplete(s.Missing, s.Refused)
 		if len(s.Lacks) > 0 {
 			text += "; " + s.Lacks[0].Reason
 		}
 		return text
 	}
 	return ""
+}
+
+// incomplete says how much of what upstream lists a mirror has not.
+func incomplete(missing, refused int64) string {
+	return fmt.Sprintf("upstream lists %d files more: %d could not be had, %d cannot be believed", missing+refused, missing, refused)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/fault"
@@ -27,6 +28,7 @@ import (
 type upOptions struct {
 	demo, once bool
 	dir        string
+	internal   []string
 	step       time.Duration
 	json       bool
 	telemetry  *telemetry.Telemetry
@@ -53,6 +55,7 @@ is on disk is gone on from at the next up.`,
 	c.Flags().BoolVar(&o.demo, "demo", false, "mirror a demo upstream on loopback")
 	c.Flags().BoolVar(&o.once, "once", false, "end after the first cycle")
 	c.Flags().StringVar(&o.dir, "dir", "", "directory for the demo, Temporal's database and logs (default ./mirrorcycle-data)")
+	c.Flags().StringSliceVar(&o.internal, "internal-hosts", nil, "hosts, host:port, addresses and networks inside that upstreams may lead to, although the spec does not name them")
 	c.Flags().DurationVar(&o.step, "demo-step", 20*time.Second, "how often the demo upstream publishes something")
 	return c
 }
@@ -107,7 +110,8 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	if err := upRegions(out, spec, held, &ends); err != nil {
 		return err
 	}
-	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Permit: activities.PermitOf(spec)})
+	allowed := activities.PermitOf(spec).And(activities.Permit{Internal: o.internal})
+	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Permit: allowed})
 	if err != nil {
 		return err
 	}
@@ -148,10 +152,18 @@ func cycles(ctx context.Context, w io.Writer, t client.Client, spec *mirrorspec.
 		if ctx.Err() != nil {
 			return ending(ctx, interrupted, u)
 		}
-		if err != nil {
-			return failure(err)
-		}
+		var ended *temporal.WorkflowExecutionError
 		switch {
+		case errors.As(err, &ended) && !(first && u.options.once):
+			// Somebody cancelled, terminated or reset it, or it ran out of time: the
+			// next one continues from what is on disk.
+			fmt.Fprintf(u.out, "%s the cycle did not come to its end: %v\n", time.Now().Format(time.TimeOnly), failure(err))
+			if first {
+				hints(u.out, spec, u)
+				u.begin()
+			}
+		case err != nil:
+			return failure(err)
 		case first:
 			if err := printResult(w, u.options.json, result); u.options.once || err != nil && !isStatus(err) {
 				return err

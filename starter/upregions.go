@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"mirrorcycle/internal/demo"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/serve"
 	"mirrorcycle/mirrorspec"
@@ -271,28 +272,10 @@ func hints(w io.Writer, spec *mirrorspec.Spec, u upState) {
 			if !m.GoesTo(r.Name) {
 				continue
 			}
-			switch m.Kind {
-			case mirrorspec.PyPI:
-				fmt.Fprintf(w, "  pip download --no-deps --index-url %s/%s/simple/ %s\n", r.URL, m.Name, project(spec, m))
-			case mirrorspec.Wheels:
-				for _, p := range m.Platforms {
-					fmt.Fprintf(w, "  pip install --only-binary :all: --index-url %s/%s/%s/simple/ PROJECT    on %s\n", r.URL, m.Name, p.Name, p.Name)
-				}
-			case mirrorspec.Yum:
-				fmt.Fprintf(w, "  baseurl=%s/%s/%s\n", r.URL, m.Name, strings.TrimSuffix(m.Repos[0], "."))
-			case mirrorspec.Apt:
-				fmt.Fprintf(w, "  deb [signed-by=%s] %s/%s %s %s\n", m.Keyring, r.URL, m.Name, m.Suites[0], strings.Join(m.ComponentsOf(m.Suites[0]), " "))
+			for _, line := range mirror.Hints(spec.Storage, m, r.URL+"/"+m.Name) {
+				fmt.Fprintln(w, "  "+line)
 			}
 		}
 	}
 	fmt.Fprintln(w, "\nA cycle runs every", mirrorspec.Duration(every(spec)), "- Ctrl-C ends all; the next up continues from what is on disk.")
-}
-
-// project is an example to try: one that the mirror has, if it has any.
-func project(spec *mirrorspec.Spec, m mirrorspec.Mirror) string {
-	all, err := filepath.Glob(filepath.Join(spec.TreeDir(m.Name), "simple", "*", "index.html"))
-	if err != nil || len(all) == 0 {
-		return "PROJECT"
-	}
-	return filepath.Base(filepath.Dir(all[0]))
 }

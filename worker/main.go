@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,34 +32,53 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+// flags are the command line, read.
+type flags struct {
+	list, metrics string
+	level         slog.Level
+	roles         []service.Role
+	builder       *activities.Sandboxed
+	permit        activities.Permit
+	allow         *allowance
+}
+
+// parse reads the command line. It returns flag.ErrHelp when only help was asked for.
+func parse(args []string) (f flags, err error) {
 	fs := flag.NewFlagSet("worker", flag.ContinueOnError)
-	list := fs.String("roles", "", "what this host can reach: cycle, sync:<storage>, release:<region>, wheels:<platform>, separated by commas")
+	fs.StringVar(&f.list, "roles", "", "what this host can reach: cycle, sync:<storage>, release:<region>, wheels:<platform>, separated by commas")
 	level := fs.String("log-level", "info", "debug, info, warn or error")
-	metrics := fs.String("metrics", "", "serve Prometheus metrics on this address, such as 127.0.0.1:9464")
+	fs.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics on this address, such as 127.0.0.1:9464")
 	memory := fs.String("builds-memory", "", "what all builds of wheels on this host may take together, such as 24GB; default three quarters of its memory")
 	processes := fs.Int("builds-processes", 0, "and how many processes and threads; default half of what the host can have")
-	permit := permitFlags(fs)
-	switch err := fs.Parse(args); {
+	f.allow = permitFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return f, fmt.Errorf("%w: %w", fault.Config, err)
+	}
+	if f.roles, err = service.ParseRoles(f.list); err != nil {
+		return f, err
+	}
+	if f.permit, err = f.allow.read(); err != nil {
+		return f, err
+	}
+	if f.builder, err = builds(*memory, *processes); err != nil {
+		return f, err
+	}
+	if err := f.level.UnmarshalText([]byte(*level)); err != nil {
+		return f, fmt.Errorf("%w: --log-level: %w", fault.Config, err)
+	}
+	return f, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	f, err := parse(args)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return nil
 	case err != nil:
-		return fmt.Errorf("%w: %w", fault.Config, err)
-	}
-	roles, err := service.ParseRoles(*list)
-	if err != nil {
 		return err
 	}
-	builder, err := builds(*memory, *processes)
-	if err != nil {
-		return err
-	}
-	var lvl slog.Level
-	if err := lvl.UnmarshalText([]byte(*level)); err != nil {
-		return fmt.Errorf("%w: --log-level: %w", fault.Config, err)
-	}
-	logger := slog.New(telemetry.Logs(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: lvl})))
-	t, err := telemetry.Start(ctx, telemetry.Options{Service: "mirrorcycle-worker", Metrics: *metrics,
+	logger := slog.New(telemetry.Logs(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: f.level})))
+	t, err := telemetry.Start(ctx, telemetry.Options{Service: "mirrorcycle-worker", Metrics: f.metrics,
 		Ended: func(err error) { logger.Error("metrics are no longer served", "error", err) }})
 	if err != nil {
 		return err
@@ -81,11 +101,11 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer c.Close()
-	if permit.Dirs == nil && permit.Files == nil {
-		logger.Warn("whoever may start workflows can make this worker read and write any path: see --dirs and --files in docs/security.md")
+	if len(f.permit.Dirs) == 0 && slices.ContainsFunc(f.roles, func(r service.Role) bool { return r.Kind != "cycle" }) {
+		logger.Warn("no directory is allowed to this worker, so it will deny what it is asked for: see --spec and --dirs in docs/security.md")
 	}
-	logger.Info("worker starts", "roles", strings.TrimSpace(*list), "temporal", o.HostPort, "namespace", o.Namespace, "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
-	return service.Run(ctx, service.Options{Client: c, Roles: roles, Logger: logger, Builder: builder, Crash: service.CrashFromEnv(), Permit: *permit})
+	logger.Info("worker starts", "roles", strings.TrimSpace(f.list), "temporal", o.HostPort, "namespace", o.Namespace, "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
+	return service.Run(ctx, service.Options{Client: c, Roles: f.roles, Logger: logger, Builder: f.builder, Crash: service.CrashFromEnv(), Permit: f.permit, Renew: f.allow.renew(logger)})
 }
 
 // builds builds wheels within what this host has for all of them together.
@@ -100,28 +120,4 @@ func builds(memory string, processes int) (*activities.Sandboxed, error) {
 	}
 	b.HostMemory = int64(size)
 	return b, nil
-}
-
-// permitFlags defines the flags that say what messages may ask of this worker.
-func permitFlags(fs *flag.FlagSet) *activities.Permit {
-	p := &activities.Permit{Sandbox: []string{mirrorspec.Bubblewrap}}
-	for name, f := range map[string]struct {
-		to    *[]string
-		usage string
-	}{
-		"dirs":           {&p.Dirs, "directories in which a spec's storage, regions and sites may be (default anywhere)"},
-		"roots":          {&p.Roots, "directories in which roots of platforms may be (default anywhere)"},
-		"files":          {&p.Files, "files, and directories of files, that a spec may name: keyrings, netrc, certificates, requirements (default any)"},
-		"sandbox":        {&p.Sandbox, "how wheels may be built: bubblewrap, none (default bubblewrap)"},
-		"internal-hosts": {&p.Internal, "hosts, host:port, addresses and networks inside that upstreams may lead to, although the spec does not name them"},
-	} {
-		fs.Func(name, f.usage+"; separated by commas", func(text string) error {
-			*f.to = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
-			if *f.to == nil {
-				*f.to = []string{}
-			}
-			return nil
-		})
-	}
-	return p
 }

@@ -52,6 +52,10 @@ func verify(ctx workflow.Context, queue string, in activities.VerifyInput) (acti
 	return call[activities.Verified](options(ctx, "Verify", queue, "check the tree independently"), syncs.Verify, in)
 }
 
+func holdUnits(ctx workflow.Context, queue string, in activities.VerifyInput) (activities.Committed, error) {
+	return call[activities.Committed](options(ctx, "HoldUnits", queue, "hold what does not verify"), syncs.HoldUnits, in)
+}
+
 func tend(ctx workflow.Context, queue string, in activities.TendInput) (activities.Tended, error) {
 	return call[activities.Tended](options(ctx, "Tend", queue, "delete what is due in the tree"), syncs.Tend, in)
 }

@@ -21,12 +21,22 @@ func MirrorCycle(ctx workflow.Context, in CycleInput) (CycleResult, error) {
 		return c.result, err
 	}
 	c.run(ctx)
-	return c.result, nil
+	if ctx.Err() != nil {
+		// The server asks children to cancel only as long as their parent runs.
+		apart, _ := workflow.NewDisconnectedContext(ctx)
+		await(apart, margin, "let the mirrors end", func() bool { return c.pending == 0 })
+	}
+	return c.result, ctx.Err()
 }
 
-// maxDeferred is how many notes the result of a cycle has, of all mirrors: at
-// about 700 bytes each they stay well below what Temporal takes.
-const maxDeferred = 1000
+// Timeout is when the server ends a cycle that cannot end itself, as one whose
+// history an upgrade cannot replay: the next one must not wait for it.
+func (in CycleInput) Timeout() time.Duration {
+	if due := time.Duration(in.Due); due > 0 {
+		return max(due, leastDue)
+	}
+	return time.Duration(in.Spec.Cycle.MirrorWait) + 2*time.Hour // its last steps have about one by their budgets
+}
 
 type cycle struct {
 	in      CycleInput
@@ -64,6 +74,9 @@ func (c *cycle) run(ctx workflow.Context) {
 	c.weave = newWeave(targets)
 	for i, t := range targets {
 		c.start(ctx, i, t)
+		if i%batch == batch-1 {
+			_ = c.weave.child[t.Mirror.Name].GetChildWorkflowExecution().Get(ctx, nil)
+		}
 	}
 	c.show(ctx)
 	c.listen(ctx)
@@ -75,6 +88,10 @@ func (c *cycle) run(ctx workflow.Context) {
 	c.show(ctx)
 	mark(ctx, attrOutcome.ValueSet(string(c.result.Outcome)))
 }
+
+// batch is how many mirrors are started in one workflow task: what a task asks
+// for crosses as one message, which may be of 4 MB.
+const batch = 10
 
 // overall is the gravest outcome of a cycle's parts.
 func overall(r CycleResult) Outcome {
@@ -95,7 +112,8 @@ func (c *cycle) start(ctx workflow.Context, i int, t activities.Target) {
 	name := t.Mirror.Name
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: PassID(workflow.GetInfo(ctx).WorkflowExecution.ID, name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
-		StaticSummary: string(t.Mirror.Kind) + " mirror " + name, StaticDetails: AboutMirror(t.Mirror, c.in.Spec.RegionsOf(name)),
+		WorkflowExecutionTimeout: max(c.ends.mirrors.Sub(workflow.Now(ctx)), 0) + time.Hour, // it ends long before
+		StaticSummary:            string(t.Mirror.Kind) + " mirror " + name, StaticDetails: AboutMirror(t.Mirror, c.in.Spec.RegionsOf(name)),
 	})
 	f := workflow.ExecuteChildWorkflow(child, Mirror, MirrorInput{Target: t, Regions: c.in.Spec.RegionsOf(name), Ends: c.ends.mirrors,
 		ReleaseWait: c.in.Spec.Cycle.ReleaseWait, WheelWindow: c.in.Spec.Cycle.WheelWindow, DryRun: c.in.DryRun, After: c.weave.waits(name), Tell: c.weave.tells(name)})
@@ -106,9 +124,7 @@ func (c *cycle) start(ctx workflow.Context, i int, t activities.Target) {
 		if err := f.Get(ctx, &got); err != nil {
 			c.fail(i, err)
 		} else {
-			// All mirrors' notes have to fit into one result.
-			got.Deferred = got.Deferred[:min(len(got.Deferred), max(maxDeferred/len(c.result.Mirrors), 1))]
-			c.result.Mirrors[i] = got
+			c.result.Mirrors[i] = brief(got, len(c.result.Mirrors))
 		}
 		c.weave.note(ctx, Told{Mirror: name, What: toldRequired})
 		c.weave.note(ctx, Told{Mirror: name, What: toldRefreshed})
@@ -120,6 +136,7 @@ func (c *cycle) fail(i int, err error) {
 	r := &c.result.Mirrors[i]
 	r.Outcome = Failed
 	r.FaultKind, r.Error = activities.FaultOf(err)
+	r.Error = cut(r.Error, maxText)
 }
 
 func (c *cycle) show(ctx workflow.Context) {

@@ -28,6 +28,9 @@ func Guard(g mirrorspec.Guard, info tree.PlanInfo) (reasons []string) {
 	if len(info.Renamed) > 0 {
 		reasons = append(reasons, "takes "+strings.Join(info.Renamed, ", "))
 	}
+	if len(info.Jumps) > 0 {
+		reasons = append(reasons, "jumps ahead: "+strings.Join(info.Jumps, ", "))
+	}
 	if len(info.Emptied) > 0 {
 		reasons = append(reasons, "empties "+strings.Join(info.Emptied, ", "))
 	}

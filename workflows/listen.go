@@ -24,6 +24,7 @@ func (m *refresh) listen(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, "progress", func() (Progress, error) { return m.progress, nil }); err != nil {
 		return err
 	}
+	m.result.Replaced = m.in.Replaced
 	workflow.GoNamed(ctx, "hear persons", func(ctx workflow.Context) { m.hear(ctx, false) })
 	return workflow.SetUpdateHandlerWithOptions(ctx, "hold", func(_ workflow.Context, reason string) (string, error) {
 		m.hold(reason)
@@ -51,13 +52,58 @@ func (m *refresh) hold(reason string) {
 	m.quit()
 }
 
-// obey breaks off everything for another order. The one that is carried out is no other.
+// obey breaks off everything for another order. The one that is carried out, or
+// waits, is no other. One that waits gives way to a later one, and its person is told.
 func (m *refresh) obey(o Order) {
-	if o.Approved == m.in.Order.Approved && o.Rollback == m.in.Order.Rollback {
+	if m.order != nil && o.Same(*m.order) || m.order == nil && o.Same(m.in.Order) {
 		return
+	}
+	if m.order != nil {
+		m.replace(*m.order)
 	}
 	m.order = &o
 	m.quit()
+}
+
+// maxReplaced is how many orders a result names that came to nothing.
+const maxReplaced = 20
+
+// replace notes that an order came to nothing, because a later one took its place.
+func (m *refresh) replace(o Order) {
+	if len(m.result.Replaced) < maxReplaced {
+		m.result.Replaced = append(m.result.Replaced[:len(m.result.Replaced):len(m.result.Replaced)], o)
+	}
+}
+
+// hearLast takes what waits when a run ends or goes on in a new one: signals that
+// arrived together with the end of the last step are nobody's otherwise.
+func (m *refresh) hearLast(ctx workflow.Context) {
+	settle(ctx)
+	m.hear(ctx, true)
+	switch {
+	case m.order != nil:
+		if m.in.Order != (Order{}) && m.result.Changes == nil { // broken off
+			m.replace(m.in.Order)
+		}
+		in := m.in
+		in.Order, in.Going, in.DryRun = *m.order, nil, false // a person wants it done, whatever this run was for
+		m.again = &in
+	case m.again != nil && m.again.Going != nil:
+		m.again.Going.Stop = m.stop
+	}
+	if m.again != nil {
+		m.again.Replaced = m.result.Replaced
+	}
+}
+
+// settle lets every other coroutine run that can. A signal that came with this
+// workflow task may be in the hands of one that has not run yet.
+func settle(ctx workflow.Context) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	settled := false
+	workflow.GoNamed(ctx, "settle", func(workflow.Context) { settled = true })
+	_ = workflow.Await(ctx, func() bool { return settled })
 }
 
 // hear takes the signals in: for ever, or, at the end, those that wait.
@@ -77,9 +123,6 @@ func (m *refresh) hear(ctx workflow.Context, last bool) {
 		}
 	})
 	for !last || selector.HasPending() {
-		if ctx.Err() != nil {
-			return
-		}
 		selector.Select(ctx)
 	}
 }

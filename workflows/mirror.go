@@ -26,8 +26,12 @@ func Mirror(ctx workflow.Context, in MirrorInput) (MirrorResult, error) {
 	p.run(ctx)
 	p.stage(ctx, "end")
 	mark(ctx, attrGeneration.ValueSet(p.result.Generation), attrOutcome.ValueSet(string(p.result.Outcome)))
-	return p.result, nil
+	return p.result, ctx.Err()
 }
+
+// signalSealed carries the number of a generation that the refresh of a pass has
+// just sealed, to the pass. What the refresh does after that, regions need not wait for.
+const signalSealed = "sealed"
 
 // pass is one run.
 type pass struct {
@@ -57,6 +61,7 @@ func (p *pass) run(ctx workflow.Context) {
 	if !p.in.DryRun && p.serving > 0 {
 		p.stage(ctx, "release")
 		await(ctx, p.left(ctx), "wait for the regions", func() bool { return p.serving == 0 })
+		settle(ctx) // what was sealed at the last moment is begun to be served
 	}
 	p.result.Regions = slices.Concat(p.regions...)
 	p.result.Mended = append(p.result.Mended, mendedIn(p.result.Regions)...)
@@ -137,7 +142,8 @@ func (p *pass) tell(ctx workflow.Context, what string) {
 // child runs the refresh. One that runs already is another cycle's, and goes on.
 func (p *pass) child(ctx workflow.Context) {
 	t := p.in.Target
-	options := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+	apart, _ := workflow.NewDisconnectedContext(ctx) // who cancels a cycle stops no refresh
+	options := workflow.WithChildOptions(apart, workflow.ChildWorkflowOptions{
 		WorkflowID: RefreshID(p.tree.Tree), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		StaticSummary: "refresh " + t.Mirror.Name, StaticDetails: AboutMirror(t.Mirror, p.in.Regions),
 	})
@@ -178,22 +184,35 @@ func (p *pass) serve(ctx workflow.Context) {
 		return
 	}
 	p.serving = len(all)
-	patience := min(headStart, p.share(ctx, 4))
+	p.hear(ctx)
+	patience, before := min(headStart, p.share(ctx, 4)), p.result.Generation
 	for i, g := range all {
 		workflow.GoNamed(ctx, "serve "+group(p.in.Target, g), func(ctx workflow.Context) {
 			defer func() { p.serving-- }()
-			over := func() bool { return p.refreshed }
-			await(ctx, patience, "the head start of the refresh", over)
-			served := p.result.Generation
-			if served > 0 {
-				p.release(ctx, i, g)
-			}
-			_ = workflow.Await(ctx, over)
-			if p.result.Generation > served {
-				p.release(ctx, i, g)
+			await(ctx, patience, "the head start of the refresh", func() bool { return p.refreshed || p.result.Generation > before })
+			served := int64(0)
+			for news := func() bool { return p.result.Generation > served }; ctx.Err() == nil && (news() || !p.refreshed); {
+				if news() {
+					served = p.result.Generation
+					p.release(ctx, i, g)
+				}
+				_ = workflow.Await(ctx, func() bool { return p.refreshed || news() })
 			}
 		})
 	}
+}
+
+// hear hears from the refresh what it has sealed.
+func (p *pass) hear(ctx workflow.Context) {
+	sealed := workflow.GetSignalChannel(ctx, signalSealed)
+	workflow.GoNamed(ctx, "hear the refresh", func(ctx workflow.Context) {
+		for {
+			var n int64
+			sealed.Receive(ctx, &n)
+			p.result.Generation = max(p.result.Generation, n)
+			p.show(ctx)
+		}
+	})
 }
 
 // release serves one group once, for as long as the spec waits for a region.
@@ -243,7 +262,8 @@ func (p *pass) platform(ctx workflow.Context, platform mirrorspec.Platform) Whee
 	if idle && !plan.Ask {
 		return res
 	}
-	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+	apart, _ := workflow.NewDisconnectedContext(ctx)
+	child := workflow.WithChildOptions(apart, workflow.ChildWorkflowOptions{
 		WorkflowID: WheelsID(p.tree.Tree, platform.Name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		StaticSummary: "wheels of " + t.Mirror.Name + " for " + platform.Name,
 	})

@@ -25,6 +25,7 @@ var budgets = map[string]budget{
 	"Fetch":     {attempt: 24 * time.Hour, queue: 12 * time.Hour, beat: 20 * time.Second, attempts: 10},
 	"Commit":    {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 10},
 	"Rollback":  {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
+	"HoldUnits": {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
 	"Verify":    {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 5},
 	"Tend":      {attempt: 2 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},
 	"Publish":   {attempt: 12 * time.Hour, queue: time.Hour, beat: 20 * time.Second, attempts: 3},

@@ -43,7 +43,7 @@ func WheelsID(tree, platform string) string { return "wheels/" + tree + "/" + pl
 func CycleID(cycle string) string { return "cycle/" + cycle }
 
 // PassID is the workflow ID of what a mirror does in one cycle, which has an ID of its own.
-func PassID(cycle, mirror string) string { return cycle + "/" + mirror }
+func PassID(cycle, mirror string) string { return "mirror/" + cycle + "/" + mirror }
 
 // RefreshID is the workflow ID of what brings a tree up to date.
 func RefreshID(tree string) string { return "refresh/" + tree }

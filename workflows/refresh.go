@@ -24,10 +24,11 @@ func Refresh(ctx workflow.Context, in RefreshInput) (MirrorResult, error) {
 		return m.result, err
 	}
 	m.run(ctx)
-	if m.again != nil {
+	m.hearLast(ctx)
+	if m.again != nil && ctx.Err() == nil {
 		return m.result, workflow.NewContinueAsNewError(ctx, Refresh, *m.again)
 	}
-	return m.result, nil
+	return m.result, ctx.Err()
 }
 
 // refresh is one run. Whatever goes wrong on the way to a new generation ends
@@ -41,12 +42,14 @@ type refresh struct {
 	stop     string              // why a person asked this run not to commit
 	order    *Order              // what a person wants instead
 	work     workflow.Context    // of the steps that can be broken off
+	sure     workflow.Context    // of those that a cancelled run finishes, too
 	quit     workflow.CancelFunc // breaks them off
 	again    *RefreshInput       // how it goes on in a new run
 }
 
 func (m *refresh) run(ctx workflow.Context) {
 	m.work, m.quit = workflow.WithCancel(ctx)
+	m.sure, _ = workflow.NewDisconnectedContext(ctx)
 	if !m.begin(ctx) {
 		m.end(ctx)
 		return
@@ -59,9 +62,9 @@ func (m *refresh) run(ctx workflow.Context) {
 		m.end(ctx)
 		return
 	}
-	m.work, m.quit = workflow.WithCancel(ctx) // a hold has no say in the rest
+	m.work, m.quit = workflow.WithCancel(m.sure) // a hold has no say in the rest
 	if m.sealed(ctx) && !m.ordered() {
-		m.serve(ctx)
+		m.serve(m.sure)
 	}
 	if !m.ordered() {
 		m.stage(ctx, "tend")
@@ -78,7 +81,8 @@ func (m *refresh) ordered() bool { return m.order != nil }
 // begin opens the tree, or goes on where an earlier run left off.
 func (m *refresh) begin(ctx workflow.Context) bool {
 	if g := m.in.Going; g != nil {
-		m.opened, m.result, m.progress = g.Opened, g.Result, g.Progress
+		m.opened, m.result, m.progress, m.stop = g.Opened, g.Result, g.Progress, g.Stop
+		m.result.Replaced = m.in.Replaced
 		return true
 	}
 	m.stage(ctx, "open")
@@ -92,7 +96,7 @@ func (m *refresh) begin(ctx workflow.Context) bool {
 func (m *refresh) advance(ctx workflow.Context) {
 	if m.in.Order.Rollback > 0 {
 		m.stage(ctx, "roll back")
-		c, err := rollback(ctx, m.queue, activities.RollbackInput{Target: m.in.Target, Epoch: m.opened.Epoch, To: m.in.Order.Rollback,
+		c, err := rollback(m.sure, m.queue, activities.RollbackInput{Target: m.in.Target, Epoch: m.opened.Epoch, To: m.in.Order.Rollback,
 			From: m.opened.Committed, Above: m.opened.Above})
 		m.committed(c, err)
 		return
@@ -102,11 +106,11 @@ func (m *refresh) advance(ctx workflow.Context) {
 		return
 	}
 	p, ok := m.plan(ctx)
-	if !ok || !m.fetch(ctx, p) || m.stopped() {
+	if !ok || m.stopped() || !m.fetch(ctx, p) || m.stopped() {
 		return
 	}
 	m.stage(ctx, "commit")
-	c, err := commit(ctx, m.queue, activities.CommitInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Above: m.opened.Above,
+	c, err := commit(m.sure, m.queue, activities.CommitInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: p.Digest, Above: m.opened.Above,
 		Hold: m.opened.Hold})
 	m.committed(c, err)
 }
@@ -198,8 +202,10 @@ func (m *refresh) committed(c activities.Committed, err error) {
 func (m *refresh) sealed(ctx workflow.Context) bool {
 	if m.opened.Committed > m.opened.Sealed {
 		m.stage(ctx, "verify")
-		v, err := verify(m.work, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Regions: m.in.Regions})
-		m.result.Mended = append(m.result.Mended, v.Mended...)
+		v, err := m.verify()
+		if err == nil && !v.Sealed && v.Holdable > 0 && m.holdUnits(v.Number) {
+			v, err = m.verify()
+		}
 		if err == nil && !v.Sealed {
 			err = temporal.NewNonRetryableApplicationError(fmt.Sprintf("verify: generation %d: %d problems, first: %s", v.Number, len(v.Problems), first(v.Problems)),
 				string(fault.Corrupt), nil)
@@ -209,6 +215,26 @@ func (m *refresh) sealed(ctx workflow.Context) bool {
 		}
 	}
 	return m.result.Generation > 0 && !m.fenced()
+}
+
+func (m *refresh) verify() (activities.Verified, error) {
+	v, err := verify(m.work, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: m.opened.Committed, Regions: m.in.Regions})
+	m.result.Mended = append(m.result.Mended, v.Mended...)
+	return v, err
+}
+
+// holdUnits has the projects that alone do not verify stay as they were, and
+// reports whether there is a generation without them.
+func (m *refresh) holdUnits(number int64) bool {
+	c, err := holdUnits(m.work, m.queue, activities.VerifyInput{Target: m.in.Target, Epoch: m.opened.Epoch, Number: number})
+	if err != nil {
+		return false // what verification said matters more
+	}
+	if m.opened.Epoch = c.Epoch; c.Number <= number {
+		return false
+	}
+	m.committed(c, nil)
+	return true
 }
 
 // serve lets regions have what was sealed, where no cycle does.
@@ -231,9 +257,20 @@ func (m *refresh) serve(ctx workflow.Context) {
 		}
 		wg.Wait(ctx)
 		m.result.Mended = append(m.result.Mended, mendedIn(m.result.Regions)...)
-	case m.result.Generation > m.opened.Sealed && !workflow.Now(ctx).Before(m.in.Ends):
-		handOver(ctx, m.in.Target, m.in.Tree, m.in.Regions)
+	case m.result.Generation > m.opened.Sealed:
+		m.announce(ctx)
 	}
+}
+
+// announce lets regions have what was sealed before the tree is tended, which
+// may take hours: through its cycle while that waits, else by itself.
+func (m *refresh) announce(ctx workflow.Context) {
+	if p := workflow.GetInfo(ctx).ParentWorkflowExecution; p != nil && workflow.Now(ctx).Add(margin).Before(m.in.Ends) {
+		if workflow.SignalExternalWorkflow(ctx, p.ID, p.RunID, signalSealed, m.result.Generation).Get(ctx, nil) == nil {
+			return
+		}
+	}
+	handOver(ctx, m.in.Target, m.in.Tree, m.in.Regions)
 }
 
 func first(s []string) string {
@@ -244,9 +281,9 @@ func first(s []string) string {
 }
 
 func (m *refresh) tend(ctx workflow.Context) {
-	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Regions: m.in.Regions})
+	t, err := tend(ctx, m.queue, activities.TendInput{Target: m.in.Target, Epoch: m.opened.Epoch, Plan: m.keepPlan(), Open: m.undecided(), Regions: m.in.Regions})
 	if err == nil {
-		m.result.Tended = &t
+		m.result.Tended, m.result.Missing, m.result.Refused = &t, t.Missing, t.Refused
 		m.result.Mended = append(m.result.Mended, t.Mended...)
 		if len(t.Problems) == 0 {
 			return
@@ -265,6 +302,12 @@ func (m *refresh) keepPlan() string {
 		return m.result.Plan
 	}
 	return ""
+}
+
+// undecided reports whether the run says nothing on what a person may have been
+// asked before: it came to no plan of its own that went on.
+func (m *refresh) undecided() bool {
+	return m.result.Outcome == Held || m.result.Outcome == Failed || m.result.Outcome == OnHold
 }
 
 // failed notes the first error of the run and reports whether there was one.
@@ -289,11 +332,5 @@ func (m *refresh) show(ctx workflow.Context) {
 func (m *refresh) end(ctx workflow.Context) {
 	m.stage(ctx, "end")
 	mark(ctx, attrGeneration.ValueSet(m.result.Generation), attrOutcome.ValueSet(string(m.result.Outcome)))
-	_ = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-	m.hear(ctx, true)
-	if m.order != nil {
-		in := m.in
-		in.Order, in.Going, in.DryRun = *m.order, nil, false // a person wants it done, whatever this run was for
-		m.again = &in
-	}
+	_ = workflow.Await(m.sure, func() bool { return workflow.AllHandlersFinished(ctx) })
 }

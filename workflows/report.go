@@ -23,7 +23,7 @@ func (c *cycle) report(ctx workflow.Context) {
 	if c.in.DryRun {
 		return
 	}
-	in := activities.ReportInput{Targets: Targets(c.in.Spec, nil), Status: siteStatus(c.in.Spec, c.result), Notify: c.in.Spec.Notify}
+	in := activities.ReportInput{Targets: briefs(Targets(c.in.Spec, nil)), Status: siteStatus(c.in.Spec, c.result), Notify: c.in.Spec.Notify}
 	started := workflow.GetInfo(ctx).WorkflowStartTime
 	in.Status.Cycles = []site.Cycle{{Started: started.UTC(), Seconds: workflow.Now(ctx).Sub(started).Round(time.Millisecond).Seconds(), Outcome: string(c.result.Outcome)}}
 	for _, m := range c.result.Mirrors {

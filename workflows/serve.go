@@ -27,16 +27,21 @@ func Serve(ctx workflow.Context, in ServeInput) ([]RegionResult, error) {
 		return nil, err
 	}
 	again := workflow.GetSignalChannel(ctx, signalAgain)
-	for more := true; more; more = received(again) {
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+	whole := ctx // a cancelled run finishes what it does, and closes as cancelled
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	for more := true; more; more = whole.Err() == nil && received(again) {
+		if full(ctx) {
 			return out, workflow.NewContinueAsNewError(ctx, Serve, in)
 		}
 		workflow.SetCurrentDetails(ctx, regionDetails(out))
 		out = serveOnce(ctx, in)
+		for i := range out {
+			out[i].bound()
+		}
 		workflow.SetCurrentDetails(ctx, regionDetails(out))
 		mark(ctx, attrGeneration.ValueSet(lowest(out)), attrOutcome.ValueSet(string(worst(out))))
 	}
-	return out, nil
+	return out, whole.Err()
 }
 
 // signalAgain asks a Serve that runs to look for a newer generation before it ends.
@@ -190,9 +195,12 @@ func groups(t activities.Target, regions []mirrorspec.Region) [][]mirrorspec.Reg
 	return out
 }
 
-// startServe starts the child that serves a group of regions, which outlives its parent.
+// startServe starts the child that serves a group of regions, which outlives its
+// parent, also one that is cancelled.
 func startServe(ctx workflow.Context, in ServeInput) workflow.ChildWorkflowFuture {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	name := group(in.Target, in.Regions)
+	in.Target = in.Target.Brief()
 	child := workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID: ServeID(in.Tree, name), TaskQueue: Queue, ParentClosePolicy: enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		StaticSummary: "serve " + in.Target.Mirror.Name + " in " + name,
@@ -204,31 +212,33 @@ func startServe(ctx workflow.Context, in ServeInput) workflow.ChildWorkflowFutur
 // how it stands whenever that changes.
 func serveGroup(ctx workflow.Context, in ServeInput, wait time.Duration, show func([]RegionResult)) {
 	over, late := false, false
+	tell := func(rs []RegionResult) {
+		if !late { // else it changes nothing any more
+			show(rs)
+		}
+	}
 	set := func(o Outcome, err error) {
 		out := make([]RegionResult, len(in.Regions))
 		for i, r := range in.Regions {
 			out[i] = RegionResult{Region: r.Name, Outcome: o}
 			out[i].failed(err)
 		}
-		show(out)
+		tell(out)
 	}
 	set(Late, nil)
-	f := startServe(ctx, in)
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		var got []RegionResult
-		err := f.Get(ctx, &got)
-		over = true
-		switch {
-		case late: // changes nothing any more
-		case alreadyRunning(err):
+		defer func() { over = true }()
+		f, busy := beginServe(ctx, in)
+		if busy { // it may be past the release: what is newer comes with its next round
 			set(Busy, nil)
-			// It may be past the release: what is newer comes with its next round.
-			_ = workflow.SignalExternalWorkflow(ctx, ServeID(in.Tree, group(in.Target, in.Regions)), "", signalAgain, nil).Get(ctx, nil)
-		case err != nil:
-			set(Failed, err)
-		default:
-			show(got)
+			return
 		}
+		var got []RegionResult
+		if err := f.Get(ctx, &got); err != nil {
+			set(Failed, err)
+			return
+		}
+		tell(got)
 	})
 	await(ctx, wait, "wait for "+group(in.Target, in.Regions), func() bool { return over })
 	late = !over
@@ -238,16 +248,23 @@ func serveGroup(ctx workflow.Context, in ServeInput, wait time.Duration, show fu
 // them: one that is being served looks once more before it ends.
 func handOver(ctx workflow.Context, t activities.Target, tree string, regions []mirrorspec.Region) {
 	for _, g := range groups(t, regions) {
-		in := ServeInput{Target: t, Tree: tree, Regions: g}
-		for range 3 { // it may end between the two questions
-			if !alreadyRunning(startServe(ctx, in).GetChildWorkflowExecution().Get(ctx, nil)) {
-				break
-			}
-			if workflow.SignalExternalWorkflow(ctx, ServeID(tree, group(t, g)), "", signalAgain, nil).Get(ctx, nil) == nil {
-				break
-			}
+		beginServe(ctx, ServeInput{Target: t, Tree: tree, Regions: g})
+	}
+}
+
+// beginServe starts the Serve of a group, or has the one that runs look once
+// more before it ends. busy reports the latter.
+func beginServe(ctx workflow.Context, in ServeInput) (f workflow.ChildWorkflowFuture, busy bool) {
+	for range 5 { // it may end between the two questions
+		f = startServe(ctx, in)
+		if !alreadyRunning(f.GetChildWorkflowExecution().Get(ctx, nil)) {
+			return f, false
+		}
+		if workflow.SignalExternalWorkflow(ctx, ServeID(in.Tree, group(in.Target, in.Regions)), "", signalAgain, nil).Get(ctx, nil) == nil {
+			return f, true
 		}
 	}
+	return f, true
 }
 
 // await waits for a condition for a time; what is not there by then is late.

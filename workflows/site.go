@@ -35,8 +35,9 @@ func (c *cycle) writeSites(ctx workflow.Context) {
 	started := workflow.GetInfo(ctx).WorkflowStartTime
 	status.Cycles = []site.Cycle{{Started: started.UTC(), Seconds: workflow.Now(ctx).Sub(started).Round(time.Millisecond).Seconds(), Outcome: string(c.result.Outcome)}}
 	ctx = within(ctx, c.ends.report)
-	seen, err := survey(ctx, SyncQueue(c.in.Spec.Storage.Name), activities.SurveyInput{Targets: Targets(c.in.Spec, nil), Status: status, Remote: remoteKeyrings(c.in.Spec)})
-	all := workflow.NewWaitGroup(ctx)
+	seen, err := survey(ctx, SyncQueue(c.in.Spec.Storage.Name), activities.SurveyInput{Targets: briefs(Targets(c.in.Spec, nil)), Status: status, Remote: remoteKeyrings(c.in.Spec)})
+	// A few at a time: each takes the whole status along.
+	all, turns := workflow.NewWaitGroup(ctx), workflow.NewSemaphore(ctx, 4)
 	c.result.Sites = make([]SiteResult, len(regions))
 	for i, r := range regions {
 		res := &c.result.Sites[i]
@@ -50,6 +51,10 @@ func (c *cycle) writeSites(ctx workflow.Context) {
 			in.Keyrings = seen.Keyrings
 		}
 		all.Go(ctx, func(ctx workflow.Context) {
+			if turns.Acquire(ctx, 1) != nil {
+				return // cancelled
+			}
+			defer turns.Release(1)
 			got, err := writeSite(ctx, siteQueue(c.in.Spec, r), in)
 			res.Written = got.Written
 			if err != nil {
@@ -72,7 +77,7 @@ func mirrorsOf(spec mirrorspec.Spec, region string) []mirrorspec.Mirror {
 	var out []mirrorspec.Mirror
 	for _, m := range spec.Mirrors {
 		if m.GoesTo(region) {
-			out = append(out, m)
+			out = append(out, activities.Target{Mirror: m}.Brief().Mirror)
 		}
 	}
 	return out

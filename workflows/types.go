@@ -64,6 +64,8 @@ type RefreshInput struct {
 	DryRun  bool                `json:"dry_run,omitempty"`
 	Order   Order               `json:"order,omitzero"`
 	Going   *Going              `json:"going,omitempty"` // what an earlier run of it left unfinished
+	// Replaced are the orders that came to nothing in the runs before.
+	Replaced []Order `json:"replaced,omitempty"`
 }
 
 // Order is what a person wants of a refresh, and no cycle does by itself.
@@ -74,6 +76,11 @@ type Order struct {
 	ReleaseWait mirrorspec.Duration `json:"release_wait,omitempty"`
 }
 
+// Same reports whether two orders want the same.
+func (o Order) Same(other Order) bool {
+	return o.Approved == other.Approved && o.Rollback == other.Rollback
+}
+
 // Going is a fetch that goes on in the next run of its workflow.
 type Going struct {
 	Opened   activities.Opened  `json:"opened"`
@@ -82,6 +89,7 @@ type Going struct {
 	Next     int                `json:"next"`            // the first shard that was not begun
 	Progress Progress           `json:"progress"`
 	Result   MirrorResult       `json:"result"`
+	Stop     string             `json:"stop,omitempty"` // why a person asked it not to commit
 }
 
 // MirrorResult is how the run of one mirror ended.
@@ -95,6 +103,8 @@ type MirrorResult struct {
 	Info       *tree.PlanInfo     `json:"info,omitempty"`
 	Reasons    []string           `json:"reasons,omitempty"` // why held
 	Deferred   []tree.Note        `json:"deferred,omitempty"`
+	Missing    int64              `json:"missing,omitempty"` // what upstream lists and could not be had up to now
+	Refused    int64              `json:"refused,omitempty"` // what upstream lists and cannot be believed
 	Tended     *activities.Tended `json:"tended,omitempty"`
 	Mended     []string           `json:"mended,omitempty"`     // paths that were damaged and are whole again, "… in region …" where only that was
 	Downloaded int64              `json:"downloaded,omitempty"` // bytes
@@ -103,6 +113,8 @@ type MirrorResult struct {
 	Regions    []RegionResult     `json:"regions,omitempty"`
 	Wheels     []WheelsResult     `json:"wheels,omitempty"` // of a wheels mirror, by platform
 	Stale      []string           `json:"stale,omitempty"`  // sources of its requirements that could not be asked
+	// Replaced are the orders that came to nothing, because a later one was given before they were carried out.
+	Replaced []Order `json:"replaced,omitempty"`
 }
 
 // WheelsInput builds what one platform of a wheels mirror lacks.

@@ -159,6 +159,30 @@ func TestRefresh(t *testing.T) {
 			},
 			want: []any{workflows.Failed, int64(4), "corrupt", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
 		},
+		"projects that alone do not verify are held, the rest is released": {
+			setup: func(w *world) {
+				w.opened(5, 4, "")
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{}, nil)
+				w.env.OnActivity("Verify", mock.Anything, mock.MatchedBy(func(in activities.VerifyInput) bool { return in.Number == 5 && in.Epoch == 7 })).
+					Return(activities.Verified{Number: 5, Problems: []string{"simple/nova/index.html lacks it"}, Holdable: 1}, nil).Once()
+				w.env.OnActivity("HoldUnits", mock.Anything, mock.MatchedBy(func(in activities.VerifyInput) bool { return in.Number == 5 && in.Epoch == 7 })).
+					Return(activities.Committed{Epoch: 8, Number: 6, Deferred: []tree.Note{{Unit: "nova", Kind: "corrupt", Error: "its page"}}}, nil).Once()
+				w.env.OnActivity("Verify", mock.Anything, mock.MatchedBy(func(in activities.VerifyInput) bool { return in.Number == 6 && in.Epoch == 8 })).
+					Return(activities.Verified{Number: 6, Sealed: true}, nil).Once()
+				w.released(6, true)
+			},
+			want: []any{workflows.Partial, int64(6), "", workflows.Done, int64(6), workflows.Done, int64(6)},
+		},
+		"where nothing can be held the sealed generation stays": {
+			setup: func(w *world) {
+				w.opened(5, 4, "")
+				w.env.OnActivity("Plan", mock.Anything, mock.Anything).Return(activities.Planned{}, nil)
+				w.env.OnActivity("Verify", mock.Anything, mock.Anything).Return(activities.Verified{Number: 5, Problems: []string{"x"}, Holdable: 1}, nil).Once()
+				w.env.OnActivity("HoldUnits", mock.Anything, mock.Anything).Return(activities.Committed{Epoch: 8}, nil).Once()
+				w.released(4, false)
+			},
+			want: []any{workflows.Failed, int64(4), "corrupt", workflows.Unchanged, int64(4), workflows.Unchanged, int64(4)},
+		},
 		"a fenced run touches nothing more": {
 			setup: func(w *world) {
 				w.opened(4, 4, "")
@@ -356,6 +380,7 @@ func TestGuard(t *testing.T) {
 		"half of a small one":           {tree.PlanInfo{BaseObjects: 4, Drops: 2}, false},
 		"more than half of a small one": {tree.PlanInfo{BaseObjects: 4, Drops: 3}, true},
 		"empties a suite":               {tree.PlanInfo{BaseObjects: 4000, Drops: 1, Emptied: []string{"noble/main"}}, true},
+		"a serial far ahead":            {tree.PlanInfo{BaseObjects: 4000, Jumps: []string{"root page: serial 9000000000 after 36"}}, true},
 		"another suite in its place":    {tree.PlanInfo{BaseObjects: 4000, Renamed: []string{"noble, which is Suite \"jammy\""}}, true},
 		"its one project in quarantine": {tree.PlanInfo{BaseObjects: 400, Drops: 400, Urgent: 400, UrgentUnits: 1}, false},
 		"many projects in quarantine":   {tree.PlanInfo{BaseObjects: 4000, Drops: 1900, Urgent: 1900, UrgentUnits: 900}, false},

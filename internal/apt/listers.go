@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -104,13 +105,15 @@ func (b *builder) count(index, group string, n int64, flaws []string) error {
 		return &fault.Error{Kind: fault.Unproved, Op: "apt: read index", Subject: index, Err: errors.New(flaws[0] + ", and so have all others"),
 			Advice: "upstream must list sizes and SHA256 or SHA512 digests"}
 	}
-	for i, flaw := range flaws {
-		if i == maxFlaws {
-			flaw = fmt.Sprintf("%d more stanzas like these", len(flaws)-i)
-		} else if i > maxFlaws {
-			break
-		}
+	more := int64(len(flaws) - maxFlaws)
+	if more > 0 {
+		flaws = append(slices.Clone(flaws[:maxFlaws]), fmt.Sprintf("%d more stanzas like these", more))
+	}
+	for _, flaw := range flaws {
 		b.leave(&fault.Error{Kind: fault.Malformed, Op: "apt: read index", Subject: index, Err: errors.New(flaw), Advice: "it is left out; tell upstream"})
+	}
+	if more > 0 {
+		b.notes[len(b.notes)-1].Count = more
 	}
 	return nil
 }

@@ -76,12 +76,29 @@ func TestOneOddStanza(t *testing.T) {
 			}
 			told(t, r.Notes, false, "package p042 1 has ")
 			quiet(t, s.cycle(), "package p042 1 has ")
+			lacks(t, s, 0, 1, "")
 			publish(nil)
 			s.mustCycle(t)
+			lacks(t, s, 0, 0, "")
 			if n := len(pool(s.b.Files())); n != 200 {
 				t.Errorf("%d packages after upstream has healed", n)
 			}
 		})
+	}
+}
+
+// lacks checks what the mirror counts as missing and as refused, and the file that it names.
+func lacks(t *testing.T, s *stage, missing, refused int64, file string) {
+	t.Helper()
+	l, err := apt.Lacking(s.b.Tree(), 5)
+	m, r := l.Totals()
+	if err != nil || m != missing || r != refused || len(l.Some) != int(missing+refused) {
+		t.Errorf("%+v, %v", l, err)
+	}
+	for _, k := range l.Some {
+		if k.File != file || k.Unit != "stable" || k.Reason == "" || k.Refused != (refused > 0) {
+			t.Errorf("%+v", k)
+		}
 	}
 }
 
@@ -160,6 +177,7 @@ func TestTolerate(t *testing.T) {
 			if again.Info.Missing != 1 {
 				t.Errorf("%d objects are told to be missing", again.Info.Missing)
 			}
+			lacks(t, s, 1, 0, path)
 			if s.u.hits[path] == 0 {
 				t.Error("it was not looked for again")
 			}

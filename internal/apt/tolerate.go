@@ -62,7 +62,7 @@ func tolerate(t *tree.Tree, plans []*suitePlan, gone map[string][]tree.Result, o
 // newNotes tells of missing objects; what the last generation told already is known.
 func newNotes(suite string, missing []tree.Result, told []tree.Note) (out []tree.Note) {
 	for _, r := range missing {
-		n := tree.Note{Unit: suite, Kind: r.Kind, Error: fmt.Sprintf("%s is left out: %s", r.Path, r.Error), Standing: true}
+		n := tree.Note{Unit: suite, Kind: r.Kind, Error: r.Path + leftOut + r.Error, Standing: true}
 		n.Known = slices.ContainsFunc(told, func(o tree.Note) bool { return o.Error == n.Error })
 		out = append(out, n)
 	}
@@ -145,7 +145,7 @@ func (e *Engine) lookAgain(t *tree.Tree, suite string, old suiteState) (*suitePl
 	p := &suitePlan{Suite: suite, State: old}
 	p.State.Table, p.State.Missing = whole.ID().String(), ""
 	p.State.Notes = slices.DeleteFunc(slices.Clone(old.Notes), func(n tree.Note) bool {
-		return slices.ContainsFunc(again, func(m manifest.Entry) bool { return strings.HasPrefix(n.Error, m.Path+" is left out: ") })
+		return slices.ContainsFunc(again, func(m manifest.Entry) bool { return strings.HasPrefix(n.Error, m.Path+leftOut) })
 	})
 	p.State.Notes = known(p.State.Notes)
 	if len(other) > 0 {

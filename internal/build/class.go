@@ -56,8 +56,14 @@ var signs = []struct {
 	{BuildBackend, regexp.MustCompile(`(?m)^\s*((?:ModuleNotFoundError|ImportError|AttributeError|TypeError|ValueError|NameError|SyntaxError|RuntimeError|FileNotFoundError|PermissionError|OSError|KeyError|AssertionError|Exception)\b.*)$`)},
 	{BuildBackend, regexp.MustCompile(`(?m)^\s*((?:[\w.]+Error|[\w.]*Exception|BackendUnavailable|BackendInvalid)\b: .*)$`)},
 	{BuildBackend, regexp.MustCompile(`(?m)^\s*(CMake Error.*)$`)},
+	{BuildBackend, regexp.MustCompile(`(?m)^\s*error: (\S+ .*)$`)}, // of distutils; pip's own have one word
+	{BadSDist, regexp.MustCompile(`(?m)^.*(does not appear to be a Python project.*)$`)},
 	{BuildBackend, regexp.MustCompile(`(?m)^.*((?:metadata-generation-failed|subprocess-exited-with-error|Failed building wheel for|Failed to build).*)$`)},
+	{Unknown, regexp.MustCompile(`(?m)^\s*(?:ERROR|error|fatal): (\S.*)$`)}, // whatever the tool calls its error
 }
+
+// ours are the lines that tell how long a step took.
+var ours = regexp.MustCompile(`(?m)^\[[0-9.]+ s, [0-9.]+ s of CPU: .*\]$`)
 
 // classify says why a command ended as it did; "" if it ended well. A limit that
 // was hit explains a failure better than what the log says of it.
@@ -89,8 +95,9 @@ func classify(out sandbox.Outcome) (Class, string) {
 	return Unknown, fmt.Sprintf("exit status %d; last line: %s", out.Exit, lastLine(log))
 }
 
+// lastLine is what the tool said last.
 func lastLine(log []byte) string {
-	log = bytes.TrimSpace(log)
+	log = bytes.TrimSpace(ours.ReplaceAll(log, nil))
 	return oneLine(string(log[bytes.LastIndexByte(log, '\n')+1:]))
 }
 

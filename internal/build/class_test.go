@@ -45,6 +45,10 @@ func TestClassify(t *testing.T) {
 		"own exception":      {failed("  distutils.errors.DistutilsError: bad\n"), build.BuildBackend, "distutils.errors.DistutilsError: bad"},
 		"backend, silent":    {failed("ERROR: Failed building wheel for x\n"), build.BuildBackend, "Failed building wheel for x"},
 		"backend crashed":    {failed("  │ exit code: -11\n"), build.Crash, "│ exit code: -11"},
+		"distutils":          {failed("      error: invalid command 'bdist_wininst'\n" + wrapped + "ERROR: Failed building wheel for x\nERROR: Failed to build one or more wheels\n"), build.BuildBackend, "invalid command 'bdist_wininst'"},
+		"no source":          {failed("Processing ./in/a-1.tar.gz\nERROR: file:///tmp/in/a-1.tar.gz does not appear to be a Python project: neither 'setup.py' nor 'pyproject.toml' found.\n[7.52 s, 0.93 s of CPU: pip wheel]\n"), build.BadSDist, "does not appear to be a Python project: neither 'setup.py' nor 'pyproject.toml' found."},
+		"an error":           {failed("ERROR: no such option: -x\nSee pip help.\n"), build.Unknown, "no such option: -x"},
+		"our own last line":  {failed("boo\n[7.52 s, 0.93 s of CPU: pip wheel]\n"), build.Unknown, "exit status 1; last line: boo"},
 		"unknown":            {failed("boo\x1b[31m\xff\n"), build.Unknown, "exit status 1; last line: boo\ufffd"},
 	}
 	for name, tt := range tests {

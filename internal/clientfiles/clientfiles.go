@@ -28,10 +28,29 @@ import (
 
 // Options say for whom files are made.
 type Options struct {
-	Region   mirrorspec.Region
-	Mirrors  []mirrorspec.Mirror
+	Region  mirrorspec.Region
+	Mirrors []mirrorspec.Mirror
+	// Signed says whether a file that upstream may have is there, by its path in the mirror: what is
+	// signed decides what clients check. Nil if that cannot be told here.
+	Signed   func(mirror, path string) bool
 	Keyrings map[string][]byte // of apt mirrors, by name; one without gets no apt files, since nothing would be trusted
+	Kinds    func(mirrorspec.Kind) Kind
 }
+
+// Kind writes the files of one mirror; nil is for a kind that has none.
+type Kind func(*Writer, mirrorspec.Mirror)
+
+// The kinds of this room.
+var (
+	Apt    Kind = (*Writer).apt
+	Yum    Kind = (*Writer).yum
+	PyPI   Kind = func(w *Writer, m mirrorspec.Mirror) { w.python(m.Name, m.Name) }
+	Wheels Kind = func(w *Writer, m mirrorspec.Mirror) {
+		for _, p := range m.Platforms {
+			w.python(path.Join(m.Name, p.Name), path.Join(m.Name, p.Name))
+		}
+	}
+)
 
 // ReadKeyring reads the keys that a mirror trusts, for clients to trust the same:
 // public keys in binary form and nothing else that the file may hold. A file that
@@ -48,17 +67,8 @@ func ReadKeyring(name string) ([]byte, error) {
 func For(o Options) map[string][]byte {
 	w := writer{Options: o, files: map[string][]byte{}}
 	for _, m := range o.Mirrors {
-		switch m.Kind {
-		case mirrorspec.Apt:
-			w.apt(m)
-		case mirrorspec.Yum:
-			w.yum(m)
-		case mirrorspec.PyPI:
-			w.python(m.Name, m.Name)
-		case mirrorspec.Wheels:
-			for _, p := range m.Platforms {
-				w.python(path.Join(m.Name, p.Name), path.Join(m.Name, p.Name))
-			}
+		if write := o.Kinds(m.Kind); write != nil {
+			write(&w, m)
 		}
 	}
 	if len(w.files) > 0 {
@@ -66,6 +76,12 @@ func For(o Options) map[string][]byte {
 	}
 	return w.files
 }
+
+// Writer is what a Kind writes with.
+type Writer = writer
+
+// Put adds a file, named by its path below /config/.
+func (w *writer) Put(name, text string) { w.files[name] = []byte(w.by() + text) }
 
 type writer struct {
 	Options

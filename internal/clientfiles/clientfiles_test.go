@@ -23,8 +23,13 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
+func kinds(k mirrorspec.Kind) clientfiles.Kind {
+	return map[mirrorspec.Kind]clientfiles.Kind{mirrorspec.Apt: clientfiles.Apt, mirrorspec.Yum: clientfiles.Yum, mirrorspec.PyPI: clientfiles.PyPI, mirrorspec.Wheels: clientfiles.Wheels}[k]
+}
+
 func options(url string) clientfiles.Options {
 	return clientfiles.Options{
+		Kinds:  kinds,
 		Region: mirrorspec.Region{Name: "dfw", URL: url},
 		Mirrors: []mirrorspec.Mirror{
 			{Name: "ubuntu", Kind: mirrorspec.Apt, Suites: []string{"jammy", "jammy-updates", "noble", "noble-security"}, Components: []string{"main", "universe"}, Architectures: []string{"amd64"},

@@ -47,9 +47,25 @@ get() { # get PATH: the file on standard output
   fi
 }
 
+inside() { # inside DIR: a link below the root may not lead out of it
+  [ -n "$root" ] || return 0
+  at=$1
+  while [ ! -d "$at" ]; do
+    if [ -L "$at" ]; then die "$at is a link"; fi
+    at=${at%/*}
+  done
+  top=$(cd -P -- "$root" && pwd)
+  case $(cd -P -- "$at" && pwd)/ in
+    "${top%/}"/*) ;;
+    *) die "$1 leads out of $root" ;;
+  esac
+}
+
 put() { # put PATH DESTINATION
   to=$root$2
+  inside "${to%/*}"
   mkdir -p "${to%/*}"
+  rm -f "$to.new"
   get "$1" >"$to.new" || { rm -f "$to.new"; die "cannot get $base/$1"; }
   chmod 644 "$to.new"
   if [ -e "$to" ] && ! cmp -s "$to" "$to.new" && [ ! -e "$to.before-mirror" ]; then

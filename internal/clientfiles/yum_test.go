@@ -13,7 +13,7 @@ import (
 
 func TestYum(t *testing.T) {
 	key := debrepotest.NewKey("rocky")
-	o := clientfiles.Options{Region: mirrorspec.Region{Name: "dfw", URL: "http://dfw.example.org"},
+	o := clientfiles.Options{Kinds: kinds, Region: mirrorspec.Region{Name: "dfw", URL: "http://dfw.example.org"},
 		Mirrors:  []mirrorspec.Mirror{{Name: "rocky", Kind: mirrorspec.Yum, Repos: []string{"$releasever/BaseOS/$basearch/os", "."}}},
 		Keyrings: map[string][]byte{"rocky": debrepotest.PublicKeys(key)}}
 	files := clientfiles.For(o)
@@ -26,6 +26,14 @@ func TestYum(t *testing.T) {
 	}
 	if !strings.HasPrefix(string(files["yum/rocky-mirror.asc"]), "-----BEGIN PGP PUBLIC KEY BLOCK-----") {
 		t.Error("rpm imports armored keys only")
+	}
+	o.Mirrors[0].Releases, o.Mirrors[0].Architectures = []string{"9"}, []string{"x86_64"}
+	o.Signed = func(mirror, name string) bool {
+		return mirror+"/"+name == "rocky/9/BaseOS/x86_64/os/repodata/repomd.xml.asc"
+	}
+	text := string(clientfiles.For(o)["yum/rocky.repo"])
+	if one, other, _ := strings.Cut(text, "[rocky]\n"); !strings.Contains(one, "gpgcheck=0\nrepo_gpgcheck=1\n") || !strings.Contains(other, "\ngpgcheck=1\n") {
+		t.Errorf("one repository signs its repomd.xml, the other its packages: %s", text)
 	}
 	o.Keyrings = nil
 	if files := clientfiles.For(o); files["yum/rocky.repo"] != nil {

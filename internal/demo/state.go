@@ -15,6 +15,7 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"mirrorcycle/internal/debrepo/debrepotest"
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -97,16 +98,8 @@ func save(dir string, k kept) error {
 
 // write replaces a file by a synced one.
 func write(name string, data []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
+	if err := durable.Replace(name, data, mode); err != nil {
 		return fmt.Errorf("demo: write: %w", err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(name+".new", name)
-	}
-	if err != nil {
-		return fmt.Errorf("demo: write %s: %w", name, err)
 	}
 	return nil
 }

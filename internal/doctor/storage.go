@@ -12,6 +12,7 @@ import (
 	"mirrorcycle/internal/afsadmin"
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/mirror"
 	"mirrorcycle/internal/release"
 	"mirrorcycle/internal/release/dir"
 	"mirrorcycle/internal/site"
@@ -20,7 +21,7 @@ import (
 )
 
 func open(spec *mirrorspec.Spec, m mirrorspec.Mirror) (*tree.Tree, error) {
-	t, err := tree.Read(tree.Config{Dir: spec.TreeDir(m.Name), State: spec.StateDir(m.Name)})
+	t, err := tree.Read(mirror.Tree(spec.Storage, m))
 	if err == nil && t.ID().Mirror != m.Name {
 		err = errors.Join(&fault.Error{Kind: fault.WrongStorage, Op: "tree: identify", Subject: spec.TreeDir(m.Name),
 			Err: fmt.Errorf("it is the tree of mirror %s", t.ID().Mirror), Advice: "check which disks are mounted where"}, t.Close())

@@ -31,6 +31,8 @@ type Bench struct {
 	Client  *fetch.Client
 	Verify  verify.Options
 	Sources []string
+	// Spoil changes what is committed, after which nothing is verified and sealed.
+	Spoil func(t *tree.Tree, req *tree.CommitRequest)
 }
 
 // New makes an empty tree for a mirror of that name.
@@ -97,6 +99,9 @@ func (b *Bench) Cycle(e Engine) Result {
 		r.Err = err
 		return r
 	}
+	if b.Spoil != nil {
+		b.Spoil(t, &req)
+	}
 	g, err := t.Commit(ctx, req)
 	if err == nil {
 		err = t.PurgePlans(ctx) // what was fetched for units that stay as they are
@@ -104,9 +109,30 @@ func (b *Bench) Cycle(e Engine) Result {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	b.verify(t, g)
+	if b.Spoil == nil {
+		b.verify(t, g)
+	}
 	r.Number = g.Number
 	return r
+}
+
+// Commit makes what the function asks for the next generation, and verifies it.
+func (b *Bench) Commit(ask func(t *tree.Tree) (tree.CommitRequest, error)) {
+	b.tb.Helper()
+	t, err := tree.Open(b.config())
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	defer t.Close()
+	req, err := ask(t)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	g, err := t.Commit(context.Background(), req)
+	if err != nil {
+		b.tb.Fatal(err)
+	}
+	b.verify(t, g)
 }
 
 func (b *Bench) verify(t *tree.Tree, g *tree.Generation) {

@@ -11,7 +11,7 @@ import (
 func TestSuitesOfFlatRepositories(t *testing.T) {
 	for in, want := range map[string]string{"/": "./", "./": "./", "./a/": "a/", "/a/b/": "a/b/", "a//": "a/", "$(ARCH)/": "amd64/", "stable": "stable"} {
 		f := hostconf.Found{Architecture: "amd64", Sources: hostconf.ParseList("deb [signed-by=/k.gpg] http://a.example.org/x " + in + " main\n")}
-		text, err := f.Spec()
+		text, err := f.Spec(hostconf.Apt, hostconf.Python)
 		if err != nil || !strings.Contains(string(text), `suites = ["`+want+`"]`) {
 			t.Errorf("%s: %v\n%s", in, err, text)
 		}
@@ -26,11 +26,11 @@ func TestKeysInsideSources(t *testing.T) {
 	if got := string(f.Keys()["x-upstream.asc"]); got != key {
 		t.Errorf("%q", got)
 	}
-	if text, err := f.Spec(); err != nil || !strings.Contains(string(text), `keyring = "/etc/mirrorcycle/x-upstream.asc"`) {
+	if text, err := f.Spec(hostconf.Apt, hostconf.Python); err != nil || !strings.Contains(string(text), `keyring = "/etc/mirrorcycle/x-upstream.asc"`) {
 		t.Errorf("%v\n%s", err, text)
 	}
 	f.KeyDir = ""
-	if text, err := f.Spec(); err == nil || len(f.Keys()) > 0 {
+	if text, err := f.Spec(hostconf.Apt, hostconf.Python); err == nil || len(f.Keys()) > 0 {
 		t.Errorf("%v\n%s", err, text)
 	}
 }
@@ -44,7 +44,7 @@ func TestIndexesOfAnyName(t *testing.T) {
 		"https://user:hunter2@a.example.org/simple": `# netrc = `,
 	} {
 		f := hostconf.Found{Architecture: "amd64", Indexes: []string{in}}
-		text, err := f.Spec()
+		text, err := f.Spec(hostconf.Apt, hostconf.Python)
 		if err != nil || !strings.Contains(string(text), want) || strings.Contains(string(text), "hunter2") {
 			t.Errorf("%s: %v\n%s", in, err, text)
 		}

@@ -1,7 +1,7 @@
 // Package hostconf reads which package sources a machine uses, and writes a spec that mirrors them.
 //
-// It reads apt's sources in both forms (sources.list(5)), pip.conf and uv.toml
-// of the system and of root, and nothing else: it asks no server.
+// It reads apt's sources in both forms (sources.list(5)), .repo files with dnf's
+// variables, pip.conf and uv.toml of the system and of root, and nothing else: it asks no server.
 package hostconf
 
 import (
@@ -34,6 +34,9 @@ type Found struct {
 	KeyDir       string   // where who writes the spec writes Keys; "" is nowhere
 	Architecture string   // as dpkg calls it
 	Keyrings     []string // that apt trusts for every source
+
+	Repos                    []Repo // of dnf and zypper
+	Release, RpmArchitecture string // what these put for $releasever and $basearch
 }
 
 // Read reads the configuration below root, which is "/" for this machine. What
@@ -53,6 +56,8 @@ func Read(root string) Found {
 	for _, f := range files(root, "usr/share/keyrings/*-archive-keyring.gpg", "etc/apt/trusted.gpg.d/*.gpg", "etc/apt/trusted.gpg.d/*.asc") {
 		found.Keyrings = append(found.Keyrings, "/"+f)
 	}
+	rpms := readRpmMachine(root)
+	found.Repos, found.Release, found.RpmArchitecture = rpms.repos(root), rpms.release, rpms.arch
 	for _, f := range files(root, "root/.config/uv/uv.toml", "etc/uv/uv.toml") {
 		found.Indexes = append(found.Indexes, ParseUV(read(root, f))...)
 	}
@@ -111,6 +116,7 @@ type group struct {
 	name  string
 	login bool                // a source has one in its URL
 	both  bool                // there are binary packages, too
+	many  bool                // a source has other URLs beside this one
 	per   map[string][]string // components by suite
 }
 
@@ -123,25 +129,32 @@ func (f Found) groups() (out []group, left []string) {
 		if why != "" {
 			left = append(left, strings.TrimPrefix(s.At+": ", ": ")+why)
 		}
-		if len(uris) == 0 {
-			continue
+		for _, uri := range uris {
+			out = s.join(out, uri, login, taken)
 		}
-		i := slices.IndexFunc(out, func(g group) bool {
-			return g.URIs[0] == uris[0] && g.Key == s.Key && (g.SignedBy == s.SignedBy || g.SignedBy == "" || s.SignedBy == "")
-		})
-		if i < 0 {
-			i = len(out)
-			out = append(out, group{name: name(uris[0], taken), per: map[string][]string{}})
-		}
-		g := &out[i]
-		for _, suite := range s.Suites {
-			g.per[suite] = union(g.per[suite], s.Components)
-		}
-		g.URIs, g.Suites, g.Components = union(g.URIs, uris), union(g.Suites, s.Suites), union(g.Components, s.Components)
-		g.Architectures, g.SignedBy, g.Key = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy), s.Key
-		g.Source.Source, g.both, g.login = g.Source.Source || s.Source, g.both || !s.Source, g.login || login
 	}
 	return out, left
+}
+
+// join puts what a source has at one URL into the group of its archive. Several
+// URLs of one source are archives of their own, as they are to apt.
+func (s Source) join(out []group, uri string, login bool, taken map[string]bool) []group {
+	i := slices.IndexFunc(out, func(g group) bool {
+		return g.URIs[0] == uri && g.Key == s.Key && (g.SignedBy == s.SignedBy || g.SignedBy == "" || s.SignedBy == "")
+	})
+	if i < 0 {
+		i = len(out)
+		out = append(out, group{name: name(uri, taken), per: map[string][]string{}})
+	}
+	g := &out[i]
+	for _, suite := range s.Suites {
+		g.per[suite] = union(g.per[suite], s.Components)
+	}
+	g.URIs, g.Suites, g.Components = []string{uri}, union(g.Suites, s.Suites), union(g.Components, s.Components)
+	g.Architectures, g.SignedBy, g.Key = union(g.Architectures, s.Architectures), cmp.Or(g.SignedBy, s.SignedBy), s.Key
+	g.many = g.many || len(s.URIs) > 1
+	g.Source.Source, g.both, g.login = g.Source.Source || s.Source, g.both || !s.Source, g.login || login
+	return out
 }
 
 // usable returns the URLs of a source that can be mirrored, with its suites as a

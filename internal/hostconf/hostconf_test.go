@@ -44,7 +44,7 @@ func TestMachines(t *testing.T) {
 			}
 			found := hostconf.Read(root)
 			found.KeyDir = "/etc/mirrorcycle"
-			got, err := found.Spec()
+			got, err := found.Spec(hostconf.Apt, hostconf.Python, hostconf.Yum)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestMachines(t *testing.T) {
 }
 
 func TestAMachineWithoutSources(t *testing.T) {
-	if _, err := hostconf.Read(t.TempDir()).Spec(); !errors.Is(err, fault.Config) {
+	if _, err := hostconf.Read(t.TempDir()).Spec(hostconf.Apt, hostconf.Python); !errors.Is(err, fault.Config) {
 		t.Error(err)
 	}
 }
@@ -74,7 +74,7 @@ func TestAMachineWithoutSources(t *testing.T) {
 func TestNoSecretIsCopied(t *testing.T) {
 	f := hostconf.Found{Architecture: "amd64", Sources: hostconf.ParseList("deb https://user:hunter2@archive.example.org/debian stable main\n"),
 		Indexes: hostconf.ParsePip("[global]\nindex-url = https://user:hunter2@index.example.org/simple\n")}
-	text, err := f.Spec()
+	text, err := f.Spec(hostconf.Apt, hostconf.Python)
 	if err != nil || strings.Contains(string(text), "hunter2") {
 		t.Errorf("%v\n%s", err, text)
 	}
@@ -87,7 +87,7 @@ func fuzz(f *testing.F, read func(string) hostconf.Found, seeds ...string) {
 	f.Fuzz(func(t *testing.T, text string) {
 		found := read(text)
 		found.Architecture = "amd64"
-		spec, err := found.Spec()
+		spec, err := found.Spec(hostconf.Apt, hostconf.Python)
 		var faults mirrorspec.Faults
 		if err != nil && !errors.As(err, &faults) && !errors.Is(err, fault.Config) {
 			t.Errorf("%v\n%s", err, spec)

@@ -13,29 +13,23 @@ import (
 	"mirrorcycle/mirrorspec"
 )
 
+// Part writes the mirrors of one kind that a machine uses, and says what it
+// left out, and why.
+type Part func(Found) (mirrors, left []string)
+
 // Spec writes a spec that mirrors what was found, to be looked at by a person.
 // The error is fault.Config if there is nothing that can be mirrored.
-func (f Found) Spec() ([]byte, error) {
+func (f Found) Spec(parts ...Part) ([]byte, error) {
 	var b strings.Builder
 	b.WriteString(head)
 	n := 0
-	groups, left := f.groups()
-	left = append(left, f.Left...)
-	for _, g := range groups {
-		n++
-		f.apt(&b, g)
-	}
-	taken := map[string]bool{}
-	for _, i := range f.Indexes {
-		root, ok := clean(i)
-		if !ok {
-			scheme, _, _ := strings.Cut(i, ":")
-			left = append(left, fmt.Sprintf("a Python index: %.20q is no http or https index", scheme))
-		}
-		if ok && !taken[root] {
-			taken[root] = true
-			n++
-			python(&b, root, len(taken), strings.Contains(i, "@"))
+	var left []string
+	for i, part := range parts {
+		mirrors, why := part(f)
+		n += len(mirrors)
+		b.WriteString(strings.Join(mirrors, ""))
+		if left = append(left, why...); i == 0 {
+			left = append(left, f.Left...)
 		}
 	}
 	for i, why := range left {
@@ -45,7 +39,7 @@ func (f Found) Spec() ([]byte, error) {
 		b.WriteString("# - " + strings.Map(printable, why) + "\n")
 	}
 	if n == 0 {
-		return nil, &fault.Error{Kind: fault.Config, Op: "init: read", Subject: "this machine's sources", Err: errors.New(strings.Join(append([]string{"no apt source and no Python index that can be mirrored"}, left...), "; ")),
+		return nil, &fault.Error{Kind: fault.Config, Op: "init: read", Subject: "this machine's sources", Err: errors.New(strings.Join(append([]string{"no apt or yum source and no Python index that can be mirrored"}, left...), "; ")),
 			Advice: "write a spec by hand: docs/spec.md"}
 	}
 	text := []byte(b.String())
@@ -53,6 +47,36 @@ func (f Found) Spec() ([]byte, error) {
 		return text, faults
 	}
 	return text, nil
+}
+
+// Apt is the part of apt's sources.
+func Apt(f Found) (mirrors, left []string) {
+	groups, left := f.groups()
+	for _, g := range groups {
+		var b strings.Builder
+		f.apt(&b, g)
+		mirrors = append(mirrors, b.String())
+	}
+	return mirrors, left
+}
+
+// Python is the part of pip's and uv's indexes.
+func Python(f Found) (mirrors, left []string) {
+	taken := map[string]bool{}
+	for _, i := range f.Indexes {
+		root, ok := clean(i)
+		if !ok {
+			scheme, _, _ := strings.Cut(i, ":")
+			left = append(left, fmt.Sprintf("a Python index: %.20q is no http or https index", scheme))
+		}
+		if ok && !taken[root] {
+			taken[root] = true
+			var b strings.Builder
+			python(&b, root, len(taken), strings.Contains(i, "@"))
+			mirrors = append(mirrors, b.String())
+		}
+	}
+	return mirrors, left
 }
 
 const head = `# Written by starter init from this machine's sources. Look at it, then: starter validate, starter up.
@@ -134,6 +158,9 @@ func (f Found) apt(b *strings.Builder, g group) {
 	}
 	if g.login {
 		b.WriteString(login)
+	}
+	if g.many {
+		b.WriteString("# Its source has several URLs. If they are copies of one archive, make one mirror of them, with all in upstream.\n")
 	}
 	keyring, sure := f.keyring(g)
 	if !sure {

@@ -178,3 +178,50 @@ func TestSkipsFailInCI(t *testing.T) {
 		t.Errorf("tests are skipped in %q; call need.That, as %q alone may skip", found, want)
 	}
 }
+
+// TestOneRoomPerWord keeps what one room alone may write out.
+func TestOneRoomPerWord(t *testing.T) {
+	rules := []struct {
+		what string
+		text *regexp.Regexp
+		in   []string
+		use  string
+	}{
+		{"locates a tree", regexp.MustCompile(`\btree\.Config\{[A-Z]`), nil, "mirror.Tree or tree.At"},
+		{"renames", regexp.MustCompile(`\bos\.Rename\(|\bunix\.Renameat`), []string{"internal/durable"}, "internal/durable"},
+		{"syncs a file system", regexp.MustCompile(`\bunix\.Syncfs\(`), []string{"internal/durable"}, "durable.Disks"},
+	}
+	eachSource(t, func(name string, text []byte) {
+		dir := filepath.ToSlash(filepath.Dir(name))
+		for _, r := range rules {
+			if r.text.Match(text) && !slices.Contains(r.in, dir) {
+				t.Errorf("%s %s by hand: use %s", name, r.what, r.use)
+			}
+		}
+	})
+}
+
+// eachSource calls f with every source of the product, comments left out.
+func eachSource(t *testing.T, f func(name string, text []byte)) {
+	t.Helper()
+	for dir := range rooms(t) {
+		if slices.Contains(house.Benches, dir) || strings.HasSuffix(dir, "test") {
+			continue // what tests build with
+		}
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(file, "_test.go") {
+				f(strings.TrimPrefix(filepath.ToSlash(file), "../../"), comment.ReplaceAll(text, nil))
+			}
+		}
+	}
+}
+
+var comment = regexp.MustCompile(`(?m)^\s*//.*$`)

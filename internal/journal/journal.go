@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -43,7 +44,7 @@ func Append(name, text string) error {
 		return fmt.Errorf("journal: append to %s: %w", name, err)
 	}
 	if fresh {
-		return syncDir(filepath.Dir(name))
+		return durable.SyncDir(filepath.Dir(name))
 	}
 	return nil
 }
@@ -57,14 +58,6 @@ func check(name, text string) error {
 
 func line(text string) string {
 	return fmt.Sprintf("%08x %s\n", crc32.Checksum([]byte(text), castagnoli), text)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Read returns the records' texts, oldest first. A missing file has none.
@@ -105,17 +98,8 @@ func Rewrite(name string, texts []string) error {
 		}
 		b.WriteString(line(t))
 	}
-	temp := name + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
+	if err := durable.ReplaceBy(name+".new", name, []byte(b.String())); err != nil {
 		return fmt.Errorf("journal: rewrite: %w", err)
 	}
-	_, err = f.WriteString(b.String())
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("journal: rewrite %s: %w", name, err)
-	}
-	if err := os.Rename(temp, name); err != nil {
-		return fmt.Errorf("journal: rewrite: %w", err)
-	}
-	return syncDir(filepath.Dir(name))
+	return nil
 }

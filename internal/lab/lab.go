@@ -101,7 +101,7 @@ func Temporal(tb testing.TB) (client.Client, string) {
 	var c client.Client
 	err := errors.New("not tried")
 	for deadline := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(deadline); {
-		c, err = client.Dial(client.Options{HostPort: shared.server.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+		c, err = service.Dial(context.Background(), client.Options{HostPort: shared.server.Address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	}
 	if err != nil {
 		tb.Fatal(err)
@@ -175,6 +175,7 @@ type Options struct {
 	Every   string // default 1s
 	Keep    string // of superseded generations in regions, default 1s
 	MaxAge  string // of indexes, default 1s
+	Back    string // how long a tree keeps what was dropped, default 1h
 	Pull    string // name of a region that pulls over HTTP
 	NoWork  bool   // do not start a worker
 	Window  string // of wheels, default 10m
@@ -193,8 +194,8 @@ func New(tb testing.TB, o Options) *House {
 	h.Client, h.Address = Temporal(tb)
 	var b strings.Builder
 	fmt.Fprintf(&b, "[cycle]\nname = %q\nevery = %q\nrelease-wait = \"1m\"\nwheel-window = %q\n", h.name, or(o.Every, "1s"), or(o.Window, "10m"))
-	fmt.Fprintf(&b, "[storage]\nname = %q\nroot = %q\nstate = %q\nmin-free = \"1MB\"\nrollback-keep = \"1h\"\n", h.name,
-		filepath.Join(h.Dir, "trees"), filepath.Join(h.Dir, "state"))
+	fmt.Fprintf(&b, "[storage]\nname = %q\nroot = %q\nstate = %q\nmin-free = \"1MB\"\nrollback-keep = %q\n", h.name,
+		filepath.Join(h.Dir, "trees"), filepath.Join(h.Dir, "state"), or(o.Back, "1h"))
 	if o.Pull != "" {
 		origin := httptest.NewServer(release.OriginHandler(filepath.Join(h.Dir, "trees"), filepath.Join(h.Dir, "state")))
 		tb.Cleanup(origin.Close)
@@ -261,6 +262,9 @@ func (h *House) setup() {
 	}
 }
 
+// SpecFile is where the house's spec is.
+func (h *House) SpecFile() string { return filepath.Join(h.Dir, "mirrors.toml") }
+
 // CycleID is the workflow ID of the house's cycles.
 func (h *House) CycleID() string { return workflows.CycleID(h.name) }
 
@@ -287,7 +291,7 @@ func (h *House) Work() {
 	if err != nil {
 		h.tb.Fatal(err)
 	}
-	s, err := service.Start(service.Options{Client: h.Client, Roles: roles, Builder: h.builder})
+	s, err := service.Start(service.Options{Client: h.Client, Roles: roles, Permit: activities.Anything(), Builder: h.builder})
 	if err != nil {
 		h.tb.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"slices"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -19,7 +18,7 @@ import (
 // Settle renders the pages of the changed projects and makes the next
 // generation of a fetched plan. A file that could not be had is left off its
 // page, noted, and asked for again by the next plan. A page that would let older
-// versions go for one of which no file could be had stays as it is.
+// versions go for one of which no file could be had keeps them beside what is there.
 func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.CommitRequest, []tree.Note, error) {
 	s := settler{t: t, render: e.render, now: e.cfg.Now, files: map[string]manifest.Change{}, rows: map[string]manifest.Change{}, objects: map[string]manifest.Change{}}
 	if err := s.open(p); err != nil {
@@ -52,7 +51,8 @@ type settler struct {
 	notes                []tree.Note
 }
 
-func (s *settler) open(p *tree.Plan) (err error) {
+// read opens the committed generation.
+func (s *settler) read() (err error) {
 	if s.base, err = s.t.Committed(); err != nil {
 		return err
 	}
@@ -62,7 +62,12 @@ func (s *settler) open(p *tree.Plan) (err error) {
 	if s.wasRows, err = s.t.Table(s.base, projectsTable); err != nil {
 		return err
 	}
-	if s.wasObjects, err = s.t.Table(s.base, objectsTable); err != nil {
+	s.wasObjects, err = s.t.Table(s.base, objectsTable)
+	return err
+}
+
+func (s *settler) open(p *tree.Plan) error {
+	if err := s.read(); err != nil {
 		return err
 	}
 	s.landed = map[string]tree.Result{}
@@ -113,7 +118,10 @@ func (s *settler) project(c change) error {
 		if files, objects, err = s.landings(c, had, &l, told); err != nil {
 			return err
 		}
-		if len(c.Spared) > 0 && lost(c, files, told) {
+		if files, objects, err = s.spare(c, had, told, files, objects); err != nil {
+			return err
+		}
+		if swaps(c, files, had, &l, told) {
 			return s.wait(c.Name, &l)
 		}
 	}
@@ -121,17 +129,8 @@ func (s *settler) project(c change) error {
 	if err != nil || !ok {
 		return errors.Join(err, s.wait(c.Name, &l))
 	}
-	again := map[string]manifest.Entry{}
-	for _, e := range objects {
-		again[e.Path] = e
-	}
-	for _, e := range had {
-		if _, named := again[e.Path]; named {
-			continue
-		}
-		if err := s.drop(c.Name, e); err != nil {
-			return err
-		}
+	if err := s.dropAllBut(c.Name, objects, had); err != nil {
+		return err
 	}
 	if c.Gone {
 		s.rows[c.Name] = manifest.Change{Entry: manifest.Entry{Path: c.Name}, Remove: true}
@@ -195,22 +194,7 @@ func (s *settler) landings(c change, had map[string]manifest.Entry, l, told *lac
 	return files, objects, nil
 }
 
-// lost reports whether there is no file of a version that the page is to have,
-// and that upstream was not known to lack.
-func lost(c change, there []simpleindex.File, told *lacks) bool {
-	version := func(f simpleindex.File) string {
-		v, _ := simpleindex.FileVersion(c.Name, f.Filename)
-		return v
-	}
-	versions := map[string]bool{}
-	for _, f := range there {
-		versions[version(f)] = true
-	}
-	return slices.ContainsFunc(c.Project.Files, func(f simpleindex.File) bool { return !versions[version(f)] && !told.misses(f.Filename) })
-}
-
-// wait leaves a project as it is, and has the next plan ask again: older
-// versions go when the one that is to take their place is there.
+// wait leaves a project as it is, and has the next plan ask again.
 func (s *settler) wait(name string, l *lacks) error {
 	row, ok, err := s.wasRows.Lookup(name)
 	if err != nil || !ok {
@@ -277,6 +261,23 @@ func (s *settler) entry(path string, had map[string]manifest.Entry) (e manifest.
 	}
 	size, ok, err := s.t.Stat(path) // a reaping may have been cut short
 	return e, ok && size == e.Size, err
+}
+
+// dropAllBut drops those of had that are not among objects.
+func (s *settler) dropAllBut(project string, objects []manifest.Entry, had map[string]manifest.Entry) error {
+	again := map[string]bool{}
+	for _, e := range objects {
+		again[e.Path] = true
+	}
+	for _, e := range had {
+		if again[e.Path] {
+			continue
+		}
+		if err := s.drop(project, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *settler) drop(project string, e manifest.Entry) error {

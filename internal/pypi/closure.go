@@ -186,6 +186,7 @@ func (c *closure) moved(n *node) bool {
 func (c *closure) read(ctx context.Context, n *node) error {
 	n.asked = true
 	q := n.row
+	q.far = c.s.far
 	q.serial, q.whole, q.seen = c.s.moved[n.name], true, n.row.row.Size
 	if n.known != nil {
 		q.seen = max(q.seen, n.known.Serial)

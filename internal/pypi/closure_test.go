@@ -165,7 +165,7 @@ func TestQuietCycleOfRequirements(t *testing.T) {
 }
 
 // watch records what is asked, with the answers as the root page would give them.
-func (w *wish) watch() *[]string {
+func (w *stage) watch() *[]string {
 	var all []string
 	w.setAlter(func(out http.ResponseWriter, r *http.Request) bool {
 		answer := httptest.NewRecorder()

@@ -17,37 +17,43 @@ func (s *settler) request(p *tree.Plan) (tree.CommitRequest, error) {
 	if err != nil {
 		return tree.CommitRequest{}, err
 	}
-	objects, err := manifest.Edit(s.wasObjects, sorted(s.objects))
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
 	next, err := manifest.Edit(s.was, sorted(s.files))
 	if err != nil {
 		return tree.CommitRequest{}, err
 	}
-	st, err := s.state(p, rows)
+	st, err := s.state(p)
 	if err != nil || next.ID() == s.was.ID() && rows.ID() == s.wasRows.ID() && s.sameConfig(st) {
 		return tree.CommitRequest{}, err // what was missing is missing still
 	}
-	if err := s.root(rows, st.Serial); err != nil {
-		return tree.CommitRequest{}, err
+	return s.edited(st, p.Info.Upstream)
+}
+
+// edited is the request for a generation with what was collected, and a root page of it.
+func (s *settler) edited(st state, up tree.Upstream) (req tree.CommitRequest, err error) {
+	rows, err := manifest.Edit(s.wasRows, sorted(s.rows))
+	if err != nil {
+		return req, err
 	}
-	if next, err = manifest.Edit(s.was, sorted(s.files)); err != nil {
-		return tree.CommitRequest{}, err
+	objects, err := manifest.Edit(s.wasObjects, sorted(s.objects))
+	if err != nil {
+		return req, err
+	}
+	if err := s.root(rows, st.Serial); err != nil {
+		return req, err
+	}
+	next, err := manifest.Edit(s.was, sorted(s.files))
+	if err != nil {
+		return req, err
 	}
 	engine, err := json.Marshal(st)
-	if err != nil {
-		return tree.CommitRequest{}, err
-	}
-	up := p.Info.Upstream
 	up.Serial = st.Serial
 	return tree.CommitRequest{Manifest: next, Engine: engine, Upstream: up,
-		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, nil
+		Aux: map[string]manifest.ID{projectsTable: rows.ID(), objectsTable: objects.ID()}}, err
 }
 
 // state is the plan's, with the serial to be published: upstream's, or the
 // greatest of a project, and never below one that was.
-func (s *settler) state(p *tree.Plan, rows *manifest.Manifest) (st state, err error) {
+func (s *settler) state(p *tree.Plan) (st state, err error) {
 	f, err := p.Open(stateFile)
 	if err != nil {
 		return st, err
@@ -59,11 +65,15 @@ func (s *settler) state(p *tree.Plan, rows *manifest.Manifest) (st state, err er
 	if s.held {
 		st.ETag, st.LastModified = "", "" // the next plan finds it again
 	}
-	for row, err := range rows.All() {
-		if err != nil {
-			return st, err
+	old, err := readState(s.base)
+	if err != nil {
+		return st, err
+	}
+	st.Serial = max(st.Serial, old.Serial) // which is no less than that of any row that stays
+	for _, c := range s.rows {
+		if !c.Remove {
+			st.Serial = max(st.Serial, c.Entry.Size)
 		}
-		st.Serial = max(st.Serial, row.Size)
 	}
 	return st, nil
 }

@@ -2,6 +2,7 @@ package pypi
 
 import (
 	"bytes"
+	"encoding/json"
 
 	"mirrorcycle/internal/simpleindex"
 )
@@ -15,4 +16,10 @@ func (e *Engine) Misspell(project, old, other string) {
 		}
 		return r
 	}
+}
+
+// StateOf is the engine's note on a generation that was made from a root page of that serial.
+func StateOf(cfg Config, serial int64) json.RawMessage {
+	data, _ := json.Marshal(state{ETag: `"1"`, Serial: serial, Config: cfg.fingerprint(), Selection: cfg.selection()})
+	return data
 }

@@ -252,8 +252,8 @@ func TestHostileEntry(t *testing.T) {
 			if n := r.Notes[0]; !n.Standing || n.Known {
 				t.Errorf("want it told, and to be recognised: %+v", n)
 			}
-			if missed, refused, some, err := pypi.Lacking(s.b.Tree(), 5); err != nil || missed != 0 || refused != 1 || len(some) != 1 || !some[0].Refused || some[0].Reason != r.Notes[0].Error {
-				t.Errorf("%d, %d, %+v, %v", missed, refused, some, err)
+			if l, err := pypi.Lacking(s.b.Tree(), 5); err != nil || len(l.Missing) != 0 || l.Refused[c.kind] != 1 || len(l.Some) != 1 || !l.Some[0].Refused || l.Some[0].Reason != r.Notes[0].Error {
+				t.Errorf("%+v, %v", l, err)
 			}
 			if got := s.entry("alpha", "alpha-1-py3-none-any.whl"); got != was {
 				t.Errorf("what was mirrored has changed: %s, was %s", got, was)
@@ -319,8 +319,8 @@ func TestHostileFile(t *testing.T) {
 			if r := s.cycle(); r.Number != 0 || len(r.Notes) != 1 || !r.Notes[0].Known {
 				t.Errorf("still missing: want a known note and no generation: %+v", r)
 			}
-			if missed, refused, some, err := pypi.Lacking(s.b.Tree(), 5); err != nil || missed != 1 || refused != 0 || len(some) != 1 || some[0].File != wheel2 {
-				t.Errorf("%d, %d, %+v, %v", missed, refused, some, err)
+			if l, err := pypi.Lacking(s.b.Tree(), 5); err != nil || l.Missing[c.kind] != 1 || len(l.Refused) != 0 || len(l.Some) != 1 || l.Some[0].File != wheel2 {
+				t.Errorf("%+v, %v", l, err)
 			}
 			s.mu.Lock()
 			s.content = good

@@ -1,10 +1,13 @@
 package pypi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -85,14 +88,15 @@ func standing(project string, kind fault.Kind, text string, count int) tree.Note
 	return tree.Note{Unit: project, Kind: string(kind), Error: text, Standing: true}
 }
 
+// mayLack tells whether a row may say that its project lacks something. Few do:
+// the notes of the others are not parsed.
+func mayLack(row manifest.Entry) bool { return strings.Contains(row.Note, `"l":`) }
+
 // known tells again, as known, what the mirror lacks of projects that the plan
 // leaves alone, and counts what all projects lack.
-func (p *planner) known(rows map[string]manifest.Entry) {
+func (p *planner) known(rows []manifest.Entry) {
 	info := p.w.Info()
-	for _, row := range sortedByPath(rows) {
-		if !strings.Contains(row.Note, `"l":`) {
-			continue
-		}
+	for _, row := range rows {
 		l := readNote(row).Lacks
 		if l.none() || p.planned[row.Path] {
 			continue // or the settling tells of it
@@ -119,41 +123,91 @@ func missing(l lack) *fault.Error {
 		Advice: "nothing to do here: it is left off its page, and asked for in each cycle; tell upstream"}
 }
 
-// Lack is a file that upstream lists and a page has not, or has as it was.
-type Lack struct {
-	Project, File, Reason string
-	Refused               bool // what upstream says of it cannot be believed; else it could not be had
-}
-
-// Lacking counts what the committed generation lacks of what upstream lists, and
-// names up to max of it.
-func Lacking(t *tree.Tree, max int) (missed, refused int64, some []Lack, err error) {
+// Lacking says what the committed generation lacks of what upstream lists, and
+// names up to max of it. Of a project with very many such files some have no
+// kind.
+func Lacking(t *tree.Tree, max int) (tree.Lacks, error) {
+	var out tree.Lacks
 	g, err := t.Committed()
 	if err != nil {
-		return 0, 0, nil, err
+		return out, err
 	}
 	rows, err := t.Table(g, projectsTable)
 	if err != nil {
-		return 0, 0, nil, err
+		return out, err
 	}
+	if err := absentProjects(t, rows, &out, max); err != nil {
+		return out, err
+	}
+	of := fmt.Sprint(t.State(), " ", max)
+	last, _ := summed.Load(of)
+	if l, ok := last.(sum); ok && l.rows == rows.ID() {
+		l.of.Into(&out, max)
+		return out, nil
+	}
+	var in tree.Lacks
 	for row, err := range rows.All() {
 		if err != nil {
-			return 0, 0, nil, err
+			return out, err
 		}
-		l := readNote(row).Lacks
-		if l.none() {
+		if !strings.Contains(row.Note, `"l":`) {
 			continue
 		}
-		missed, refused = missed+int64(l.Missing), refused+int64(l.Refused)
-		for _, k := range l.Files {
-			reason := k.Refused
-			if reason == "" {
-				reason = missing(k).Error()
-			}
-			if len(some) < max {
-				some = append(some, Lack{Project: row.Path, File: k.File, Reason: reason, Refused: k.Refused != ""})
-			}
+		if l := readNote(row).Lacks; !l.none() {
+			l.sum(row.Path, &in, max)
 		}
 	}
-	return missed, refused, some, nil
+	summed.Store(of, sum{rows.ID(), in})
+	in.Into(&out, max)
+	return out, nil
+}
+
+// summed remembers the last sum of each mirror: a cycle asks several times, and
+// the rows of a large index are many.
+var summed sync.Map
+
+type sum struct {
+	rows manifest.ID
+	of   tree.Lacks
+}
+
+// sum adds what a project lacks.
+func (l *lacks) sum(project string, out *tree.Lacks, max int) {
+	missed, refused := int64(l.Missing), int64(l.Refused)
+	for _, k := range l.Files {
+		reason := k.Refused
+		if reason == "" {
+			reason = missing(k).Error()
+			missed--
+		} else {
+			refused--
+		}
+		out.Add(k.Kind, k.Refused != "", 1)
+		out.Name(tree.Lack{Unit: project, File: k.File, Reason: reason, Kind: k.Kind, Refused: k.Refused != ""}, max)
+	}
+	out.Add("", false, missed) // beyond those that are named
+	out.Add("", true, refused)
+}
+
+// absentProjects adds those that were asked for, and of which upstream had no page ever.
+func absentProjects(t *tree.Tree, rows *manifest.Manifest, out *tree.Lacks, max int) error {
+	var noted map[string]doubt
+	data, err := t.Memo(doubtsName)
+	if err != nil || json.Unmarshal(data, &noted) != nil { // unreadable: the next plan writes it anew
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(noted)) {
+		if noted[name].What != absentAnswer {
+			continue
+		}
+		if _, known, err := rows.Lookup(name); err != nil || known {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		out.Add(fault.Gone, false, 1)
+		out.Name(tree.Lack{Unit: name, Kind: fault.Gone, Reason: "pypi: read page of " + name + ": it is asked for, and upstream answers that there is none"}, max)
+	}
+	return nil
 }

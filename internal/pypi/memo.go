@@ -10,7 +10,7 @@ import (
 	"mirrorcycle/internal/tree"
 )
 
-// memo is what the last plan learned of requirements; lost, it is learned again.
+// memo is what the last plan learned of requirements and the root page; lost, it is learned again.
 type memo struct {
 	Of       string            `json:"of"` // what it depends on besides pages
 	Base     int64             `json:"base"`
@@ -62,7 +62,7 @@ func remember(t *tree.Tree, m memo) error {
 		return err
 	}
 	old, err := t.Memo(memoName)
-	if err != nil || string(old) == string(data) {
+	if err != nil || string(old) == string(data) || len(old) == 0 && m.Root == nil && len(m.Projects) == 0 {
 		return err
 	}
 	return t.SetMemo(memoName, data)

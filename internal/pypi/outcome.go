@@ -19,7 +19,9 @@ func (c *closure) finish() error {
 	for _, n := range c.sorted() {
 		if n.failed != nil {
 			c.p.note(n.name, n.failed)
-			c.p.sweep.again(n.name)
+			if n.row.known {
+				c.p.sweep.again(n.name)
+			}
 		}
 		k := n.remember(c.w.Pins[n.name])
 		next.Projects[n.name] = k

@@ -74,6 +74,9 @@ func (e *Engine) ask(ctx context.Context, c candidate, html bool) (*change, erro
 	return e.page(data, res, serial, c)
 }
 
+// maxSerial is what JSON numbers hold; no index that counts comes to it.
+const maxSerial = 1 << 53
+
 func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) (*change, error) {
 	p, err := simpleindex.ParsePage(data, c.name, res.URL)
 	if err != nil {
@@ -85,6 +88,8 @@ func (e *Engine) page(data []byte, res fetch.Result, serial int64, c candidate) 
 	switch {
 	case serial < c.serial:
 		return nil, stale(res.URL, fmt.Errorf("%w: %d is below %d", errSerial, serial, c.serial))
+	case c.far > 0 && serial > c.far || serial > maxSerial:
+		return nil, stale(res.URL, fmt.Errorf("its serial %d is absurd: all that comes later would count as old", serial))
 	case serial > 0 && serial < c.row.Size:
 		return nil, stale(res.URL, fmt.Errorf("its serial %d is below %d, which was mirrored already", serial, c.row.Size))
 	}

@@ -6,10 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"slices"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -55,7 +54,7 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 	if err != nil {
 		return "", *p.w.Info(), err
 	}
-	for _, step := range []func() error{func() error { return p.run(ctx, s) }, func() error { return p.sweep.done(t) }, func() error { return p.learned(s) }} {
+	for _, step := range []func() error{func() error { return p.run(ctx, s) }, func() error { return p.sweep.done(t) }, func() error { return p.learned(s, old) }} {
 		if err := step(); err != nil {
 			return "", *p.w.Info(), err
 		}
@@ -89,9 +88,11 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	slices.SortFunc(s.candidates, byName)
 	slices.SortFunc(s.lost, byName)
 	without := 0 // projects that could not be read, or are not there
-	// Few at a time: their pages are in memory until they are written down.
-	for chunk := range slices.Chunk(s.candidates, max(2*p.e.cfg.Workers, 16)) {
-		n, err := p.chunk(ctx, chunk)
+	for c, a := range p.answers(ctx, s.candidates) {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		n, err := p.take(c, a)
 		if err != nil {
 			return err
 		}
@@ -118,12 +119,15 @@ func (p *planner) run(ctx context.Context, s survey) error {
 	if s.selected == 0 && len(s.lost) > 0 {
 		p.w.Info().Emptied = append(p.w.Info().Emptied, "project-list")
 	}
-	p.known(s.known)
+	p.known(s.lacking)
 	p.tellHTML(&s)
 	if !p.w.Info().Changed {
 		return nil
 	}
 	p.w.Info().Upstream.Serial = s.state.Serial
+	if s.jump != "" {
+		p.w.Info().Jumps = append(p.w.Info().Jumps, s.jump)
+	}
 	out, err := p.w.Create(stateFile)
 	if err != nil {
 		return err
@@ -139,51 +143,76 @@ func (p *planner) tellHTML(s *survey) {
 	}
 }
 
-// chunk asks for some projects at once and writes down their changes in order.
-// It returns how many could not be read, or are not there.
-func (p *planner) chunk(ctx context.Context, cs []candidate) (without int, err error) {
-	changes, errs := make([]*change, len(cs)), make([]error, len(cs))
-	var g errgroup.Group
-	g.SetLimit(max(p.e.cfg.Workers, 1))
-	for i, c := range cs {
-		g.Go(func() error {
-			if changes[i] = c.ready; c.ready != nil {
-				return nil
+// answer is what upstream says of a project.
+type answer struct {
+	*change
+	err error
+}
+
+// answers asks for projects and yields the answers in order. Few are on the way
+// at a time, because their pages are in memory until they are written down; a
+// slow one delays only what comes that far behind it.
+func (p *planner) answers(ctx context.Context, cs []candidate) iter.Seq2[candidate, answer] {
+	return func(yield func(candidate, answer) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		defer running.Wait()
+		defer cancel()
+		workers := make(chan struct{}, max(p.e.cfg.Workers, 1))
+		window := make([]chan answer, max(2*p.e.cfg.Workers, 16))
+		begun := 0
+		for i, c := range cs {
+			for ; begun < min(len(cs), i+len(window)); begun++ {
+				next, got := cs[begun], make(chan answer, 1)
+				window[begun%len(window)] = got
+				running.Go(func() {
+					workers <- struct{}{}
+					got <- p.ask(ctx, next)
+					<-workers
+				})
 			}
-			if changes[i], errs[i] = p.e.ask(ctx, c, p.html); changes[i] != nil {
-				errs[i] = p.judge(c, changes[i])
+			if !yield(c, <-window[i%len(window)]) {
+				return
 			}
-			return nil
-		})
-	}
-	_ = g.Wait() // each error is kept beside its project
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
-	}
-	for i, c := range cs {
-		p.asked[c.name] = true
-		if ch := changes[i]; ch != nil && !ch.Gone {
-			p.listing = ch.Project.HTML
-		}
-		err := errs[i]
-		if c.absent && err == nil && there(c, changes[i]) && p.doubts.believe(c.name, doubt{What: unlisted}) {
-			p.doubts.forget(c.name) // and stays
-		}
-		if err != nil || changes[i] != nil {
-			p.sweep.again(c.name)
-		}
-		if err == nil && changes[i] != nil {
-			err = p.change(*changes[i])
-		}
-		if errors.Is(err, fault.Fenced) || errors.Is(err, fault.NoSpace) {
-			return without, err
-		}
-		if err != nil {
-			without++
-			p.fail(c, err)
 		}
 	}
-	return without, nil
+}
+
+func (p *planner) ask(ctx context.Context, c candidate) (a answer) {
+	if a.change = c.ready; c.ready != nil {
+		return a
+	}
+	if a.change, a.err = p.e.ask(ctx, c, p.html); a.change != nil {
+		a.err = p.judge(c, a.change)
+	}
+	return a
+}
+
+// take writes down what became of a project. It returns how many could not be
+// read, or are not there: one or none.
+func (p *planner) take(c candidate, a answer) (without int, err error) {
+	p.asked[c.name] = true
+	if a.change != nil && !a.Gone {
+		p.listing = a.Project.HTML
+	}
+	err = a.err
+	if c.absent && err == nil && there(c, a.change) && p.doubts.believe(c.name, doubt{What: unlisted}) {
+		p.doubts.forget(c.name) // and stays
+	}
+	if c.known && (err != nil || a.change != nil) {
+		p.sweep.again(c.name)
+	}
+	if err == nil && a.change != nil {
+		err = p.change(*a.change)
+	}
+	if errors.Is(err, fault.Fenced) || errors.Is(err, fault.NoSpace) {
+		return 0, err
+	}
+	if err != nil {
+		p.fail(c, err)
+		return 1, nil
+	}
+	return 0, nil
 }
 
 // there reports whether a project that the root page does not list has a page,
@@ -210,16 +239,19 @@ func (p *planner) fail(c candidate, err error) {
 	p.note(c.name, err)
 }
 
-// learned writes down what requirements led to. The root page that changed
-// nothing needs no reading again; one that did is noted by the commit.
-func (p *planner) learned(s survey) error {
-	if !p.e.cfg.requires() {
+// learned writes down what requirements led to, and that a root page changed
+// nothing: it needs no reading again. One that did is noted by the commit.
+func (p *planner) learned(s survey, old state) error {
+	if s.direct {
 		return nil
 	}
 	m := s.memo
 	m.Base, m.Root = s.base, nil
-	if !p.w.Info().Changed && p.failed == 0 && !s.incomplete {
+	if !p.w.Info().Changed && p.failed == 0 && !s.incomplete && s.jump == "" && s.state != old {
 		m.Root = &s.state
+	}
+	if !p.e.cfg.requires() {
+		m.Projects = nil
 	}
 	return remember(p.t, m)
 }

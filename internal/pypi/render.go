@@ -2,10 +2,15 @@ package pypi
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"net/url"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
@@ -79,14 +84,14 @@ func readsBack(name string, pages rendered, objects []manifest.Entry) error {
 func (s *settler) page(name string, r rendered) error {
 	dir := simpleindex.ProjectPath(name)
 	return errors.Join(
-		s.index(dir, simpleindex.HTMLName, r.html, manifest.Index2),
-		s.index(dir, simpleindex.V1HTMLName, r.html, manifest.Index2),
-		s.index(dir, simpleindex.V1JSONName, r.json, manifest.Index2))
+		s.index(dir, simpleindex.HTMLName, r.html),
+		s.index(dir, simpleindex.V1HTMLName, r.html),
+		s.index(dir, simpleindex.V1JSONName, r.json))
 }
 
-func (s *settler) index(dir, name string, data []byte, kind manifest.Kind) error {
+func (s *settler) index(dir, name string, data []byte) error {
 	d, err := s.t.PutIndex(data)
-	e := manifest.Entry{Path: dir + "/" + name, Kind: kind, Size: int64(len(data)), Digest: d}
+	e := manifest.Entry{Path: dir + "/" + name, Kind: manifest.Index2, Size: int64(len(data)), Digest: d}
 	s.files[e.Path] = manifest.Change{Entry: e}
 	return err
 }
@@ -111,29 +116,56 @@ func isQuarantined(row manifest.Entry) bool {
 	return strings.Contains(row.Note, string(simpleindex.Quarantined)) && readNote(row).State == simpleindex.Quarantined
 }
 
-// root renders the root page from the table of projects. Quarantined projects are not listed.
+// root renders the root page from the table of projects, both forms at once.
+// Quarantined projects are not listed.
 func (s *settler) root(rows *manifest.Manifest, serial int64) error {
+	var html, asJSON manifest.Entry
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		html, err = s.rootForm(rows, func(w io.Writer, list iter.Seq[simpleindex.RootProject]) error {
+			return simpleindex.RenderRootHTML(w, serial, list)
+		})
+		return err
+	})
+	g.Go(func() (err error) {
+		asJSON, err = s.rootForm(rows, func(w io.Writer, list iter.Seq[simpleindex.RootProject]) error {
+			return simpleindex.RenderRootJSON(w, serial, list)
+		})
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("pypi: render root: %w", err)
+	}
+	for name, e := range map[string]manifest.Entry{simpleindex.HTMLName: html, simpleindex.V1HTMLName: html, simpleindex.V1JSONName: asJSON} {
+		e.Path = "simple/" + name
+		s.files[e.Path] = manifest.Change{Entry: e}
+	}
+	return nil
+}
+
+// rootForm writes one form of the root page to disk as it is rendered: it may
+// have 50 MB. It returns its entry without the path.
+func (s *settler) rootForm(rows *manifest.Manifest, render func(io.Writer, iter.Seq[simpleindex.RootProject]) error) (manifest.Entry, error) {
+	f, err := s.t.Create()
+	if err != nil {
+		return manifest.Entry{}, err
+	}
 	var failure error
-	list := func(yield func(simpleindex.RootProject) bool) {
+	h := sha256.New()
+	err = render(io.MultiWriter(f, h), func(yield func(simpleindex.RootProject) bool) {
 		for row, err := range rows.All() {
-			if err != nil {
-				failure = err
+			if failure = err; err != nil {
 				return
 			}
-			if isQuarantined(row) {
-				continue
-			}
-			if !yield(simpleindex.RootProject{Name: display(row), LastSerial: row.Size}) {
+			if !isQuarantined(row) && !yield(simpleindex.RootProject{Name: display(row), LastSerial: row.Size}) {
 				return
 			}
 		}
+	})
+	st, staterr := f.Stat()
+	if err = errors.Join(err, failure, staterr); err != nil {
+		return manifest.Entry{}, errors.Join(err, f.Discard())
 	}
-	var html, asJSON bytes.Buffer
-	if err := errors.Join(simpleindex.RenderRootHTML(&html, serial, list), simpleindex.RenderRootJSON(&asJSON, serial, list), failure); err != nil {
-		return fmt.Errorf("pypi: render root: %w", err)
-	}
-	return errors.Join(
-		s.index("simple", simpleindex.HTMLName, html.Bytes(), manifest.Pointer),
-		s.index("simple", simpleindex.V1HTMLName, html.Bytes(), manifest.Pointer),
-		s.index("simple", simpleindex.V1JSONName, asJSON.Bytes(), manifest.Pointer))
+	e := manifest.Entry{Kind: manifest.Pointer, Size: st.Size(), Digest: manifest.Digest(h.Sum(nil))}
+	return e, s.t.PutIndexFile(f, e.Digest)
 }

@@ -43,6 +43,36 @@ func TestNewestVersionThatCannotBeHadLeavesTheOld(t *testing.T) {
 	})
 }
 
+// TestMissingVersionsHoldBackNoOther: a second-level mirror lists many files that
+// it lost. Its newest version is there, and is mirrored; the old ones stay.
+func TestMissingVersionsHoldBackNoOther(t *testing.T) {
+	s := newStage(t, func(c *pypi.Config) { c.KeepLatest = 2 })
+	all := []file{s.wheel("alpha", "1"), s.wheel("alpha", "2")}
+	s.set("alpha", all...)
+	s.mustCycle(t)
+	for v := 3; v <= 14; v++ {
+		all = append(all, s.wheel("alpha", fmt.Sprint(v)))
+	}
+	s.set("alpha", append(all, s.wheel("alpha", "15"))...)
+	s.setAlter(func(w http.ResponseWriter, r *http.Request) bool {
+		_, rest, ok := strings.Cut(r.URL.Path, "/alpha-")
+		if v, _, _ := strings.Cut(rest, "-"); !ok || v == "1" || v == "2" || v == "15" {
+			return false
+		}
+		w.WriteHeader(404)
+		return true
+	})
+	for range 12 {
+		r := s.cycle()
+		got := fmt.Sprint(s.links("alpha"))
+		for _, v := range []string{"2", "15"} {
+			if !strings.Contains(got, "alpha-"+v+"-") {
+				t.Fatalf("alpha offers %v after %+v", got, r)
+			}
+		}
+	}
+}
+
 // TestRequiredVersionThatCannotBeHadLeavesTheOld: METADATA comes by the digest
 // that the page gives (PEP 714), the wheel itself does not.
 func TestRequiredVersionThatCannotBeHadLeavesTheOld(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"hash/fnv"
 	"time"
 
-	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
 
@@ -18,9 +17,10 @@ const (
 // sweep is the projects whose turn it is to be asked although their serial
 // stands still: some changes move none.
 type sweep struct {
-	due  map[string]bool
-	memo sweepMemo
-	had  sweepMemo
+	memo    sweepMemo
+	had     sweepMemo
+	since   int64           // slices of time up to it were swept
+	waiting map[string]bool // of had.Again
 }
 
 type sweepMemo struct {
@@ -31,37 +31,34 @@ type sweepMemo struct {
 const sweepName = "sweep"
 
 // sweep says whose turn has come since the last one that was done.
-func (e *Engine) sweep(t *tree.Tree, known map[string]manifest.Entry) (sweep, error) {
-	s := sweep{due: map[string]bool{}}
+func (e *Engine) sweep(t *tree.Tree) (sweep, error) {
+	s := sweep{waiting: map[string]bool{}}
 	data, err := t.Memo(sweepName)
 	if err != nil {
 		return s, err
 	}
 	_ = json.Unmarshal(data, &s.had) // unreadable means: from now on
-	now := e.cfg.Now().Unix() / int64(sweepTime/time.Second/turns)
-	since := s.had.Slice
-	if since == 0 {
-		since = now - 1
-	}
-	for name := range known {
-		// The turn comes in every slice that is congruent to the project's own.
-		if n := now - since; n > 0 && (now-turnOf(name))%turns < n {
-			s.due[name] = true
-		}
+	s.memo.Slice = e.cfg.Now().Unix() / int64(sweepTime/time.Second/turns)
+	if s.since = s.had.Slice; s.since == 0 {
+		s.since = s.memo.Slice - 1
 	}
 	for _, name := range s.had.Again {
-		if _, ok := known[name]; ok {
-			s.due[name] = true
-		}
+		s.waiting[name] = true
 	}
-	s.memo.Slice = now
 	return s, nil
 }
 
-// again gives a project another turn in the next plan: one that could not be
-// asked, or one that had changed, for nobody may commit what this plan knows.
+// due tells whether it is the turn of a mirrored project: it comes in every
+// slice that is congruent to the project's own.
+func (s *sweep) due(name string) bool {
+	n := s.memo.Slice - s.since
+	return s.waiting[name] || n > 0 && (s.memo.Slice-turnOf(name))%turns < n
+}
+
+// again gives a mirrored project another turn in the next plan: one that could not
+// be asked, or one that had changed, for nobody may commit what this plan knows.
 func (s *sweep) again(name string) {
-	if s.due[name] {
+	if s.due(name) {
 		s.memo.Again = append(s.memo.Again, name)
 	}
 }

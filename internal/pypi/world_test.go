@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/pypi"
 )
 
@@ -228,8 +229,14 @@ func TestListedAndNotThere(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	}
+	if l, err := pypi.Lacking(s.b.Tree(), 5); err != nil || l.Missing[fault.Gone] != 1 || len(l.Some) != 1 || l.Some[0].Unit != "gamma" {
+		t.Errorf("%+v, %v", l, err)
+	}
 	s.setAlter(nil)
 	s.mustCycle(t)
+	if l, err := pypi.Lacking(s.b.Tree(), 5); err != nil || len(l.Missing) != 0 || len(l.Some) != 0 {
+		t.Errorf("it is there: %+v, %v", l, err)
+	}
 	if len(s.listed()) != 3 {
 		t.Error("it came, and is not mirrored")
 	}

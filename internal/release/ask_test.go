@@ -57,6 +57,10 @@ func TestNewest(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := mirrorspec.Region{Name: "missing", Dir: filepath.Join(t.TempDir(), "none")}
+	unreadable := mirrorspec.Region{Name: "unreadable", Dir: filepath.Join(t.TempDir(), "file")}
+	if err := os.WriteFile(unreadable.Dir, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	elsewhere := foreign
 	elsewhere.Pull = true
 	cases := []struct {
@@ -70,6 +74,7 @@ func TestNewest(t *testing.T) {
 		{"one", []mirrorspec.Region{one}, 1, 1, nil},
 		{"the highest", []mirrorspec.Region{two, one}, 2, 2, nil},
 		{"not there, not local and AFS are passed over", []mirrorspec.Region{missing, elsewhere, {Name: "afs", AFS: &mirrorspec.Site{}}, one}, 1, 1, nil},
+		{"one that cannot be read stops no tree", []mirrorspec.Region{unreadable, one}, 1, 1, nil},
 		{"another tree", []mirrorspec.Region{one, foreign}, 0, 0, fault.WrongStorage},
 		{"another tree that was moved aside", []mirrorspec.Region{aside, one}, 1, 2, nil},
 	}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -39,7 +38,7 @@ func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	t, err := tree.Read(tree.Config{Dir: filepath.Join(o.root, mirror), State: filepath.Join(o.state, mirror)})
+	t, err := tree.Read(tree.At(o.root, o.state, mirror))
 	if err != nil {
 		http.NotFound(w, r)
 		return

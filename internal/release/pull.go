@@ -44,7 +44,18 @@ func newHTTPSource(base, mirror string) *httpSource {
 	t.ResponseHeaderTimeout = 30 * time.Second
 	t.MaxIdleConnsPerHost = 16
 	t.DisableCompression = true // digests are of the bytes as they are
-	return &httpSource{base: strings.TrimSuffix(base, "/"), mirror: mirror, client: &http.Client{Transport: span.Transport(t)}}
+	return &httpSource{base: strings.TrimSuffix(base, "/"), mirror: mirror, client: &http.Client{Transport: span.Transport(t), CheckRedirect: stayTLS}}
+}
+
+// stayTLS refuses redirects from https to http: nothing else proves what is pulled.
+func stayTLS(req *http.Request, via []*http.Request) error {
+	if len(via) > 10 {
+		return errors.New("more than 10 redirects")
+	}
+	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return fmt.Errorf("a redirect from https to %s", req.URL.Scheme)
+	}
+	return nil
 }
 
 func (h *httpSource) url(elem ...string) string {

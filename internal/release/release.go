@@ -9,7 +9,6 @@ package release
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"mirrorcycle/internal/backend"
 	"mirrorcycle/internal/fault"
@@ -48,7 +47,8 @@ func For(o Options) (backend.Backend, error) {
 // shows in a directory of this host, 0 if none does, and the number above which
 // the next generation has to be: that of what was moved aside counts as well,
 // although it may be another tree's. Regions elsewhere, not mounted, or on AFS
-// (see NewestAtSites) are passed over. A generation of another tree is fault.WrongStorage.
+// (see NewestAtSites) are passed over, and those that cannot be read: one of them
+// stops no tree, and its release tells what is wrong there. A generation of another tree is fault.WrongStorage.
 func Newest(treeID, mirror string, regions []mirrorspec.Region) (top, above int64, err error) {
 	for _, r := range regions {
 		if r.Dir == "" || r.Pull {
@@ -56,11 +56,8 @@ func Newest(treeID, mirror string, regions []mirrorspec.Region) (top, above int6
 		}
 		above = max(above, dir.Aside(r.Dir, mirror))
 		s, err := dir.Served(r.Dir, mirror)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		if err != nil {
-			return 0, 0, fmt.Errorf("release: look at region %s: %w", r.Name, err)
+			continue
 		}
 		if s.Tree != treeID {
 			return 0, 0, &fault.Error{Kind: fault.WrongStorage, Op: "release: look at region", Subject: r.Name,

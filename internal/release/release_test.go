@@ -21,6 +21,13 @@ func TestDirectoryRegionBesideTheTree(t *testing.T) {
 	backendtest.Run(t, backendtest.Harness{New: group, Source: local})
 }
 
+// TestDirectoryRegionOfWideDirectories has nearly all directories be wide.
+func TestDirectoryRegionOfWideDirectories(t *testing.T) {
+	t.Parallel()
+	wide := func(t *testing.T, treeID string) backendtest.Group { return groupOf(t, treeID, 1) }
+	backendtest.Run(t, backendtest.Harness{New: wide, Source: local, Stride: 3})
+}
+
 func TestDirectoryRegionThatPulls(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Harness{New: group, Source: pulled, Stride: 7})
@@ -50,7 +57,9 @@ func open(t *testing.T, o release.Origin) backend.Source {
 	return src
 }
 
-func group(t *testing.T, treeID string) backendtest.Group {
+func group(t *testing.T, treeID string) backendtest.Group { return groupOf(t, treeID, 0) }
+
+func groupOf(t *testing.T, treeID string, wide int) backendtest.Group {
 	t.Helper()
 	region := filepath.Join(backendtest.Scratch(t), "dfw")
 	if err := dir.Setup(region, "dfw"); err != nil {
@@ -61,7 +70,7 @@ func group(t *testing.T, treeID string) backendtest.Group {
 		Storage: region,
 		Open: func(o backendtest.Options) backend.Backend {
 			return dir.New(dir.Options{Dir: region, Region: "dfw", Mirror: backendtest.Mirror, Tree: treeID, Holder: "test",
-				Policy: o.Policy, Crash: o.Crash, Now: o.Now})
+				Policy: o.Policy, Crash: o.Crash, Now: o.Now, Wide: wide})
 		},
 		Root: func(string) string { return filepath.Join(region, backendtest.Mirror) },
 		Snapshot: func(_ string, n int64) string {
@@ -72,7 +81,7 @@ func group(t *testing.T, treeID string) backendtest.Group {
 }
 
 // perRun matches what differs between two lives that end alike.
-var perRun = regexp.MustCompile(`^\.mirrorcycle/[^/]+/(lease\.|stage-|log$|fetched/)`)
+var perRun = regexp.MustCompile(`^\.mirrorcycle/[^/]+/(lease\.|stage-|log$|fetched/|spare/.)`)
 
 func state(t *testing.T, region string) map[string]string {
 	t.Helper()

@@ -31,8 +31,7 @@ func From(o Origin) (src backend.Source, done func(), err error) {
 		h := newHTTPSource(o.Storage.URL, o.Mirror)
 		return h, h.client.CloseIdleConnections, nil
 	}
-	spec := mirrorspec.Spec{Storage: o.Storage}
-	t, err := tree.Read(tree.Config{Dir: spec.TreeDir(o.Mirror), State: spec.StateDir(o.Mirror)})
+	t, err := tree.Read(tree.At(o.Storage.Root, o.Storage.State, o.Mirror))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/requirements"
 )
@@ -220,19 +221,8 @@ func write(name string, data []byte, mode os.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("reqsource: make state: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
+	if err := durable.Replace(name, data, mode); err != nil {
 		return fmt.Errorf("reqsource: write state: %w", err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		if err = os.Chmod(f.Name(), mode); err == nil {
-			err = os.Rename(f.Name(), name)
-		}
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return fmt.Errorf("reqsource: write %s: %w", name, err)
 	}
 	return nil
 }

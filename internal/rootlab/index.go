@@ -31,7 +31,7 @@ func Packages(tb testing.TB) string {
 	tb.Helper()
 	made.Lock()
 	defer made.Unlock()
-	dir, err := pipDownload("sdists", [][]string{sourceArgs(sdists), append([]string{"--only-binary", ":all:", "--platform", "any"}, tools...)})
+	dir, err := pipDownload("sdists", recent, [][]string{sourceArgs(sdists), append([]string{"--only-binary", ":all:", "--platform", "any"}, tools...)})
 	need.That(tb, err == nil, fmt.Sprint("no real sdists: ", err))
 	return dir
 }

@@ -52,9 +52,9 @@ func Set(tb testing.TB) (first, changed string) {
 	for _, n := range needed {
 		runs = append(runs, append(slices.Clip(pure), n...))
 	}
-	first, err := pipDownload("wheelset", runs)
+	first, err := pipDownload("wheelset", recent, runs)
 	if err == nil {
-		changed, err = pipDownload("wheelset-changed", [][]string{sourceArgs(Changed)})
+		changed, err = pipDownload("wheelset-changed", recent, [][]string{sourceArgs(Changed)})
 	}
 	need.That(tb, err == nil, fmt.Sprint("no real source distributions: ", err))
 	return first, changed
@@ -80,7 +80,7 @@ var Field = map[string]string{
 var fieldTools = [][]string{{"setuptools==80.9.0", "wheel==0.45.1", "flit-core==3.12.0", "hatchling==1.27.0", "hatch-vcs==0.4.0", "hatch-fancy-pypi-readme==24.1.0",
 	"setuptools-scm==8.1.0", "packaging==24.2", "pathspec==0.12.1", "pluggy==1.5.0", "trove-classifiers==2024.10.21.16", "poetry-core==1.9.1", "pdm-backend==2.4.3",
 	"pbr==6.1.1", "tomli==2.2.1", "typing-extensions==4.12.2", "cython==3.1.2", "meson==1.6.1", "pyproject-metadata==0.9.0", "meson-python==0.17.1",
-	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22", "setuptools-rust==1.10.2", "semantic-version==2.10.0"}, {"cython==3.0.12"}}
+	"importlib-metadata==8.5.0", "zipp==3.21.0", "pycparser==2.22", "setuptools-rust==1.10.2", "semantic-version==2.10.0"}, {"cython==3.0.12", "setuptools-scm==7.1.0"}}
 
 // FieldSet returns a directory with the source distributions of these pins of
 // Field and what their builds need, downloaded once by the machine's own pip.
@@ -92,7 +92,7 @@ func FieldSet(tb testing.TB, pins []string) string {
 	for _, n := range fieldTools {
 		runs = append(runs, append([]string{"--only-binary", ":all:", "--platform", "any"}, n...))
 	}
-	dir, err := pipDownload("fieldset", runs)
+	dir, err := pipDownload("fieldset", recent, runs)
 	need.That(tb, err == nil, fmt.Sprint("no real source distributions: ", err))
 	return dir
 }
@@ -106,8 +106,12 @@ func sourceArgs(pins []string) []string {
 	return append([]string{"--no-binary", strings.Join(names, ",")}, pins...)
 }
 
+// recent bounds what pip asks sources for their metadata with: some of them need
+// the setuptools of their time.
+const recent = "setuptools<81\n"
+
 // pipDownload runs pip download with each of these arguments, once per recipe.
-func pipDownload(name string, runs [][]string) (string, error) {
+func pipDownload(name, bound string, runs [][]string) (string, error) {
 	cache, unlock, err := Cache(name)
 	if err != nil {
 		return "", err
@@ -121,9 +125,8 @@ func pipDownload(name string, runs [][]string) (string, error) {
 	if err := os.RemoveAll(stage); err != nil {
 		return "", err
 	}
-	// pip asks sources for their metadata, and some of them need the setuptools of their time.
 	bounds := filepath.Join(cache, "constraints.txt")
-	if err := os.WriteFile(bounds, []byte("setuptools<81\n"), 0o644); err != nil {
+	if err := os.WriteFile(bounds, []byte(bound), 0o644); err != nil {
 		return "", err
 	}
 	for _, args := range runs {
@@ -141,7 +144,7 @@ func PinOf(file string) (name, version string) {
 	if f, err := wheel.ParseFilename(file); err == nil {
 		return simpleindex.Normalize(f.Name), f.Version
 	}
-	stem := strings.TrimSuffix(file, ".tar.gz")
+	stem := strings.TrimSuffix(strings.TrimSuffix(file, ".tar.gz"), ".zip")
 	i := strings.LastIndexByte(stem, '-')
 	return simpleindex.Normalize(stem[:i]), stem[i+1:]
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // MaxRepomd is the largest repomd.xml that is read, in bytes; real ones have some 10 kB.
@@ -139,6 +140,27 @@ func decodeXML(text []byte, into any) error {
 			return errors.New("a second document follows the first")
 		}
 	}
+}
+
+// Jump says what is absurd in the age of r: a timestamp more than a day ahead of
+// now, or a numeric revision that is beyond that and a hundred times the one before,
+// "" if nothing is. Once believed, all that comes later is Older. Some count revisions,
+// others write the time as a number of seconds or as YYYYMMDDhhmmss.
+func (r *Repomd) Jump(revision string, timestamp int64, now time.Time) string {
+	const hundredCenturies = 100_000_000_000_000_000 // as YYYYMMDDhhmmss
+	day := now.Add(24 * time.Hour).Unix()
+	if at := r.Timestamp(); at > day && timestamp <= day {
+		return fmt.Sprintf("timestamp %s is in the future", time.Unix(at, 0).UTC().Format(time.DateOnly))
+	}
+	n, err := strconv.ParseInt(r.Revision, 10, 64)
+	if errors.Is(err, strconv.ErrRange) || err == nil && n > hundredCenturies {
+		return fmt.Sprintf("revision %.40q", r.Revision)
+	}
+	old, _ := strconv.ParseInt(revision, 10, 64)
+	if err == nil && old > 0 && n > max(day, min(old, hundredCenturies)*100) {
+		return fmt.Sprintf("revision %d after %d", n, old)
+	}
+	return ""
 }
 
 // Older reports whether r was made before the repository whose revision and

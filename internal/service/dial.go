@@ -28,8 +28,11 @@ func ClientOptions() (client.Options, error) {
 	return o, nil
 }
 
-// Dial connects to Temporal.
+// Dial connects to Temporal. Values cross as Converter says.
 func Dial(ctx context.Context, o client.Options) (client.Client, error) {
+	if err := convert(&o); err != nil {
+		return nil, err
+	}
 	c, err := client.DialContext(ctx, o)
 	if err != nil {
 		return nil, Unreachable(o, err)

@@ -13,20 +13,25 @@ import (
 type permitting struct {
 	interceptor.WorkerInterceptorBase
 	permit activities.Permit
+	renew  func() activities.Permit
 }
 
 func (p *permitting) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	return &permitted{interceptor.ActivityInboundInterceptorBase{Next: next}, p.permit}
+	return &permitted{interceptor.ActivityInboundInterceptorBase{Next: next}, p}
 }
 
 type permitted struct {
 	interceptor.ActivityInboundInterceptorBase
-	permit activities.Permit
+	*permitting
 }
 
 func (p *permitted) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
 	for _, arg := range in.Args {
-		if err := p.permit.Check(arg); err != nil {
+		err := p.permit.Check(arg)
+		if err != nil && p.renew != nil {
+			err = p.renew().Check(arg)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

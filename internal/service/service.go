@@ -61,9 +61,16 @@ type Options struct {
 	Builder activities.Builder
 	// Crash is called at every write boundary of trees and regions; tests end the process there.
 	Crash func(point string)
-	// Permit is what messages may ask of this worker; the zero value is anything.
+	// Permit is what messages may ask of this worker; the zero value is nothing.
 	Permit activities.Permit
+	// Renew is asked for what is allowed now when a message asks for more; nil is nobody.
+	Renew func() activities.Permit
 }
+
+// panics says what becomes of a run that this version cannot replay, or that
+// panics: it fails, and the next cycle begins anew from what is on disk, which is
+// all that a run has to know. One that waited for a person would be busy for ever.
+const panics = worker.FailWorkflow
 
 // stopTime is how long running activities have to note where they are.
 const stopTime = 10 * time.Second
@@ -147,8 +154,8 @@ func options(slots int, o Options) worker.Options {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}, &permitting{permit: o.Permit}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
-		WorkflowPanicPolicy: worker.BlockWorkflow, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
+	return worker.Options{Interceptors: []interceptor.WorkerInterceptor{&logging{log: log}, &permitting{permit: o.Permit, renew: o.Renew}}, WorkerStopTimeout: stopTime, MaxHeartbeatThrottleInterval: time.Second, DefaultHeartbeatThrottleInterval: time.Second,
+		WorkflowPanicPolicy: panics, DisableRegistrationAliasing: true, MaxConcurrentActivityExecutionSize: slots}
 }
 
 // Logger adapts slog to what Temporal's SDK wants.

@@ -207,13 +207,25 @@ func ReadRootHTML(data []byte, pageURL string) (projects []RootProject, last int
 	if err == nil {
 		projects = d.projects()
 		if len(projects) == 0 && !d.index() {
-			err = errNoIndex
+			if err = errNoIndex; d.archives() > 0 {
+				err = fmt.Errorf("%d files in a plain directory, which has no page per project and no digests: serve it by a package index, or write pages with #sha256= fragments", d.archives())
+			}
 		}
 	}
 	if err != nil {
 		return nil, 0, &fault.Error{Kind: fault.Malformed, Op: "simpleindex: read root", Subject: pageURL, Err: err}
 	}
 	return projects, d.serial, nil
+}
+
+// archives counts the links to files of packages.
+func (d *document) archives() (n int) {
+	for _, l := range d.links {
+		if to, err := d.base.Parse(strings.TrimSpace(l.attributes["href"])); err == nil && isArchive(path.Base(to.Path)) {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *document) projects() (out []RootProject) {

@@ -49,6 +49,7 @@ func (m *Mirror) carry(old *Mirror, now time.Time) {
 	if m.Generation == 0 && m.Error != "" { // the tree could not be read: what it had it still has
 		m.Committed, m.Generation, m.Time, m.Generations = old.Committed, old.Generation, old.Time, old.Generations
 		m.Serial, m.Date, m.Objects, m.Bytes, m.Retained = old.Serial, old.Date, old.Objects, old.Bytes, old.Retained
+		m.Lacks = old.Lacks
 	}
 	for i := range m.Regions {
 		r := &m.Regions[i]

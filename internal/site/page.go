@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,13 +16,26 @@ var pageText string
 
 var pageTemplate = template.Must(template.New(PageName).Funcs(template.FuncMap{
 	"count": count, "bytes": bytesText, "when": when, "brief": brief, "stamp": stamp, "join": func(s []string) string { return strings.Join(s, "; ") },
-	"icon": icon, "favicon": favicon,
+	"icon": icon, "favicon": favicon, "reasons": reasons,
 }).Parse(pageText))
 
 // Render writes the page. files are the client files to lead to, below ConfigDir.
 func Render(w io.Writer, s *Status, files []string) error {
 	v := view{Status: s, files: files}
 	return pageTemplate.Execute(w, v)
+}
+
+// reasons counts things by kind of fault, "0" if there are none.
+func reasons(by map[string]int64) string {
+	total, parts := int64(0), []string{}
+	for _, kind := range slices.Sorted(maps.Keys(by)) {
+		total += by[kind]
+		parts = append(parts, fmt.Sprintf("%s %s", count(by[kind]), kind))
+	}
+	if total == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%s (%s)", count(total), strings.Join(parts, ", "))
 }
 
 // view is what the template reads: the status and how to say it.

@@ -68,6 +68,9 @@ func troubled() site.Status {
 	p.Outcome = "partial"
 	p.Deferred = []site.Note{{Unit: "nova", Error: "fetch: get nova-31.0.0.tar.gz: unproved: SHA-256 differs"}, {Unit: "oslo-config", Error: "fetch: get: unavailable: 503"},
 		{Unit: "pywin32", Error: "pypi: meet requirement pywin32==1: gone: upstream has no version that meets it", Known: true}}
+	p.Lacks = &site.Lacks{Missing: map[string]int64{"gone": 1}, Refused: map[string]int64{"unproved": 2, "malformed": 1}, Some: []site.Lack{
+		{Unit: "nova", File: "nova-31.0.0.tar.gz", Reason: "pypi: fetch file nova-31.0.0.tar.gz: gone: upstream lists it and does not have it as listed"},
+		{Unit: "pywin32", File: "pywin32-1.zip", Reason: "pypi: plan file: unproved: it has no SHA-256", Refused: true}}}
 	p.Regions[2] = site.Served{Region: "iad", Outcome: "failed", FaultKind: "unavailable", Error: "release: probe http://mirror.iad.example.org: connection refused"}
 	s.Mirrors = append(s.Mirrors, site.Mirror{Name: "centos-stream", Kind: mirrorspec.Yum, Outcome: "on-hold", Hold: "waits for the new keys", Committed: 3, Generation: 3,
 		Time: noon.Add(-9 * 24 * time.Hour), Objects: 5, Bytes: 999, Regions: []site.Served{{Region: "dfw", Outcome: "unchanged", Serves: 3}}},
@@ -83,6 +86,7 @@ func hostile() site.Status {
 	m := &s.Mirrors[0]
 	m.Outcome, m.Error, m.FaultKind, m.Hold, m.Plan, m.Reasons = "failed", evil, evil, evil, evil, []string{evil}
 	m.Deferred = []site.Note{{Unit: evil, Error: evil}}
+	m.Lacks = &site.Lacks{Missing: map[string]int64{evil: 1}, Some: []site.Lack{{Unit: evil, File: evil, Reason: evil}}}
 	m.Regions[0].Error, s.Regions[0].URL = evil, "javascript:alert(1)"
 	s.Cycles[0].Outcome = evil
 	return s

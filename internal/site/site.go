@@ -83,6 +83,8 @@ type Mirror struct {
 	Retained   int64     `json:"retained"` // dropped objects that the tree still has
 	FreeBytes  int64     `json:"free_bytes"`
 
+	Lacks *Lacks `json:"lacks,omitempty"`
+
 	Generations []Generation `json:"generations,omitempty"` // oldest first, a few
 	Regions     []Served     `json:"regions,omitempty"`
 }
@@ -95,6 +97,33 @@ func (m *Mirror) New() (n int64) {
 		}
 	}
 	return n
+}
+
+// Lacks is what upstream lists and the mirror has not, or has as it was.
+type Lacks struct {
+	Missing map[string]int64 `json:"missing,omitempty"` // could not be had, by kind of fault
+	Refused map[string]int64 `json:"refused,omitempty"` // cannot be believed, by kind of fault
+	Some    []Lack           `json:"some,omitempty"`
+}
+
+// Total counts all of it.
+func (l *Lacks) Total() (n int64) {
+	if l != nil {
+		for _, by := range []map[string]int64{l.Missing, l.Refused} {
+			for _, k := range by {
+				n += k
+			}
+		}
+	}
+	return n
+}
+
+// Lack is one thing that the mirror has not.
+type Lack struct {
+	Unit    string `json:"unit"`           // suite or project
+	File    string `json:"file,omitempty"` // "": all of it, or a part that has no name of its own
+	Reason  string `json:"reason"`
+	Refused bool   `json:"refused,omitempty"`
 }
 
 // Note names a unit that stayed as it was.

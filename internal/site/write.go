@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -64,10 +65,7 @@ func Rename(dir, from, to string) error {
 	case string(have) != from+"\n":
 		return wrong(dir, "it is the site of region "+strings.TrimSpace(string(have)), "check which directory the region's site is")
 	}
-	if err := os.WriteFile(name+".new", []byte(to+"\n"), 0o644); err != nil {
-		return fmt.Errorf("site: rename: %w", err)
-	}
-	return os.Rename(name+".new", name)
+	return durable.Replace(name, []byte(to+"\n"), 0o644)
 }
 
 // Identify returns fault.WrongStorage unless dir was made the site of region.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/site"
 )
@@ -114,16 +115,7 @@ func write(path string, v any) error {
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("standing: write: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("standing: write: %w", err)
-	}
-	defer os.Remove(f.Name()) // it is gone if all went well
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
+	if err := durable.Replace(path, data, 0o644); err != nil {
 		return fmt.Errorf("standing: write: %w", err)
 	}
 	return nil

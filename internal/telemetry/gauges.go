@@ -44,6 +44,17 @@ type point struct {
 	attrs []attribute.KeyValue
 }
 
+// byReason is a value for each kind of fault, and 0 without a reason if there is none.
+func byReason(by map[string]int64) (out []point) {
+	for kind, n := range by {
+		out = append(out, point{float64(n), []attribute.KeyValue{attribute.String("mirrorcycle.reason", kind)}})
+	}
+	if len(out) == 0 {
+		return one(0)
+	}
+	return out
+}
+
 func one(v float64) []point { return []point{{value: v}} }
 func whole(v int64) []point { return one(float64(v)) }
 func since(now, t time.Time) []point {
@@ -71,6 +82,20 @@ var gauges = []gauge{
 				return nil
 			}
 			return one(float64(v.Objects) / float64(v.Objects+v.detail.Missing))
+		}},
+	{name: "mirrorcycle.mirror.missing", unit: "{file}", about: "What upstream lists and could not be had up to now, by reason.",
+		mirror: func(v view) []point {
+			if v.Lacks == nil {
+				return byReason(nil)
+			}
+			return byReason(v.Lacks.Missing)
+		}},
+	{name: "mirrorcycle.mirror.refused", unit: "{file}", about: "What upstream lists and cannot be believed, by reason.",
+		mirror: func(v view) []point {
+			if v.Lacks == nil {
+				return byReason(nil)
+			}
+			return byReason(v.Lacks.Refused)
 		}},
 	{name: "mirrorcycle.mirror.held", unit: "{plan}", about: "Plans that wait for a person's approval.",
 		mirror: func(v view) []point {

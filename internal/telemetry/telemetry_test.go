@@ -103,6 +103,7 @@ func TestVariables(t *testing.T) {
 func record(now time.Time) *standing.Record {
 	return &standing.Record{Status: site.Status{Cycles: []site.Cycle{{Started: now.Add(-time.Minute)}}, Mirrors: []site.Mirror{{
 		Name: "debian", Kind: "apt", Outcome: "held", Generation: 7, LevelAt: now.Add(-time.Hour), Objects: 90, Bytes: 4096,
+		Lacks:   &site.Lacks{Missing: map[string]int64{"gone": 2, "unavailable": 1}},
 		Regions: []site.Served{{Region: "dfw", Outcome: "done", Serves: 6, LevelAt: now.Add(-2 * time.Hour), Waiting: 3, WaitingBytes: 300}}}}},
 		Details: map[string]standing.Detail{"debian": {Missing: 10, ValidUntil: now.Add(time.Hour), Wheels: map[string]map[string]int{"here": {"due": 2}}}}}
 }
@@ -121,6 +122,8 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{
 		`mirrorcycle_mirror_generation{mirrorcycle_cycle="demo",mirrorcycle_kind="apt",mirrorcycle_mirror="debian"} 7`,
 		`mirrorcycle_mirror_completeness_ratio{mirrorcycle_cycle="demo",mirrorcycle_kind="apt",mirrorcycle_mirror="debian"} 0.9`,
+		`mirrorcycle_mirror_missing{mirrorcycle_cycle="demo",mirrorcycle_kind="apt",mirrorcycle_mirror="debian",mirrorcycle_reason="gone"} 2`,
+		`mirrorcycle_mirror_refused{mirrorcycle_cycle="demo",mirrorcycle_kind="apt",mirrorcycle_mirror="debian"} 0`,
 		`mirrorcycle_mirror_held{mirrorcycle_cycle="demo",mirrorcycle_kind="apt",mirrorcycle_mirror="debian"} 1`,
 		`mirrorcycle_region_waiting_size_bytes{mirrorcycle_cycle="demo",mirrorcycle_kind="apt",mirrorcycle_mirror="debian",mirrorcycle_region="dfw"} 300`,
 		`mirrorcycle_mirror_lag_seconds{mirrorcycle_cycle="demo",mirrorcycle_kind="apt",mirrorcycle_mirror="debian"} 36`,

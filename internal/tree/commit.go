@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/manifest"
 )
 
@@ -223,10 +224,7 @@ func (t *Tree) writeServed(part string, data []byte) error {
 	}
 	t.cfg.Crash("served")
 	name := filepath.Join(t.cfg.Dir, part, ServedPath)
-	if err := os.Rename(f.Name(), name); err != nil {
-		return t.explain("tree: write", name, err)
-	}
-	return syncDir(filepath.Dir(name))
+	return t.explain("tree: write", name, durable.Move(f.Name(), name))
 }
 
 // dropFile collects the drops of one generation.
@@ -264,10 +262,7 @@ func (d *dropFile) keep(gen int64) error {
 	}
 	d.t.cfg.Crash("drops")
 	name := d.t.statePath("drops", strconv.FormatInt(gen, 10))
-	if err := os.Rename(d.name, name); err != nil {
-		return d.t.explain("tree: record drops", name, err)
-	}
-	return syncDir(d.t.statePath("drops"))
+	return d.t.explain("tree: record drops", name, durable.Move(d.name, name))
 }
 
 func (d *dropFile) abandon() {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -114,7 +115,7 @@ func (t *Tree) land(staged, p string) error {
 		}
 		return t.at(p, true, func(dir int, base string) error {
 			t.cfg.Crash("land")
-			return unix.Renameat(unix.AT_FDCWD, staged, dir, base)
+			return durable.RenameAt(unix.AT_FDCWD, staged, dir, base)
 		})
 	}
 	err := rename()
@@ -163,7 +164,7 @@ func (t *Tree) discard(p string) error {
 	}
 	to := filepath.Join(dir, strconv.FormatInt(t.seq.Add(1), 10)) // short: a long name takes two slots of an AFS directory
 	t.cfg.Crash("discard")
-	err = t.at(p, false, func(dir int, base string) error { return unix.Renameat(dir, base, unix.AT_FDCWD, to) })
+	err = t.at(p, false, func(dir int, base string) error { return durable.RenameAt(dir, base, unix.AT_FDCWD, to) })
 	if errors.Is(err, fs.ErrNotExist) {
 		if t.isFenced() {
 			return t.fenced()

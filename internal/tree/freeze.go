@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -23,7 +24,7 @@ const frozenFile = "frozen"
 // intent and then looks for the note. So one of the two sees the other.
 func Freeze(state string, until time.Time) (thaw func(), err error) {
 	name := filepath.Join(state, frozenFile)
-	if err := writeDurable(name+".new", name, []byte(until.UTC().Format(time.RFC3339Nano)+"\n")); err != nil {
+	if err := durable.ReplaceBy(name+".new", name, []byte(until.UTC().Format(time.RFC3339Nano)+"\n")); err != nil {
 		return nil, fmt.Errorf("tree: freeze: %w", err)
 	}
 	thaw = func() { os.Remove(name) }

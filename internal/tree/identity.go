@@ -10,8 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -22,6 +24,31 @@ type Identity struct {
 	Mirror string    `json:"mirror"` // the mirror's name in the spec
 	Made   time.Time `json:"made"`
 	Part   string    `json:"part,omitempty"` // directory of the tree, in the identity of a part
+	Kind   string    `json:"kind,omitempty"` // of the mirror, as Setup was told
+	Layout
+}
+
+// Layout says by which rules a directory is laid out. Identities hold it, so
+// that a program that is too old does not touch what it does not understand.
+type Layout struct {
+	Format int    `json:"format,omitempty"` // 0 is 1
+	Since  string `json:"since,omitempty"`  // the oldest version of the program that reads this format
+}
+
+// Format is the layout of trees, states and regions that this version reads and writes.
+const Format = 1
+
+// Check refuses a layout that is newer than this program, with fault.Config.
+func (l Layout) Check(dir string) error {
+	if l.Format <= Format {
+		return nil
+	}
+	since := l.Since
+	if since == "" {
+		since = "a newer version"
+	}
+	return &fault.Error{Kind: fault.Config, Op: "tree: identify", Subject: dir,
+		Err: fmt.Errorf("it has format %d, this version reads format %d", l.Format, Format), Advice: "use " + since + " of the program: it reads format " + strconv.Itoa(l.Format)}
 }
 
 const idFile = "id"
@@ -79,9 +106,30 @@ func checkPart(cfg Config, part string, id Identity) error {
 	return nil
 }
 
+// checkKind refuses to use the tree of one kind for a mirror of another: what is
+// there would be dropped, under the feet of its clients.
+func (id Identity) checkKind(cfg Config) error {
+	if id.Kind == "" || cfg.Kind == "" || id.Kind == cfg.Kind {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Config, Op: "tree: identify", Subject: cfg.Dir,
+		Err:    fmt.Errorf("mirror %s was set up with kind %q, the spec says %q", id.Mirror, id.Kind, cfg.Kind),
+		Advice: "give the new mirror another name: this one stays as it is, and is served"}
+}
+
 func setupWhole(cfg Config, mirror string) (Identity, error) {
 	inTree, errTree := readIdentity(filepath.Join(cfg.Dir, private, idFile))
 	inState, errState := readIdentity(filepath.Join(cfg.State, idFile))
+	for _, err := range []error{errTree, errState} {
+		if errors.Is(err, fault.Config) {
+			return Identity{}, err
+		}
+	}
+	if errTree == nil && errState == nil {
+		if err := inTree.checkKind(cfg); err != nil {
+			return Identity{}, err
+		}
+	}
 	switch {
 	case errTree == nil && errState == nil && inTree == inState && inTree.Mirror == mirror:
 		return inTree, nil
@@ -102,7 +150,7 @@ func setupWhole(cfg Config, mirror string) (Identity, error) {
 	}
 	var random [6]byte
 	rand.Read(random[:])
-	id := Identity{Tree: mirror + "-" + hex.EncodeToString(random[:]), Mirror: mirror, Made: time.Now().UTC().Truncate(time.Second)}
+	id := Identity{Tree: mirror + "-" + hex.EncodeToString(random[:]), Mirror: mirror, Kind: cfg.Kind, Made: time.Now().UTC().Truncate(time.Second), Layout: Layout{Format: Format}}
 	if err := writeIdentity(cfg.State, id); err != nil {
 		return Identity{}, err
 	}
@@ -122,7 +170,7 @@ func writeIdentity(dir string, id Identity) error {
 	if err != nil {
 		return err
 	}
-	return writeDurable(filepath.Join(dir, idFile+".new"), filepath.Join(dir, idFile), append(data, '\n'))
+	return durable.ReplaceBy(filepath.Join(dir, idFile+".new"), filepath.Join(dir, idFile), append(data, '\n'))
 }
 
 func readIdentity(name string) (Identity, error) {
@@ -134,22 +182,31 @@ func readIdentity(name string) (Identity, error) {
 	if err := json.Unmarshal(data, &id); err != nil || id.Tree == "" {
 		return id, fmt.Errorf("tree: read %s: %w", name, fault.Corrupt)
 	}
-	return id, nil
+	return id, id.Check(filepath.Dir(name))
 }
 
 // identify returns the identity that tree and state agree on.
 func identify(cfg Config) (Identity, error) {
 	inTree, err := readIdentity(filepath.Join(cfg.Dir, private, idFile))
+	if errors.Is(err, fault.Config) {
+		return inTree, err
+	}
 	if err != nil {
 		return inTree, wrong(cfg.Dir, err.Error(), "mount the right storage, or run starter setup for a new mirror")
 	}
 	inState, err := readIdentity(filepath.Join(cfg.State, idFile))
+	if errors.Is(err, fault.Config) {
+		return inTree, err
+	}
 	if err != nil {
 		return inTree, wrong(cfg.State, err.Error(), "mount the right state, or run starter setup for a new mirror")
 	}
 	if inTree.Tree != inState.Tree {
 		return inTree, wrong(cfg.Dir, fmt.Sprintf("the tree is %s, its state is of %s", inTree.Tree, inState.Tree),
 			"mount the tree and the state that belong together")
+	}
+	if err := inTree.checkKind(cfg); err != nil {
+		return inTree, err
 	}
 	for _, part := range cfg.Parts {
 		if err := checkPart(cfg, part, inTree); errors.Is(err, fault.WrongStorage) {

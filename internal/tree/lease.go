@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -172,12 +173,7 @@ func (t *Tree) takeLease(n int64) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(t.leasePath(n), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return fmt.Errorf("tree: take lease: %w", err)
-	}
-	_, err = f.Write(append(record, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := durable.Create(t.leasePath(n), append(record, '\n')); err != nil {
 		return fmt.Errorf("tree: take lease: %w", err)
 	}
 	t.epoch = n

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -63,8 +64,9 @@ type Note struct {
 	// Standing: nothing of the mirror is behind upstream, and another try gives the
 	// same answer until upstream or what is asked of it changes. Known: an earlier
 	// run told of it already.
-	Standing bool `json:"standing,omitempty"`
-	Known    bool `json:"known,omitempty"`
+	Standing bool  `json:"standing,omitempty"`
+	Known    bool  `json:"known,omitempty"`
+	Count    int64 `json:"count,omitempty"` // things that it tells of; 0 is one
 }
 
 // PlanInfo sums a plan up.
@@ -87,6 +89,7 @@ type PlanInfo struct {
 	Refused  int64    `json:"refused,omitempty"`
 	Emptied  []string `json:"emptied,omitempty"`
 	Renamed  []string `json:"renamed,omitempty"` // units that are something else upstream than what was asked for
+	Jumps    []string `json:"jumps,omitempty"`   // serials and dates so far ahead that all that comes later would count as old
 	Deferred []Note   `json:"deferred,omitempty"`
 	Upstream Upstream `json:"upstream"`
 }
@@ -286,7 +289,7 @@ func (w *PlanWriter) Finish() (digest string, info PlanInfo, err error) {
 		return "", w.info, err
 	}
 	// Its name vouches for its content, also after a power cut.
-	if err := syncfs(w.t.cfg.State); err != nil {
+	if err := w.t.disks.SyncOf(w.t.cfg.State); err != nil {
 		return "", w.info, w.t.explain("tree: plan", digest, err)
 	}
 	return digest, w.info, w.t.explain("tree: plan", digest, w.store(digest))
@@ -301,7 +304,7 @@ func (w *PlanWriter) store(digest string) error {
 			return err
 		}
 	}
-	err := os.Rename(w.dir, name)
+	err := durable.Rename(w.dir, name)
 	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
 		now := time.Now()
 		err = os.Chtimes(name, now, now)

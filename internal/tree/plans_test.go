@@ -191,6 +191,17 @@ func TestTendKeepsWhatReleasesTake(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantThere(t, tr, map[string]bool{"pool/a.deb": false, "pool/b/b.deb": false, "pool/c.deb": false, "pool/d.deb": true})
+	for _, kind := range []string{"segments", "index"} {
+		dirs, err := filepath.Glob(filepath.Join(dir, "state", kind, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range dirs {
+			if names, err := os.ReadDir(d); err != nil || len(names) == 0 {
+				t.Errorf("%s is left empty, %v", d, err)
+			}
+		}
+	}
 }
 
 // TestPlanRefusesAbsurdSizes: a size near the largest number would make the

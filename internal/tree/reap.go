@@ -218,6 +218,7 @@ func (t *Tree) sweep(ctx context.Context, kept []*Generation) error {
 			if err := t.dropState(kind, filepath.Base(filepath.Dir(name)), filepath.Base(name)); err != nil {
 				return err
 			}
+			_ = os.Remove(filepath.Dir(name)) // if it is empty
 		}
 	}
 	return nil

@@ -13,32 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/manifest"
 )
-
-// writeDurable writes data to temp, syncs it, renames it to name and syncs the directory.
-func writeDurable(temp, name string, data []byte) error {
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, name); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 func (t *Tree) tempName() string {
 	return filepath.Join(t.tmpDir(), strconv.FormatInt(t.seq.Add(1), 10)+"."+t.nonce)
@@ -51,7 +28,7 @@ func (t *Tree) writeState(data []byte, elem ...string) error {
 	if err := t.stateDir(filepath.Dir(name)); err != nil {
 		return err
 	}
-	return t.explain("tree: write", name, writeDurable(t.tempName(), name, data))
+	return t.explain("tree: write", name, durable.ReplaceBy(t.tempName(), name, data))
 }
 
 func (t *Tree) stateDir(dir string) error {
@@ -65,7 +42,7 @@ func (t *Tree) stateDir(dir string) error {
 func (t *Tree) dropState(elem ...string) error {
 	name := t.statePath(elem...)
 	t.cfg.Crash("drop-state/" + elem[0])
-	err := os.Rename(name, t.tempName())
+	err := durable.Rename(name, t.tempName())
 	if errors.Is(err, fs.ErrNotExist) && !t.isFenced() {
 		return nil
 	}
@@ -81,14 +58,26 @@ func (t *Tree) putBlob(kind string, d manifest.Digest, data []byte) error {
 			return nil
 		}
 	}
-	if err := t.stateDir(filepath.Dir(name)); err != nil {
-		return err
-	}
 	temp := t.tempName()
 	if err := os.WriteFile(temp, data, 0o644); err != nil {
 		return t.explain("tree: write", name, err)
 	}
-	return t.explain("tree: write", name, os.Rename(temp, name))
+	return t.explain("tree: write", name, t.moveBlob(temp, name))
+}
+
+// moveBlob renames a file to its place in the state, whose directory may not be
+// there: one that has become empty is removed, perhaps at this moment by a run
+// that woke up late.
+func (t *Tree) moveBlob(temp, name string) (err error) {
+	for range 2 {
+		if err := t.stateDir(filepath.Dir(name)); err != nil {
+			return err
+		}
+		if err = durable.Rename(temp, name); !errors.Is(err, fs.ErrNotExist) || t.isFenced() {
+			return err
+		}
+	}
+	return err
 }
 
 func (t *Tree) blobPath(kind string, d manifest.Digest) string {
@@ -142,17 +131,14 @@ func (t *Tree) PutIndex(data []byte) (manifest.Digest, error) {
 // PutIndexFile keeps a staged file as the content of an index; it is discarded from the stage.
 func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
 	name := t.blobPath("index", d)
-	if err := t.stateDir(filepath.Dir(name)); err != nil {
-		return err
-	}
 	if err := f.Close(); err != nil {
 		return err
 	}
-	err := os.Rename(f.Name(), name)
+	err := t.moveBlob(f.Name(), name)
 	if errors.Is(err, unix.EXDEV) {
 		temp := t.tempName()
 		if err = t.copyFile(f.Name(), temp); err == nil {
-			err = errors.Join(os.Rename(temp, name), os.Remove(f.Name()))
+			err = errors.Join(t.moveBlob(temp, name), os.Remove(f.Name()))
 		}
 	}
 	return t.explain("tree: keep index", name, err)
@@ -162,16 +148,13 @@ func (t *Tree) PutIndexFile(f *File, d manifest.Digest) error {
 // keeps data; where it can be, the copy is a hard link.
 func (t *Tree) KeepFile(name string, d manifest.Digest) error {
 	to := t.blobPath("index", d)
-	if err := t.stateDir(filepath.Dir(to)); err != nil {
-		return err
-	}
 	temp := t.tempName()
 	err := os.Link(name, temp)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		err = t.copyFile(name, temp)
 	}
 	if err == nil {
-		err = os.Rename(temp, to)
+		err = t.moveBlob(temp, to)
 	}
 	return t.explain("tree: keep", name, err)
 }

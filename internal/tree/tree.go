@@ -15,6 +15,7 @@
 //	<dir>/.mirror/stage/<epoch>/    files on their way in, in a directory for each process
 //	<dir>/.mirror/trash/<epoch>/    files on their way out
 //	<state>/id  lease.<epoch>  tmp.<epoch>/
+//	<state>/reserve                 room for a lease and for deletions on a full disk
 //	<state>/intent.<n>              a commit that is under way
 //	<state>/gen/<n>                 committed generations
 //	<state>/segments/<digest>       manifests;  <state>/index/<digest>  contents of index files
@@ -34,6 +35,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -45,6 +47,8 @@ type Config struct {
 	// as volumes. Each has a stage and a trash, because a rename stays within one,
 	// and a generation.json of the newest generation that changed something in it.
 	Parts []string
+	// Kind is the mirror's, as the spec says; "" is not compared with what Setup was told.
+	Kind string
 	// Holder is written into the lease: cluster, namespace, workflow, run, host.
 	Holder string
 	// Run identifies the run that several processes may belong to; Renew needs it.
@@ -53,6 +57,12 @@ type Config struct {
 	Crash func(point string)
 	// Now is the clock, time.Now if nil.
 	Now func() time.Time
+}
+
+// At locates the tree of a mirror among those below root, and its state among
+// those below state.
+func At(root, state, mirror string) Config {
+	return Config{Dir: filepath.Join(root, mirror), State: filepath.Join(state, mirror)}
 }
 
 // Tree is an opened tree. Its methods may be called from several goroutines,
@@ -66,7 +76,8 @@ type Tree struct {
 	dirs  dirs
 
 	passing   passing
-	forgetful bool // the tree's file system may lose what was written without an error
+	disks     *durable.Disks // of who may write
+	forgetful bool           // the tree's file system may lose what was written without an error
 }
 
 // Open checks the identity, takes the lease, fences older epochs and rolls an
@@ -113,12 +124,23 @@ func Renew(cfg Config, epoch int64) (*Tree, error) {
 
 // take gets a lease by get, fences older epochs and rolls an open intent forward.
 func (t *Tree) take(get func() error) (*Tree, error) {
-	err := get()
-	if err == nil {
-		err = t.fence()
+	all := func() error {
+		if err := get(); err != nil {
+			return err
+		}
+		if err := t.fence(); err != nil {
+			return err
+		}
+		return t.rollForward()
 	}
+	err := t.hold()
 	if err == nil {
-		err = t.rollForward()
+		err = all()
+	}
+	if durable.IsFull(err) {
+		if err = t.giveUp(); err == nil {
+			err = all()
+		}
 	}
 	if err != nil {
 		t.Close()
@@ -135,7 +157,10 @@ func Resume(cfg Config, epoch int64) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.epoch, err = t.own(epoch); err != nil {
+	if t.epoch, err = t.own(epoch); err == nil {
+		err = t.hold()
+	}
+	if err != nil {
 		t.Close()
 		return nil, err
 	}
@@ -178,7 +203,7 @@ func Read(cfg Config) (*Tree, error) {
 // away; the lease stays until somebody takes over.
 func (t *Tree) Close() error {
 	t.dirs.close()
-	return t.leave()
+	return errors.Join(t.leave(), t.disks.Close())
 }
 
 // ID returns the tree's identity.
@@ -210,8 +235,10 @@ func (t *Tree) explain(op, subject string, err error) error {
 		return nil
 	case errors.Is(err, fs.ErrNotExist) && t.isFenced():
 		return t.fenced()
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return &fault.Error{Kind: fault.NoSpace, Op: op, Subject: subject, Err: err, Advice: "free space or raise the quota"}
+	case errors.Is(err, fault.NoSpace):
+		return err
+	case durable.IsFull(err):
+		return durable.NoSpace(op, subject, err)
 	}
 	return fmt.Errorf("%s %s: %w", op, subject, err)
 }
@@ -242,32 +269,23 @@ func (t *Tree) Free() (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
-// Sync makes everything written so far durable: one syncfs for each file system.
+// Sync makes everything that this Tree wrote so far last: one syncfs for each file system.
 func (t *Tree) Sync() error {
-	done := map[uint64]bool{}
-	all := []string{t.cfg.State, t.cfg.Dir}
-	for _, part := range t.cfg.Parts {
-		all = append(all, filepath.Join(t.cfg.Dir, part))
+	if t.disks == nil {
+		return t.fenced()
 	}
-	for _, dir := range all {
-		var st unix.Stat_t
-		err := unix.Stat(dir, &st)
-		if err == nil && !done[st.Dev] {
-			done[st.Dev] = true
-			err = syncfs(dir)
-		}
-		if err != nil {
-			return fmt.Errorf("tree: sync %s: %w", dir, err)
-		}
+	if err := t.disks.Sync(); err != nil {
+		return t.explain("tree: sync", t.cfg.Dir, err)
 	}
 	return nil
 }
 
-func syncfs(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
+// hold opens the file systems of the tree, before the first write.
+func (t *Tree) hold() (err error) {
+	all := []string{t.cfg.State, t.cfg.Dir}
+	for _, part := range t.cfg.Parts {
+		all = append(all, filepath.Join(t.cfg.Dir, part))
 	}
-	defer f.Close()
-	return unix.Syncfs(int(f.Fd()))
+	t.disks, err = durable.Hold(all...)
+	return err
 }

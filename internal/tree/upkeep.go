@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -96,7 +97,7 @@ func WriteHold(state, reason string) error {
 		}
 		return nil
 	}
-	if err := writeDurable(name+".new", name, []byte(reason+"\n")); err != nil {
+	if err := durable.ReplaceBy(name+".new", name, []byte(reason+"\n")); err != nil {
 		return fmt.Errorf("tree: hold: %w", err)
 	}
 	return nil

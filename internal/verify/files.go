@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"iter"
+	"maps"
 	"runtime"
 	"sync/atomic"
 
@@ -109,8 +110,13 @@ func (c *checker) take(p *part) {
 	c.report.Objects += p.report.Objects
 	c.report.Hashed += p.report.Hashed
 	for _, problem := range p.report.Problems {
-		c.report.problem("%s", problem)
+		c.report.add("%s", problem)
 	}
+	c.report.Others += p.report.Others
+	if c.report.Units == nil {
+		c.report.Units = map[string]bool{}
+	}
+	maps.Copy(c.report.Units, p.report.Units)
 	c.report.Damaged = append(c.report.Damaged, p.report.Damaged[:min(len(p.report.Damaged), maxProblems-min(maxProblems, len(c.report.Damaged)))]...)
 	c.indexes = append(c.indexes, p.indexes...)
 }
@@ -139,7 +145,7 @@ func (p *part) entry(e manifest.Entry) error {
 	case err != nil && fault.KindOf(err) != fault.Hostile:
 		return err
 	case err != nil:
-		p.report.problem("%v", err)
+		p.report.of(e.Path, "%v", err)
 		return nil
 	case !there:
 		p.damaged(e, "%s is missing", e.Path)
@@ -196,7 +202,7 @@ func (p *part) hash(e manifest.Entry) error {
 }
 
 func (p *part) damaged(e manifest.Entry, format string, args ...any) {
-	p.report.problem(format, args...)
+	p.report.of(e.Path, format, args...)
 	p.report.Damaged = append(p.report.Damaged, e)
 }
 
@@ -206,6 +212,6 @@ func (p *part) removed(e manifest.Entry) {
 		return
 	}
 	if _, there, err := p.t.Stat(e.Path); err != nil || there {
-		p.report.problem("%s is still there, and no longer named", e.Path)
+		p.report.of(e.Path, "%s is still there, and no longer named", e.Path)
 	}
 }

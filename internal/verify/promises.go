@@ -49,7 +49,7 @@ func (c *checker) kept() error {
 		}
 	}
 	for _, i := range slices.Sorted(maps.Keys(broken)) {
-		c.report.problem("%s", broken[i])
+		c.report.of(c.promised[i].index, "%s", broken[i])
 	}
 	c.promised = c.promised[:0]
 	return nil

@@ -56,11 +56,11 @@ func (c *checker) project(e manifest.Entry, data []byte, base string, inside fun
 	dir := path.Dir(e.Path)
 	p, err := simpleindex.ParseProject(data, path.Base(dir), anyHost+base+dir+"/")
 	if err != nil {
-		c.report.problem("%s: %v", e.Path, err)
+		c.report.of(e.Path, "%s: %v", e.Path, err)
 		return nil
 	}
 	for _, r := range p.Refused {
-		c.report.problem("%s: %v", e.Path, r.Err)
+		c.report.of(e.Path, "%s: %v", e.Path, r.Err)
 	}
 	html, err := c.html(e, dir)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *checker) project(e manifest.Entry, data []byte, base string, inside fun
 			object, local = inside(object)
 		}
 		if !local {
-			c.report.problem("%s names %s, which is not on the mirror", e.Path, f.URL)
+			c.report.of(e.Path, "%s names %s, which is not on the mirror", e.Path, f.URL)
 			continue
 		}
 		if err := c.names(e.Path, object, f.Size, f.SHA256); err != nil {
@@ -114,7 +114,7 @@ func (c *checker) html(e manifest.Entry, dir string) (*html, error) {
 		return nil, err
 	}
 	if !ok {
-		c.report.problem("%s has no %s beside it", e.Path, simpleindex.HTMLName)
+		c.report.of(e.Path, "%s has no %s beside it", e.Path, simpleindex.HTMLName)
 		h.path = ""
 		return h, nil
 	}
@@ -123,7 +123,7 @@ func (c *checker) html(e manifest.Entry, dir string) (*html, error) {
 		return nil, err
 	}
 	if !ok || v1.Digest != plain.Digest {
-		c.report.problem("%s/%s is not %s", dir, simpleindex.V1HTMLName, h.path)
+		c.report.of(e.Path, "%s/%s is not %s", dir, simpleindex.V1HTMLName, h.path)
 	}
 	if h.text, ok, err = c.read(plain, maxPage); !ok {
 		h.path = ""
@@ -139,7 +139,7 @@ func (h *html) expect(c *checker, link, name string) {
 	if i := bytes.Index(h.text[h.pos:], []byte(link)); i >= 0 {
 		h.pos += i
 	} else if !bytes.Contains(h.text, []byte(link)) {
-		c.report.problem("%s lacks %s", h.path, name)
+		c.report.of(h.path, "%s lacks %s", h.path, name)
 	}
 }
 

@@ -12,9 +12,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"mirrorcycle/internal/fault"
@@ -22,15 +24,16 @@ import (
 	"mirrorcycle/internal/tree"
 )
 
-// Kind says which format the tree's indexes have.
-type Kind string
+// Kind checks the changed indexes of one kind of mirror: their signatures, and
+// that what they promise is there. nil has the tree checked by its manifest alone.
+type Kind func(context.Context, *Checker) error
 
-// The kinds that are read. Others are checked by manifest alone.
-const (
-	Apt    Kind = "apt"
-	PyPI   Kind = "pypi"
-	Wheels Kind = "wheels"
-	Yum    Kind = "yum"
+// The kinds of this room.
+var (
+	Apt    Kind = func(ctx context.Context, c *Checker) error { return c.apt(ctx) }
+	PyPI   Kind = func(ctx context.Context, c *Checker) error { return c.pypi(ctx) }
+	Wheels Kind = func(ctx context.Context, c *Checker) error { return c.wheels(ctx) }
+	Yum    Kind = func(ctx context.Context, c *Checker) error { return c.yum(ctx) }
 )
 
 // Values of Options.Proof under which packages prove themselves.
@@ -68,12 +71,51 @@ type Report struct {
 	// Damaged are the entries whose file is missing or has other bytes: as many
 	// as a report holds.
 	Damaged []manifest.Entry
+	// Units are the projects whose own pages are wrong; Others counts what is wrong besides.
+	Units  map[string]bool
+	Others int64
 }
 
 // OK reports whether nothing was wrong.
 func (r *Report) OK() bool { return len(r.Problems) == 0 }
 
+// Holdable are the projects that alone are wrong, in their order: the rest of the
+// generation is right without them. There are none if anything else is wrong.
+func (r *Report) Holdable() []string {
+	if r.Others > 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(r.Units))
+}
+
+// of notes a problem of the project that an index belongs to, or of the whole
+// generation where it belongs to none.
+func (r *Report) of(index string, format string, args ...any) {
+	unit, ok := projectOf(index)
+	if !ok {
+		r.problem(format, args...)
+		return
+	}
+	if r.Units == nil {
+		r.Units = map[string]bool{}
+	}
+	r.Units[unit] = true
+	r.add(format, args...)
+}
+
+// projectOf is the project whose page an index file is.
+func projectOf(index string) (string, bool) {
+	rest, ok := strings.CutPrefix(index, "simple/")
+	unit, file, deeper := strings.Cut(rest, "/")
+	return unit, ok && deeper && !strings.Contains(file, "/")
+}
+
 func (r *Report) problem(format string, args ...any) {
+	r.Others++
+	r.add(format, args...)
+}
+
+func (r *Report) add(format string, args ...any) {
 	switch n := len(r.Problems); {
 	case n < maxProblems:
 		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
@@ -147,6 +189,27 @@ func (c *checker) preferred(ctx context.Context) error {
 	return nil
 }
 
+// Checker is what a Kind checks with.
+type Checker = checker
+
+// Indexes are the index files to check: those that changed, or all of them.
+func (c *checker) Indexes() []manifest.Entry { return c.indexes }
+
+// Read reads an index of at most limit bytes. One that is not there, or no
+// file, is a problem of the report already; ok is false then.
+func (c *checker) Read(e manifest.Entry, limit int64) (data []byte, ok bool, err error) {
+	return c.read(e, limit)
+}
+
+// Problem adds what is wrong to the report.
+func (c *checker) Problem(format string, args ...any) { c.report.problem(format, args...) }
+
+// Names notes that an index promises a path with a size in bytes, -1 if it does
+// not say, and a SHA-256, "" if it does not say; the manifest has to keep that.
+func (c *checker) Names(index, path string, size int64, sha256 string) error {
+	return c.names(index, path, size, sha256)
+}
+
 type checker struct {
 	t       *tree.Tree
 	m       *manifest.Manifest
@@ -154,24 +217,16 @@ type checker struct {
 	o       Options
 	report  Report
 	indexes []manifest.Entry     // changed ones, for the format
-	missing []*manifest.Manifest // apt: what indexes name and upstream does not have
+	missing []*manifest.Manifest // apt, yum: what indexes name and upstream does not have
 
 	promised []promise // by indexes, not yet looked up
 }
 
-func (c *checker) formats(ctx context.Context) (err error) {
-	switch c.o.Kind {
-	case Apt:
-		err = c.apt(ctx)
-	case PyPI:
-		err = c.pypi(ctx)
-	case Wheels:
-		err = c.wheels(ctx)
-	case Yum:
-		err = c.yum(ctx)
-	}
-	if err != nil {
-		return err
+func (c *checker) formats(ctx context.Context) error {
+	if c.o.Kind != nil {
+		if err := c.o.Kind(ctx, c); err != nil {
+			return err
+		}
 	}
 	return c.kept()
 }

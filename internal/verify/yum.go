@@ -164,6 +164,9 @@ func (c *checker) rpm(dir, index string, p rpmrepo.Package, keys *rpmrepo.Keyrin
 		c.report.problem("%s: %v", index, err)
 		return nil
 	}
+	if missing, err := c.isLeftOut(at, p.Checksum); err != nil || missing {
+		return err
+	}
 	if err := c.summed(index, at, p.Size, p.Checksum, c.o.Deep); err != nil || keys == nil || path.Ext(at) != ".rpm" {
 		return err
 	}
@@ -189,4 +192,16 @@ func (c *checker) rpm(dir, index string, p rpmrepo.Package, keys *rpmrepo.Keyrin
 		c.report.problem("%s: %v", at, err)
 	}
 	return nil
+}
+
+// isLeftOut reports whether the generation lists a package as one that the
+// mirror cannot have, under that checksum.
+func (c *checker) isLeftOut(at string, sum rpmrepo.Checksum) (bool, error) {
+	for _, m := range c.missing {
+		e, ok, err := m.Lookup(at)
+		if err != nil || ok && (sum.Hex == e.Digest.String() || strings.HasPrefix(e.Note, sum.String())) {
+			return ok, err
+		}
+	}
+	return false, nil
 }

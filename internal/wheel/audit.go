@@ -112,6 +112,9 @@ func (n needs) read(data []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := modest(f); err != nil {
+		return err
+	}
 	n.machines[machineOf(f)] = true
 	if f.SectionByType(elf.SHT_DYNAMIC) == nil {
 		return nil // an object file or a static program
@@ -140,6 +143,37 @@ func (n needs) read(data []byte) (err error) {
 	for _, library := range versions {
 		for _, v := range library.Needs {
 			n.versions[v.Dep] = true
+		}
+	}
+	return nil
+}
+
+// maxNames bounds a table of names in bytes, and each name in it. Linkers write
+// a few kB; debug/elf copies every name anew, and decompresses what a file says it has compressed.
+const maxNames = 64 << 10
+
+// modest refuses a file whose tables of names would have debug/elf take memory
+// beyond all proportion to the file.
+func modest(f *elf.File) error {
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_DYNAMIC && s.Type != elf.SHT_GNU_VERNEED {
+			continue
+		}
+		if s.Flags&elf.SHF_COMPRESSED != 0 || s.Size > maxNames || int(s.Link) >= len(f.Sections) {
+			return fmt.Errorf("section %q is no table that a linker makes", s.Name)
+		}
+		names := f.Sections[s.Link]
+		if names.Flags&elf.SHF_COMPRESSED != 0 {
+			return fmt.Errorf("section %q is compressed", names.Name)
+		}
+		text, err := names.Data()
+		if err != nil {
+			return err
+		}
+		for name := range bytes.SplitSeq(text, []byte{0}) {
+			if len(name) > maxNames {
+				return fmt.Errorf("section %q has a name of %d bytes", names.Name, len(name))
+			}
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -133,8 +134,8 @@ func (s Store) copyIn(kind string, in io.Reader, limit int64) (temp, digest stri
 }
 
 func full(op, subject string, err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return &fault.Error{Kind: fault.NoSpace, Op: op, Subject: subject, Err: err, Advice: "free space or raise the quota"}
+	if durable.IsFull(err) {
+		return durable.NoSpace(op, subject, err)
 	}
 	return fmt.Errorf("%s %s: %w", op, subject, err)
 }

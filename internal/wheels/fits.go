@@ -75,8 +75,12 @@ func Lacked(platforms []Platform) (all []string) {
 	return all[:min(len(all), maxLacked)]
 }
 
-// gained reports whether the index has now what a build failed for want of.
-func (s *surveyor) gained(page *simpleindex.Project, failed *Record) (bool, error) {
+// gained reports whether the index has now what a build failed for want of, or
+// the platform has become another one since.
+func (s *surveyor) gained(p *Platform, page *simpleindex.Project, failed *Record) (bool, error) {
+	if failed.Facts != nil && p.Facts != (wheel.Platform{}) && *failed.Facts != p.Facts {
+		return true, nil
+	}
 	if failed.Source != "" && s.other(page, failed) {
 		return true, nil
 	}

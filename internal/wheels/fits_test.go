@@ -229,6 +229,28 @@ func TestFailuresAreDueWhenTheIndexGains(t *testing.T) {
 	is("another source", "due")
 }
 
+// TestAFailureIsDueOnANewPython: what failed on the old one may build on the new one.
+func TestAFailureIsDueOnANewPython(t *testing.T) {
+	b := newBench(t)
+	b.add("a", "a-1.tar.gz")
+	b.publish()
+	b.wanted["d12"] = pins("a===1")
+	b.buildAs("d12", broken)
+	if got := states(b.survey("d12", false)); got != "a===1 failed" {
+		t.Errorf("at first: %s", got)
+	}
+	newer := debian12
+	newer.Python = "3.12"
+	b.platformBecomes("d12", newer)
+	if got := states(b.survey("d12", false)); got != "a===1 due" {
+		t.Errorf("with another Python: %s", got)
+	}
+	b.buildAs("d12", broken)
+	if got := states(b.survey("d12", false)); got != "a===1 failed" {
+		t.Errorf("once it has failed there, too: %s", got)
+	}
+}
+
 // TestARottenSourceIsLookedAt: the index mirror hears of the file, and its pin is
 // due as soon as that is whole.
 func TestARottenSourceIsLookedAt(t *testing.T) {

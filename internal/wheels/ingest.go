@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/wheel"
 )
@@ -68,6 +69,7 @@ func (s Store) Ingest(platform string, platforms []Platform, index Pages, job Jo
 		if r, err = s.failure(index, job, d, e, r.Log); err != nil {
 			return r, err
 		}
+		r.Facts = &facts
 	}
 	if err := s.append(platform, r); err != nil {
 		return r, err
@@ -96,7 +98,7 @@ func (s Store) keepLog(platform string, d Delivery) (string, error) {
 		os.Remove(temp)
 		return "", err
 	}
-	return digest, os.Rename(temp, s.blob("logs", digest))
+	return digest, durable.Move(temp, s.blob("logs", digest))
 }
 
 // keepWheel proves a copy of the delivered wheel, not what the builder may
@@ -136,7 +138,7 @@ func (s Store) keepWheel(platform string, platforms []Platform, index Pages, job
 	}
 	r.Facts = &facts
 	r.SHA256, r.Size = digest, size
-	return os.Rename(temp, s.blob("built", digest))
+	return durable.Move(temp, s.blob("built", digest))
 }
 
 // failure is the record of a build that failed. A source that is mended, or a

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 )
 
@@ -49,11 +50,7 @@ func (s Store) PutJobs(platform string, jobs []Job) (string, error) {
 		}
 	}
 	name := filepath.Join(dir, digest)
-	temp := fmt.Sprintf("%s.%d.new", name, os.Getpid())
-	if err := os.WriteFile(temp, data, 0o644); err != nil {
-		return "", fmt.Errorf("wheels: write plan: %w", err)
-	}
-	return digest, os.Rename(temp, name)
+	return digest, durable.Replace(name, data, 0o644)
 }
 
 // Jobs returns a list of builds.

@@ -72,7 +72,8 @@ type Row struct {
 }
 
 // Survey returns the state of every pin that is wanted on the named platform:
-// first those to build, the most urgent first, then the others by name.
+// first those to build, the most urgent first and of these the largest source, as
+// a long build that begins last is waited for; then the others by name.
 func Survey(in Input, platform string) ([]Row, error) {
 	s := surveyor{Input: in, ranks: map[string]wheel.Ranks{}, fresh: map[string]map[string]bool{}}
 	for _, p := range in.Platforms {
@@ -95,7 +96,7 @@ func Survey(in Input, platform string) ([]Row, error) {
 		rows = append(rows, row)
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.order(), b.order()), strings.Compare(a.Name, b.Name), simpleindex.CompareVersions(a.Version, b.Version))
+		return cmp.Or(cmp.Compare(a.order(), b.order()), cmp.Compare(b.weight(), a.weight()), strings.Compare(a.Name, b.Name), simpleindex.CompareVersions(a.Version, b.Version))
 	})
 	return slices.CompactFunc(rows, func(a, b Row) bool { return a.Pin == b.Pin }), nil
 }
@@ -108,6 +109,14 @@ func (r Row) order() int {
 		return 10
 	}
 	return 20
+}
+
+// weight tells how long a build may take: the bytes of its source.
+func (r Row) weight() int64 {
+	if r.State != Due {
+		return 0
+	}
+	return r.Source.Size
 }
 
 type surveyor struct {
@@ -167,7 +176,7 @@ func (s *surveyor) unbuilt(p *Platform, page *simpleindex.Project, e Entry, r *R
 		s.due(p, page, e, r)
 		return nil
 	}
-	gained, err := s.gained(page, e.Failed)
+	gained, err := s.gained(p, page, e.Failed)
 	if err != nil || !gained {
 		r.fail(e.Failed)
 		return err

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"os"
 	"time"
+
+	"mirrorcycle/internal/durable"
 )
 
 // keepUnwanted is for how long wheels and logs of pins that nobody wants any
@@ -89,8 +91,5 @@ func (s Store) setUnwanted(m map[string]time.Time) error {
 		return err
 	}
 	name := s.path(unwantedFile)
-	if err := os.WriteFile(name+".new", append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("wheels: tend: %w", err)
-	}
-	return os.Rename(name+".new", name)
+	return durable.Replace(name, append(data, '\n'), 0o644)
 }

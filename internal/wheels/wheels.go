@@ -29,6 +29,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/journal"
 	"mirrorcycle/internal/wheel"
@@ -101,8 +102,8 @@ type Record struct {
 	RequiresPython string   `json:"requires_python,omitempty"`
 	Libraries      []string `json:"libraries,omitempty"` // of the platform, that it needs
 	Shared         bool     `json:"shared,omitempty"`    // the same everywhere, so other platforms may have it
-	// Facts is the platform that it was built on; nil in journals of earlier
-	// versions. Compiled and ByPython say what of it the wheel is bound to.
+	// Facts is the platform that it was built on, or failed on; nil in journals of
+	// earlier versions. Compiled and ByPython say what of it the wheel is bound to.
 	Facts    *wheel.Platform `json:"facts,omitempty"`
 	Compiled bool            `json:"compiled,omitempty"`  // to machine and libc
 	ByPython bool            `json:"by_python,omitempty"` // to the Python, whatever its tags say
@@ -269,10 +270,7 @@ func (s Store) SetFacts(platform string, p wheel.Platform) error {
 		return err
 	}
 	name := s.path("builds", platform+".json")
-	if err := os.WriteFile(name+".new", append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("wheels: note platform: %w", err)
-	}
-	return os.Rename(name+".new", name)
+	return durable.Replace(name, append(data, '\n'), 0o644)
 }
 
 // Facts returns what a platform is, the zero value as long as nobody has said.

@@ -161,7 +161,7 @@ func TestStates(t *testing.T) {
 		}
 	}
 	b.wanted["d12"] = pins("c===1", "b===1", "a===1", "gone===1", "b===1")
-	want("at first", "a===1 due, b===1 due, c===1 due, gone===1 failed")
+	want("at first, the largest source first", "a===1 due, c===1 due, b===1 due, gone===1 failed")
 	b.build("d12", func(j wheels.Job) (string, string, string) {
 		if j.Name == "b" {
 			return broken(j)
@@ -177,7 +177,7 @@ func TestStates(t *testing.T) {
 	want("changed pins first, then new ones, then failures", "a===2 due, new===1 due, b===1 due")
 	b.build("d12", broken)
 	b.now = b.now.Add(3 * time.Hour)
-	want("failures back off", "a===2 due, new===1 due, b===1 failed")
+	want("failures back off", "new===1 due, a===2 due, b===1 failed")
 	for _, f := range []func() error{
 		func() error { return b.store.Skip("d12", pin("a===2"), "needs a header", time.Time{}) },
 		func() error { return b.store.Skip("d12", pin("new===1"), "for now", b.now.Add(time.Hour)) },

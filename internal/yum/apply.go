@@ -7,6 +7,8 @@ import (
 	"iter"
 	"slices"
 
+	"mirrorcycle/internal/debrepo"
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
 )
@@ -27,7 +29,7 @@ func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.C
 	if err != nil {
 		return none, nil, err
 	}
-	plans, notes, err := whole(t, p, plans)
+	plans, notes, err := e.whole(t, p, plans, old)
 	if err != nil {
 		return none, notes, err
 	}
@@ -40,15 +42,19 @@ func (e *Engine) Settle(ctx context.Context, t *tree.Tree, p *tree.Plan) (tree.C
 		if err != nil || len(plans) == 0 {
 			return none, notes, err
 		}
-		unproved, err := e.prove(ctx, w, plans)
+		lost, unproved, err := e.prove(ctx, w, plans)
 		if err != nil {
 			return none, notes, err
 		}
-		if len(unproved) == 0 {
+		if len(unproved)+len(lost) == 0 {
 			break
 		}
 		notes = append(notes, unproved...)
-		plans = without(plans, unproved)
+		plans, more, err = e.spare(t, without(plans, unproved), lost, old)
+		notes = append(notes, more...)
+		if err != nil {
+			return none, notes, err
+		}
 	}
 	found, err := digests(p, w)
 	if err != nil {
@@ -82,9 +88,11 @@ func readPlans(p *tree.Plan) (plans []*repoPlan, err error) {
 	return plans, err
 }
 
-// whole returns the planned repositories of which every object is in the tree.
-func whole(t *tree.Tree, p *tree.Plan, plans []*repoPlan) ([]*repoPlan, []tree.Note, error) {
+// whole returns the planned repositories of which every object is in the tree,
+// but for those that may be left out.
+func (e *Engine) whole(t *tree.Tree, p *tree.Plan, plans []*repoPlan, old state) ([]*repoPlan, []tree.Note, error) {
 	var notes []tree.Note
+	lost := map[string][]loss{}
 	for r, err := range results(p) {
 		if err != nil {
 			return nil, nil, err
@@ -100,13 +108,16 @@ func whole(t *tree.Tree, p *tree.Plan, plans []*repoPlan) ([]*repoPlan, []tree.N
 			}
 			if _, named, err := table.Lookup(r.Path); err != nil {
 				return nil, nil, err
+			} else if named && e.spares(r.Path, fault.Kind(r.Kind)) {
+				lost[s.Repo] = append(lost[s.Repo], loss{path: r.Path, kind: r.Kind, text: r.Error})
 			} else if named {
 				lacking = append(lacking, tree.Note{Unit: s.Repo, Kind: r.Kind, Error: r.Error})
 			}
 		}
 		notes, plans = append(notes, lacking...), without(plans, lacking)
 	}
-	return plans, notes, nil
+	plans, more, err := e.spare(t, plans, lost, old)
+	return plans, append(notes, more...), err
 }
 
 func results(p *tree.Plan) iter.Seq2[tree.Result, error] {
@@ -205,6 +216,11 @@ func request(next state) (tree.CommitRequest, error) {
 			return req, err
 		}
 		req.Aux["repo "+dir] = id
+		if s.Missing != "" {
+			if req.Aux[debrepo.MissingTable(dir)], err = manifest.ParseDigest(s.Missing); err != nil {
+				return req, err
+			}
+		}
 	}
 	data, err := json.Marshal(next)
 	req.Engine = data

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,14 +35,26 @@ type builder struct {
 
 // all keeps the metadata and lists everything that it names.
 func (b *builder) all(ctx context.Context, md *rpmrepo.Repomd, f *fetched, old repoState) error {
-	kept, err := b.keepData(ctx, md)
+	metadata := b.whole
+	if b.e.cfg.Filter.active() {
+		metadata = func(ctx context.Context, md *rpmrepo.Repomd, f *fetched) error { return b.filtered(ctx, f.repomd, md) }
+	}
+	if err := metadata(ctx, md, f); err != nil {
+		return err
+	}
+	if err := b.tree(ctx, old); err != nil {
+		return err
+	}
+	return b.keepDropped(old, time.Now())
+}
+
+// whole keeps the metadata as upstream has it.
+func (b *builder) whole(ctx context.Context, md *rpmrepo.Repomd, f *fetched) error {
+	kept, err := b.keepData(ctx, md, func(string) bool { return false })
 	if err != nil {
 		return err
 	}
 	if err := b.lists(ctx, md, kept); err != nil {
-		return err
-	}
-	if err := b.tree(ctx, old); err != nil {
 		return err
 	}
 	for name, file := range map[string]struct {
@@ -78,8 +91,9 @@ func (b *builder) add(e manifest.Entry) error {
 const together = 4
 
 // keepData brings every data file into the state, known types or not: clients
-// fail on a named file that is not there. It returns them in the order of md.
-func (b *builder) keepData(ctx context.Context, md *rpmrepo.Repomd) ([]manifest.Entry, error) {
+// fail on a named file that is not there. It returns them in the order of md; those
+// of a hidden type are only read.
+func (b *builder) keepData(ctx context.Context, md *rpmrepo.Repomd, hidden func(kind string) bool) ([]manifest.Entry, error) {
 	out := make([]manifest.Entry, len(md.Data))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(together)
@@ -99,8 +113,8 @@ func (b *builder) keepData(ctx context.Context, md *rpmrepo.Repomd) ([]manifest.
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	for _, entry := range out {
-		if entry.Path == "" {
+	for i, entry := range out {
+		if entry.Path == "" || hidden(md.Data[i].Type) {
 			continue
 		}
 		if entry.Kind == manifest.Object {

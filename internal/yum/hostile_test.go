@@ -108,7 +108,7 @@ var hostiles = []hostile{
 	{name: "empty repomd.xml", files: file("repodata/repomd.xml", func([]byte) []byte { return []byte{} }), kind: fault.Malformed, text: repomd},
 	{name: "repomd.xml with entities", repo: pointer("<repomd", "<!DOCTYPE r [<!ENTITY a \"b\">]><repomd"), kind: fault.Malformed, text: "document type"},
 	{name: "no primary", repo: pointer(`type="primary"`, `type="primitive"`), kind: fault.Malformed, text: "exactly one primary"},
-	{name: "two primaries", repo: pointer(`type="filelists"`, `type="primary"`), kind: fault.Malformed, text: "filelists"},
+	{name: "two primaries", repo: pointer(`type="filelists"`, `type="primary"`), kind: fault.Malformed, text: "exactly one primary"},
 	{name: "data without checksum", repo: pointer(`<checksum type="sha256">`, `<nothing type="sha256">`), kind: fault.Malformed, text: repomd},
 	{name: "data of an unknown checksum", repo: pointer(`<checksum type="sha256">`, `<checksum type="crc">`), kind: fault.Malformed, text: "unknown type"},
 	{name: "older revision", repo: func(r *rpmrepotest.Repo) { r.Revision = 1600000000 }, kind: fault.Stale, text: "mirrored already"},

@@ -23,12 +23,13 @@ const maxPlain = 4 << 30
 // lists reads what names packages: the primary, and lists of deltas. Other data
 // names nothing that is fetched.
 func (b *builder) lists(ctx context.Context, md *rpmrepo.Repomd, kept []manifest.Entry) error {
-	primaries := 0
+	if _, err := b.onePrimary(md, kept); err != nil {
+		return err
+	}
 	for i, d := range md.Data {
 		read := rpmrepo.ReadDeltas
 		switch d.Type {
 		case "primary":
-			primaries++
 			read = rpmrepo.ReadPrimary
 		case "prestodelta", "deltainfo":
 		default:
@@ -49,10 +50,24 @@ func (b *builder) lists(ctx context.Context, md *rpmrepo.Repomd, kept []manifest
 			b.packages += n - b.external
 		}
 	}
-	if primaries != 1 {
-		return malformed(path.Join(b.repo.dir, repomdName), errors.New("it does not name exactly one primary"))
-	}
 	return nil
+}
+
+// onePrimary returns which of the data files is the primary.
+func (b *builder) onePrimary(md *rpmrepo.Repomd, kept []manifest.Entry) (int, error) {
+	at, n := 0, 0
+	for i, d := range md.Data {
+		if d.Type == "primary" {
+			at, n = i, n+1
+		}
+	}
+	if n != 1 {
+		return 0, malformed(path.Join(b.repo.dir, repomdName), errors.New("it does not name exactly one primary"))
+	}
+	if kept[at].Path == "" {
+		return 0, malformed(md.Data[at].Href, errors.New("a list of packages lies on another server"))
+	}
+	return at, nil
 }
 
 func (b *builder) read(e manifest.Entry, read func(io.Reader) iter.Seq2[rpmrepo.Package, error], each func(rpmrepo.Package) error) error {
@@ -108,7 +123,7 @@ const ofTree = "tree"
 func (b *builder) tree(ctx context.Context, old repoState) error {
 	for _, name := range unnamed {
 		p := path.Join(b.repo.dir, name)
-		data, err := b.e.optional(ctx, b.src, p)
+		data, _, err := b.e.optional(ctx, b.src, p)
 		if stop := stops(ctx, err); stop != nil {
 			return stop
 		}
@@ -147,7 +162,7 @@ func (b *builder) tree(ctx context.Context, old repoState) error {
 func (b *builder) kickstart(ctx context.Context) error {
 	for _, name := range []string{".treeinfo", "treeinfo"} {
 		p := path.Join(b.repo.dir, name)
-		data, err := b.e.optional(ctx, b.src, p)
+		data, _, err := b.e.optional(ctx, b.src, p)
 		if err != nil {
 			return err
 		}

@@ -47,8 +47,9 @@ func (e *Engine) Plan(ctx context.Context, t *tree.Tree) (string, tree.PlanInfo,
 
 // plans plans each repository by itself. Those that left the spec lose everything.
 func (e *Engine) plans(ctx context.Context, t *tree.Tree, old state, info *tree.PlanInfo) ([]*repoPlan, error) {
-	keys, err := e.keyring()
-	if err != nil {
+	var keys signers
+	var err error
+	if keys.keys, keys.id, err = e.keyring(); err != nil {
 		return nil, err
 	}
 	repos := e.cfg.repos()
@@ -71,7 +72,16 @@ func (e *Engine) plans(ctx context.Context, t *tree.Tree, old state, info *tree.
 		case p != nil:
 			plans = append(plans, p)
 			info.Deferred = append(info.Deferred, p.Notes...)
+		default:
+			info.Deferred = append(info.Deferred, known(old.Repos[r.dir].Notes)...)
 		}
+	}
+	for _, was := range old.Repos {
+		missing, err := openTable(t, was.Missing)
+		if err != nil {
+			return nil, err
+		}
+		info.Missing += missing.Totals().Objects
 	}
 	if first != nil && failed == len(repos) {
 		return nil, first
@@ -125,6 +135,9 @@ func (p *planner) write(ctx context.Context, plans []*repoPlan) error {
 	info.Upstream.Date = next.date()
 	sources := map[string]source{}
 	for _, s := range plans {
+		if s.Jump != "" {
+			info.Jumps = append(info.Jumps, s.Repo+": "+s.Jump)
+		}
 		if s.Emptied {
 			info.Emptied = append(info.Emptied, s.Repo)
 		}

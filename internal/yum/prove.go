@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,36 +19,43 @@ import (
 )
 
 // prove checks the signatures of the packages that are new in repositories
-// which these prove, and notes the repositories that have an unproved one.
-// Deltas are left to rpm, which proves the package that it makes of one.
-func (e *Engine) prove(ctx context.Context, w *world, plans []*repoPlan) ([]tree.Note, error) {
+// which these prove. What is not proved is lost to its repository where the spec
+// tolerates that; else the repository is noted. Deltas are left to rpm, which
+// proves the package that it makes of one.
+func (e *Engine) prove(ctx context.Context, w *world, plans []*repoPlan) (lost map[string][]loss, notes []tree.Note, err error) {
 	var keys *rpmrepo.Keyring
-	var notes []tree.Note
+	lost = map[string][]loss{}
 	for _, p := range plans {
 		if p.State.Proof != ByPackages && p.State.Proof != ByBoth {
 			continue
 		}
 		if keys == nil {
-			var err error
-			if keys, err = e.keyring(); err != nil {
-				return nil, err
+			if keys, _, err = e.keyring(); err != nil {
+				return nil, nil, err
 			}
 		}
-		count, first, err := w.unproved(ctx, p, keys)
-		if err != nil {
-			return nil, err
-		}
-		if count > 0 {
-			n := note(p.Repo, first)
-			n.Error = fmt.Sprintf("%d packages are not proved, such as %s", count, n.Error)
+		count, some, err := w.unproved(ctx, p, keys)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case count == 0:
+		case e.cfg.Tolerate:
+			lost[p.Repo] = some
+		default:
+			n := tree.Note{Unit: p.Repo, Kind: some[0].kind}
+			n.Error = fmt.Sprintf("%d packages are not proved, such as %s", count, some[0].text)
 			notes = append(notes, n)
 		}
 	}
-	return notes, nil
+	return lost, notes, nil
 }
 
-// unproved counts the packages of a repository without a good signature.
-func (w *world) unproved(ctx context.Context, p *repoPlan, keys *rpmrepo.Keyring) (count int, first error, err error) {
+// maxLosses is how many packages of a repository are named, more than are ever tolerated.
+const maxLosses = 501
+
+// unproved counts the packages of a repository without a good signature, and
+// returns the first of them.
+func (w *world) unproved(ctx context.Context, p *repoPlan, keys *rpmrepo.Keyring) (count int, some []loss, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	var mu sync.Mutex
@@ -66,8 +74,8 @@ func (w *world) unproved(ctx context.Context, p *repoPlan, keys *rpmrepo.Keyring
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			if count++; first == nil || err.Error() < first.Error() {
-				first = err
+			if count++; len(some) < maxLosses {
+				some = append(some, loss{e.Path, string(fault.KindOf(err)), err.Error(), true})
 			}
 			return nil
 		})
@@ -77,7 +85,8 @@ func (w *world) unproved(ctx context.Context, p *repoPlan, keys *rpmrepo.Keyring
 	if err := g.Wait(); err != nil {
 		return 0, nil, err
 	}
-	return count, first, stopped
+	slices.SortFunc(some, func(a, b loss) int { return strings.Compare(a.path, b.path) })
+	return count, some, stopped
 }
 
 // newIn yields what a plan newly names; all of it where another proof held before.

@@ -2,11 +2,11 @@ package yum
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"path"
+	"time"
 
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/fetch"
@@ -29,6 +29,7 @@ type repoPlan struct {
 	Repo    string    `json:"repo"`
 	State   repoState `json:"state"`
 	Emptied bool      `json:"emptied,omitempty"` // it had packages, and has none
+	Jump    string    `json:"jump,omitempty"`    // what it says of its age that makes all that comes later count as old
 	Notes   []tree.Note
 	// All asks for the proof of every package: what proved them before was another thing.
 	All bool `json:"all,omitempty"`
@@ -39,12 +40,21 @@ type repoPlan struct {
 
 var errNotListed = errors.New("this repomd.xml is not one that the metalink names")
 
+// signers are the keys of a mirror, and what names them.
+type signers struct {
+	keys *rpmrepo.Keyring
+	id   string
+}
+
 // plan brings a repository's metadata into the state and returns its new
 // table, or nil if there is nothing new. Where upstream seems to publish while
 // we read, the repository is begun anew from its repomd.xml.
-func (e *Engine) plan(ctx context.Context, t *tree.Tree, r repo, keys *rpmrepo.Keyring, old repoState) (*repoPlan, error) {
+func (e *Engine) plan(ctx context.Context, t *tree.Tree, r repo, keys signers, old repoState) (*repoPlan, error) {
 	for attempt := 1; ; attempt++ {
 		p, err := e.planOnce(ctx, t, r, keys, old, attempt > 1)
+		if p == nil && err == nil && old.Missing != "" {
+			return e.lookAgain(t, r.dir, old, keys.id)
+		}
 		if attempt == attempts || !midSync(err) {
 			return p, err
 		}
@@ -66,15 +76,14 @@ func midSync(err error) bool {
 	return errors.As(err, &data) && (errors.Is(err, fault.Gone) || errors.Is(err, fault.Unproved))
 }
 
-func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys *rpmrepo.Keyring, old repoState, again bool) (*repoPlan, error) {
+func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys signers, old repoState, again bool) (*repoPlan, error) {
 	config := e.cfg.fingerprint()
 	f, err := e.pointer(ctx, r, old, again || old.Config != config)
+	if err == nil && (f == nil || sha256Of(f.repomd) == old.Digest && old.Config == config) {
+		f, err = e.signedAnew(ctx, t, r, old)
+	}
 	if f == nil || err != nil {
 		return nil, err
-	}
-	sum := sha256.Sum256(f.repomd)
-	if hex.EncodeToString(sum[:]) == old.Digest && old.Config == config {
-		return nil, nil
 	}
 	md, err := rpmrepo.ParseRepomd(f.repomd)
 	if err != nil {
@@ -85,7 +94,7 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys *rpmre
 			Err:    fmt.Errorf("revision %q of %s is older than %q of %s, which was mirrored already", md.Revision, stamp(md.Timestamp()), old.Revision, stamp(old.Timestamp)),
 			Advice: "the repository keeps its generation; check the upstream mirror"}
 	}
-	proof, err := e.proof(ctx, r, f, keys, old)
+	proof, err := e.proof(ctx, r, f, keys.keys, old)
 	if err != nil {
 		return nil, err
 	}
@@ -97,29 +106,73 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys *rpmre
 	if err != nil {
 		return nil, err
 	}
-	p := &repoPlan{Repo: r.dir, Notes: b.notes, Emptied: old.Packages > 0 && b.packages == 0,
-		All: old.Proof != "" && old.Proof != proof, State: repoState{ETag: f.res.ETag, LastModified: f.res.LastModified, Digest: hex.EncodeToString(sum[:]),
-			Revision: md.Revision, Timestamp: md.Timestamp(), Proof: proof, Config: config, Packages: b.packages, Data: b.data, Table: table.ID().String()}}
+	p := &repoPlan{Repo: r.dir, Jump: md.Jump(old.Revision, old.Timestamp, time.Now()), Notes: b.notes, Emptied: old.Packages > 0 && b.packages == 0,
+		All: old.Proof != "" && old.Proof != proof, State: repoState{ETag: f.res.ETag, LastModified: f.res.LastModified, Digest: sha256Of(f.repomd),
+			Revision: md.Revision, Timestamp: md.Timestamp(), Proof: proof, Config: config, Packages: b.packages, Data: b.data, Table: table.ID().String(), Keys: keys.id}}
+	if f.asc != nil && !e.cfg.Filter.active() { // else the tree has none
+		p.State.Asc, p.State.AscETag, p.State.AscModified = sha256Of(f.asc), f.ascRes.ETag, f.ascRes.LastModified
+	}
 	if f.src.listed {
 		p.State.Servers = f.src.upstreams
 	}
 	return p, nil
 }
 
+// signedAnew looks for a new signature of the repomd.xml that is mirrored: keys
+// expire and are replaced while a repository stands still. It returns nil where
+// there is none; one that is away says nothing new.
+func (e *Engine) signedAnew(ctx context.Context, t *tree.Tree, r repo, old repoState) (*fetched, error) {
+	if old.Asc == "" {
+		return nil, nil
+	}
+	src := source{upstreams: e.cfg.Upstreams}
+	if len(old.Servers) > 0 {
+		src = r.source(old.Servers)
+	}
+	name := path.Join(r.dir, ascName)
+	req := src.at(name)
+	req.Index, req.Max, req.ETag, req.LastModified = true, maxSmall, old.AscETag, old.AscModified
+	asc, res, err := e.client.GetBytes(ctx, req)
+	if stop := stops(ctx, err); stop != nil || err != nil || res.NotModified || sha256Of(asc) == old.Asc {
+		return nil, stop
+	}
+	digest, err := manifest.ParseDigest(old.Digest)
+	if err != nil {
+		return nil, err
+	}
+	repomd, err := readIndex(t, digest)
+	if err != nil {
+		return nil, err
+	}
+	return &fetched{src: src, repomd: repomd, asc: asc, ascRes: res, res: fetch.Result{ETag: old.ETag, LastModified: old.LastModified}}, nil
+}
+
+// readIndex returns a small file that the state keeps.
+func readIndex(t *tree.Tree, digest manifest.Digest) ([]byte, error) {
+	f, err := t.OpenIndex(digest)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, rpmrepo.MaxRepomd))
+}
+
 // proof fetches what is signed beside repomd.xml and checks it as the spec
 // asks. It returns what proves the repository.
 func (e *Engine) proof(ctx context.Context, r repo, f *fetched, keys *rpmrepo.Keyring, old repoState) (string, error) {
 	var err error
-	if f.asc, err = e.optional(ctx, f.src, path.Join(r.dir, ascName)); err != nil {
-		return "", err
+	if f.asc == nil {
+		if f.asc, f.ascRes, err = e.optional(ctx, f.src, path.Join(r.dir, ascName)); err != nil {
+			return "", err
+		}
 	}
-	if f.key, err = e.optional(ctx, f.src, path.Join(r.dir, keyName)); err != nil {
+	if f.key, _, err = e.optional(ctx, f.src, path.Join(r.dir, keyName)); err != nil {
 		return "", err
 	}
 	proof := e.cfg.Proof
 	if proof == "" {
 		proof = ByPackages
-		if f.asc != nil || old.Proof == ByRepomd {
+		if (f.asc != nil || old.Proof == ByRepomd) && !e.cfg.Filter.active() {
 			proof = ByRepomd
 		}
 	}
@@ -144,17 +197,17 @@ func (e *Engine) proof(ctx context.Context, r repo, f *fetched, keys *rpmrepo.Ke
 const maxSmall = 1 << 20
 
 // optional fetches a small file that upstream need not have; nil if it has none.
-func (e *Engine) optional(ctx context.Context, src source, p string) ([]byte, error) {
+func (e *Engine) optional(ctx context.Context, src source, p string) ([]byte, fetch.Result, error) {
 	req := src.at(p)
 	req.Index, req.Max = true, maxSmall
-	data, _, err := e.client.GetBytes(ctx, req)
+	data, res, err := e.client.GetBytes(ctx, req)
 	if absent(err) {
-		return nil, nil
+		return nil, res, nil
 	}
 	if err == nil && data == nil {
 		data = []byte{}
 	}
-	return data, err
+	return data, res, err
 }
 
 // absent reports whether upstream seems to lack a file that it need not have.

@@ -183,5 +183,5 @@ func (e *Engine) Source(_ context.Context, t *tree.Tree, entry manifest.Entry) (
 type fetched struct {
 	src              source
 	repomd, asc, key []byte
-	res              fetch.Result
+	res, ascRes      fetch.Result
 }

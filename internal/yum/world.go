@@ -128,41 +128,44 @@ func first(a, b string) string {
 	return b
 }
 
-// conflicts returns the planned repositories that cannot have what they name,
+// conflicts finds the planned repositories that cannot have what they name,
 // because the tree holds other bytes there or another repository names others.
-func (w *world) conflicts(replace bool) (map[string]error, error) {
-	failed := map[string]error{}
+// What spares allows is only lost to its repository.
+func (w *world) conflicts(e *Engine) (failed map[string]error, lost map[string][]loss, err error) {
+	failed, lost = map[string]error{}, map[string][]loss{}
 	for _, path := range w.paths {
 		named, err := w.named(path)
 		if err != nil {
-			return nil, err
-		}
-		named = slices.DeleteFunc(named, func(n naming) bool { return failed[n.repo] != nil })
-		if len(named) == 0 {
-			continue
+			return nil, nil, err
 		}
 		held, holds, err := w.held(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		var first *naming // who has the path
 		for i, n := range named {
-			if w.planned[n.repo] == nil {
-				continue
-			}
 			var conflict error
-			if other := named[0]; i > 0 && !agrees(other.Entry, n.Entry) {
-				conflict = clash(n.Entry, fmt.Sprintf("repository %s names %s", other.repo, described(other.Entry)))
-			} else if holds {
-				if conflict, err = w.against(n, held, replace); err != nil {
-					return nil, err
+			switch {
+			case failed[n.repo] != nil:
+				continue
+			case first != nil && !agrees(first.Entry, n.Entry):
+				conflict = clash(n.Entry, fmt.Sprintf("repository %s names %s", first.repo, described(first.Entry)))
+			case holds && w.planned[n.repo] != nil:
+				if conflict, err = w.against(n, held, e.cfg.Replace); err != nil {
+					return nil, nil, err
 				}
 			}
-			if conflict != nil && failed[n.repo] == nil {
+			switch {
+			case conflict == nil || w.planned[n.repo] == nil:
+				first = &named[i]
+			case e.spares(path, fault.KindOf(conflict)):
+				lost[n.repo] = append(lost[n.repo], loss{path: path, kind: string(fault.KindOf(conflict)), text: conflict.Error()})
+			default:
 				failed[n.repo] = conflict
 			}
 		}
 	}
-	return failed, nil
+	return failed, lost, nil
 }
 
 // agrees reports whether two words on a path can both be true.
@@ -235,8 +238,9 @@ func clash(e manifest.Entry, other string) error {
 		Advice: `the repository keeps its generation; if upstream's new file is the right one, set on-conflict = "replace"`}
 }
 
-// agree leaves out repositories until the others can all be had, and notes
-// why. What is to replace other bytes is fetched here, into the state.
+// agree leaves out repositories, or what they may do without, until the others
+// can all be had, and notes why. What is to replace other bytes is fetched here,
+// into the state.
 func (e *Engine) agree(ctx context.Context, t *tree.Tree, base *tree.Generation, old state, plans []*repoPlan) (*world, []*repoPlan, []tree.Note, error) {
 	var notes []tree.Note
 	for {
@@ -244,41 +248,46 @@ func (e *Engine) agree(ctx context.Context, t *tree.Tree, base *tree.Generation,
 		if err != nil {
 			return nil, nil, notes, err
 		}
-		failed, err := w.conflicts(e.cfg.Replace)
-		if err == nil && len(failed) == 0 && e.cfg.Replace {
-			failed, err = e.replacements(ctx, w, plans)
+		failed, lost, err := w.conflicts(e)
+		if err == nil && len(failed)+len(lost) == 0 && e.cfg.Replace {
+			failed, lost, err = e.replacements(ctx, w, plans)
 		}
-		if err != nil || len(failed) == 0 {
+		if err != nil || len(failed)+len(lost) == 0 {
 			return w, plans, notes, err
 		}
 		for _, dir := range slices.Sorted(maps.Keys(failed)) {
 			notes = append(notes, note(dir, failed[dir]))
 		}
 		plans = slices.DeleteFunc(slices.Clone(plans), func(p *repoPlan) bool { return failed[p.Repo] != nil })
+		var more []tree.Note
+		plans, more, err = e.spare(t, plans, lost, old)
+		if notes = append(notes, more...); err != nil {
+			return nil, nil, notes, err
+		}
 	}
 }
 
 // replacements keeps the content of every object that is to replace other bytes.
-func (e *Engine) replacements(ctx context.Context, w *world, plans []*repoPlan) (map[string]error, error) {
-	failed := map[string]error{}
+func (e *Engine) replacements(ctx context.Context, w *world, plans []*repoPlan) (failed map[string]error, lost map[string][]loss, err error) {
+	failed, lost = map[string]error{}, map[string][]loss{}
 	for _, p := range plans {
 		p.Replaced = nil
 	}
 	for _, path := range w.paths {
 		held, holds, err := w.held(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		named, err := w.named(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if !holds || len(named) == 0 || named[0].Kind.IsIndex() || w.planned[named[0].repo] == nil {
 			continue
 		}
 		same, err := w.isHeld(named[0].Entry, held)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if same {
 			continue
@@ -286,15 +295,21 @@ func (e *Engine) replacements(ctx context.Context, w *world, plans []*repoPlan) 
 		p := w.planned[named[0].repo]
 		got, err := e.keepObject(ctx, w, named, p)
 		if stop := stops(ctx, err); stop != nil {
-			return nil, stop
+			return nil, nil, stop
 		}
-		if err != nil {
+		switch {
+		case err != nil && e.spares(path, fault.KindOf(err)):
+			for _, n := range named {
+				lost[n.repo] = append(lost[n.repo], loss{path: path, kind: string(fault.KindOf(err)), text: err.Error()})
+			}
+			continue
+		case err != nil:
 			failed[p.Repo] = err
 			continue
 		}
 		p.Replaced = append(p.Replaced, got)
 	}
-	return failed, nil
+	return failed, lost, nil
 }
 
 // keepObject brings the content of an object into the state.

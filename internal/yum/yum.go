@@ -9,6 +9,7 @@
 package yum
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -42,7 +43,12 @@ type Config struct {
 	MirrorList    string   // or of a list of servers
 	Keyring       string   // path of the keys that may sign; not needed with ByNothing
 	Proof         string
+	Filter        Filter
 	Replace       bool // a path that changes its bytes gets the new ones; else its repository stays as it is
+	Tolerate      bool // a package that cannot be had or proved is left out; else its repository stays as it is
+	// Grace is how long data files whose names do not hold their checksum stay
+	// after the last repomd.xml that named them, as clients may still ask for them.
+	Grace time.Duration
 }
 
 // Engine plans and settles yum mirrors.
@@ -72,6 +78,15 @@ type repoState struct {
 	Data         int64    `json:"data"`              // data files that the tables count as objects
 	Servers      []string `json:"servers,omitempty"` // base URLs of its directory, if a list gave them
 	Table        string   `json:"table"`             // ID of the table of everything that it refers to
+	// Missing is the ID of the table of what it names and the mirror cannot have.
+	Missing  string      `json:"missing,omitempty"`
+	Notes    []tree.Note `json:"notes,omitempty"`    // of what is missing
+	Unproved []string    `json:"unproved,omitempty"` // of that, packages without a good signature
+	Keys     string      `json:"keys,omitempty"`     // SHA-256 of the keyring that judged them
+	// Asc is the SHA-256 of repomd.xml.asc, "" without one: upstreams sign anew what stands still.
+	Asc         string `json:"asc,omitempty"`
+	AscETag     string `json:"asc_etag,omitempty"`
+	AscModified string `json:"asc_modified,omitempty"`
 }
 
 func readState(g *tree.Generation) (state, error) {
@@ -85,29 +100,38 @@ func readState(g *tree.Generation) (state, error) {
 	return s, nil
 }
 
+func sha256Of(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
 // fingerprint names what cfg wants of a repository, so that a changed spec is applied to what is there.
 func (c Config) fingerprint() string {
 	h := sha256.New()
 	fmt.Fprintln(h, 1, c.Proof)
+	if c.Tolerate { // what was mirrored before there was such a thing stays as it is
+		fmt.Fprintln(h, "tolerate")
+	}
+	if c.Filter.active() {
+		fmt.Fprintln(h, "filter", 1, c.Filter)
+	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
-// keyring reads the keys; nil if nothing is to be proved.
-func (e *Engine) keyring() (*rpmrepo.Keyring, error) {
+// keyring reads the keys, and the SHA-256 of their file; nil if nothing is to be proved.
+func (e *Engine) keyring() (k *rpmrepo.Keyring, id string, err error) {
 	if e.cfg.Proof == ByNothing {
-		return nil, nil
+		return nil, "", nil
 	}
 	const op, advice = "yum: read keyring", `give the path of upstream's keys in keyring; proof = "none" asks for no signature`
-	f, err := os.Open(e.cfg.Keyring)
-	if err != nil {
-		return nil, &fault.Error{Kind: fault.Config, Op: op, Subject: e.cfg.Keyring, Err: err, Advice: advice}
+	data, err := os.ReadFile(e.cfg.Keyring)
+	if err == nil {
+		k, err = debrepo.ReadKeyring(bytes.NewReader(data))
 	}
-	defer f.Close()
-	k, err := debrepo.ReadKeyring(f)
 	if err != nil {
-		return nil, &fault.Error{Kind: fault.Config, Op: op, Subject: e.cfg.Keyring, Err: err, Advice: advice}
+		return nil, "", &fault.Error{Kind: fault.Config, Op: op, Subject: e.cfg.Keyring, Err: err, Advice: advice}
 	}
-	return k, nil
+	return k, sha256Of(data), nil
 }
 
 // Date returns when the newest repository of a generation was made, zero if none says.

@@ -236,7 +236,7 @@ func (w *world) work(env ...string) *worker {
 	defer f.Close()
 	argv := append([]string{"env", "TEMPORAL_ADDRESS=" + temporalAt}, env...)
 	p := &worker{w: w, log: f.Name(), ended: make(chan struct{})}
-	p.cmd = w.cell.Command(context.Background(), afslab.Writer, append(argv, filepath.Join(w.dir, "worker"), "--roles", "cycle,sync:afs,release:"+afslab.Name)...)
+	p.cmd = w.cell.Command(context.Background(), afslab.Writer, append(argv, filepath.Join(w.dir, "worker"), "--roles", "cycle,sync:afs,release:"+afslab.Name, "--dirs", "/", "--files", "/")...)
 	p.cmd.Stderr = f
 	must(w.t, p.cmd.Start())
 	go func() { defer close(p.ended); _ = p.cmd.Wait() }()

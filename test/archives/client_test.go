@@ -119,7 +119,7 @@ func (m *mirror) file(t *testing.T, url, suffix string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := clientfiles.For(clientfiles.Options{Region: mirrorspec.Region{Name: "here", URL: "http://" + base},
+	files := clientfiles.For(clientfiles.Options{Kinds: func(mirrorspec.Kind) clientfiles.Kind { return clientfiles.Apt }, Region: mirrorspec.Region{Name: "here", URL: "http://" + base},
 		Mirrors: []mirrorspec.Mirror{spec}, Keyrings: map[string][]byte{spec.Name: keys}})
 	for p, text := range files {
 		if strings.HasSuffix(p, suffix) {

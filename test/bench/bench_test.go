@@ -129,7 +129,7 @@ func get(client *http.Client, url, name string) error {
 // worker runs bin/worker for the house and returns its peak memory when asked.
 func worker(tb testing.TB, h *lab.House) func() int64 {
 	tb.Helper()
-	cmd := exec.Command(lab.Program(tb, "worker"), "--roles", h.Roles(), "--log-level", "error")
+	cmd := exec.Command(lab.Program(tb, "worker"), "--roles", h.Roles(), "--spec", h.SpecFile(), "--log-level", "error")
 	cmd.Env = lab.Environ("TEMPORAL_ADDRESS=" + h.Address)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {

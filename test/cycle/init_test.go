@@ -28,14 +28,15 @@ var machines = []struct {
 	name, file, text string
 	mirrors          int    // that the spec has
 	left             string // what it says of the rest
-	lacks            string // what the archive lacks of it: it has no sources, and contrib in one release only
+	lacks            string // what the archive lacks of it: it has sources in bookworm, and contrib in bullseye only
 }{
 	{"one line", "etc/apt/sources.list", "deb [signed-by=KEY] APT bookworm main\n", 1, "", ""},
 	{"slash and comment", "etc/apt/sources.list", "deb [signed-by=KEY] APT/ bookworm main # the release\n#deb APT sid main\n", 1, "", ""},
 	{"options with blanks and tabs", "etc/apt/sources.list", "deb\t[ arch=amd64,all signed-by=KEY ]\tAPT\tbookworm main\n", 1, "", ""},
 	{"releases with other components", "etc/apt/sources.list", "deb [signed-by=KEY] APT bookworm main non-free-firmware\ndeb [signed-by=KEY] APT bullseye main\n", 1, "", ""},
 	{"updates of the same archive", "etc/apt/sources.list.d/a.list", "deb [signed-by=KEY] APT bookworm main\ndeb [signed-by=KEY] APT bullseye contrib\n", 1, "", ""},
-	{"sources beside packages", "etc/apt/sources.list", "deb [signed-by=KEY] APT bookworm main\ndeb-src [signed-by=KEY] APT bookworm main\n", 1, "", `architecture "source"`},
+	{"sources beside packages", "etc/apt/sources.list", "deb [signed-by=KEY] APT bookworm main\ndeb-src [signed-by=KEY] APT bookworm main\n", 1, "", ""},
+	{"sources alone", "etc/apt/sources.list", "deb-src [signed-by=KEY] APT bookworm main\n", 1, "", ""},
 	{"flat, dot", "etc/apt/sources.list", "deb [signed-by=KEY] APT/flat ./\n", 1, "", ""},
 	{"flat, slash", "etc/apt/sources.list", "deb [signed-by=KEY] APT/flat /\n", 1, "", ""},
 	{"flat, directory", "etc/apt/sources.list", "deb [signed-by=KEY] APT ./flat/\n", 1, "", ""},
@@ -46,6 +47,7 @@ var machines = []struct {
 	{"deb822, folded and in capitals", "etc/apt/sources.list.d/a.sources", "# c\nTYPES: deb\nURIS: APT\nSUITES: bookworm\n bullseye\nCOMPONENTS:\n main\n# c\n contrib\nSIGNED-BY: KEY\n", 1, "", `component "contrib"`},
 	{"deb822, key inside", "etc/apt/sources.list.d/a.sources", "Types: deb\nURIs: APT\nSuites: bookworm\nComponents: main\nSigned-By:\nARMOR", 1, "", ""},
 	{"deb822, one switched off", "etc/apt/sources.list.d/a.sources", "Enabled: no\nTypes: deb\nURIs: APT\nSuites: sid\nComponents: main\n\nTypes: deb\nURIs: APT\nSuites: ./flat/\nSigned-By: KEY\n", 1, "", ""},
+	{"deb822, two archives", "etc/apt/sources.list.d/a.sources", "Types: deb\nURIs: APT OTHER\nSuites: bookworm\nComponents: main\nSigned-By: KEY\n", 2, "", ""},
 	{"deb822, other schemes", "etc/apt/sources.list.d/a.sources", "Types: deb\nURIs: mirror+file:/etc/apt/mirrors.list APT\nSuites: bookworm\nComponents: main\nSigned-By: KEY\n", 1, `"mirror+file"`, ""},
 	{"pip.conf", "etc/pip.conf", "[global]\nindex-url = PYPI/simple/\n", 1, "", ""},
 	{"pip.conf, without slash, twice", "etc/pip.conf", "[global]\nindex-url: PYPI/simple\n[install]\nextra_index_url =\n    PYPI/simple/\n    file:///srv/wheels\n", 1, `"file"`, ""},
@@ -62,12 +64,14 @@ func TestInitWritesSpecsThatRun(t *testing.T) {
 	write(t, keyring, debrepotest.PublicKeys(key))
 	archive := httptest.NewServer(http.FileServerFS(os.DirFS(initArchive(t, key))))
 	t.Cleanup(archive.Close)
+	other := httptest.NewServer(http.FileServerFS(os.DirFS(initArchive(t, key))))
+	t.Cleanup(other.Close)
 	u := lab.NewUpstream(t)
 	for _, name := range []string{"pip", "setuptools", "wheel"} {
 		u.Project(name, "1.0")
 	}
 	armored := " " + strings.ReplaceAll(strings.ReplaceAll(strings.TrimSpace(string(debrepotest.ArmoredKeys(key))), "\n\n", "\n.\n"), "\n", "\n ") + "\n"
-	words := strings.NewReplacer("APT", archive.URL, "PYPI", u.URL+"/pypi", "KEY", keyring, "ARMOR", armored)
+	words := strings.NewReplacer("APT", archive.URL, "OTHER", other.URL, "PYPI", u.URL+"/pypi", "KEY", keyring, "ARMOR", armored)
 	mirror := regexp.MustCompile(`(?m)^(name = ")`)
 	var all strings.Builder
 	want := 0
@@ -107,6 +111,9 @@ func TestInitWritesSpecsThatRun(t *testing.T) {
 		if m.Generation != 1 || lacks == "" && m.Outcome != "done" || lacks != "" && (len(m.Deferred) == 0 || !strings.Contains(m.Deferred[0].Error, lacks)) {
 			t.Errorf("%s: %+v", machines[i].name, m)
 		}
+		if strings.Contains(machines[i].text, "deb-src") {
+			check{h, "/" + m.Mirror + "/pool/main/a/alpha/alpha_1.dsc"}.served(t)
+		}
 	}
 }
 
@@ -136,6 +143,7 @@ func initArchive(t *testing.T, key *openpgp.Entity) string {
 	if err := repo.Write(dir); err != nil {
 		t.Fatal(err)
 	}
+	addSources(t, key, dir)
 	packages, err := os.ReadFile(filepath.Join(dir, "dists/bookworm/main/binary-amd64/Packages"))
 	if err != nil {
 		t.Fatal(err)
@@ -156,18 +164,38 @@ func initArchive(t *testing.T, key *openpgp.Entity) string {
 		index := names.ReplaceAll(packages, []byte("Filename: "+filename))
 		write(t, filepath.Join(dir, flat, "Packages"), index)
 		release := fmt.Sprintf("Date: %s\nSHA256:\n %x %d Packages\n", date.UTC().Format(time.RFC1123), sha256.Sum256(index), len(index))
-		var signed bytes.Buffer
-		w, err := clearsign.Encode(&signed, key.PrivateKey, nil)
-		if err == nil {
-			_, err = w.Write([]byte(release))
-		}
-		if err == nil {
-			err = w.Close()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, flat, "InRelease"), signed.Bytes())
+		write(t, filepath.Join(dir, flat, "InRelease"), clearsigned(t, key, release))
 	}
 	return dir
+}
+
+// addSources gives bookworm a source package.
+func addSources(t *testing.T, key *openpgp.Entity, dir string) {
+	t.Helper()
+	dsc := []byte("Format: 3.0 (quilt)\nSource: alpha\nVersion: 1\n")
+	write(t, filepath.Join(dir, "pool/main/a/alpha/alpha_1.dsc"), dsc)
+	index := fmt.Sprintf("Package: alpha\nVersion: 1\nDirectory: pool/main/a/alpha\nChecksums-Sha256:\n %x %d alpha_1.dsc\n", sha256.Sum256(dsc), len(dsc))
+	write(t, filepath.Join(dir, "dists/bookworm/main/source/Sources"), []byte(index))
+	release, err := os.ReadFile(filepath.Join(dir, "dists/bookworm/Release"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := fmt.Sprintf("SHA256:\n %x %d main/source/Sources\n", sha256.Sum256([]byte(index)), len(index))
+	write(t, filepath.Join(dir, "dists/bookworm/InRelease"), clearsigned(t, key, strings.Replace(string(release), "SHA256:\n", line, 1)))
+}
+
+func clearsigned(t *testing.T, key *openpgp.Entity, text string) []byte {
+	t.Helper()
+	var signed bytes.Buffer
+	w, err := clearsign.Encode(&signed, key.PrivateKey, nil)
+	if err == nil {
+		_, err = w.Write([]byte(text))
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed.Bytes()
 }

@@ -146,3 +146,11 @@ func TestDamagedFilesOfARegionComeBack(t *testing.T) {
 		}
 	}
 }
+
+// lost takes a file out of the tree.
+func lost(t *testing.T, h *lab.House, path string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(h.Dir, "trees", path)); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/log"
 
 	"mirrorcycle/internal/lab"
+	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/local"
 	"mirrorcycle/workflows"
 )
@@ -74,7 +75,7 @@ projects = ["nova"]
 
 func scheduleAt(t *testing.T, address string) (client.Client, client.ScheduleHandle) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	c, err := service.Dial(t.Context(), client.Options{HostPort: address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
 		t.Fatal(err)
 	}

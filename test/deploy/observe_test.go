@@ -90,7 +90,7 @@ func metrics(t *testing.T) map[string]bool {
 }
 
 // labels are attributes of ours; everything else that looks like ours is a metric.
-var labels = []string{"mirrorcycle_cycle", "mirrorcycle_mirror", "mirrorcycle_region", "mirrorcycle_kind", "mirrorcycle_outcome", "mirrorcycle_platform", "mirrorcycle_state"}
+var labels = []string{"mirrorcycle_cycle", "mirrorcycle_mirror", "mirrorcycle_region", "mirrorcycle_kind", "mirrorcycle_outcome", "mirrorcycle_platform", "mirrorcycle_state", "mirrorcycle_reason"}
 
 func known(t *testing.T, where, expr string) (found []string) {
 	t.Helper()

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { lab.Main(m) }
 // start starts a worker process.
 func start(t *testing.T, h *lab.House, env ...string) *lab.Process {
 	t.Helper()
-	cmd := exec.Command(lab.Program(t, "worker"), "--roles", h.Roles())
+	cmd := exec.Command(lab.Program(t, "worker"), "--roles", h.Roles(), "--spec", h.SpecFile())
 	cmd.Env = lab.Environ(append(env, "TEMPORAL_ADDRESS="+h.Address)...)
 	return lab.Spawn(t, cmd)
 }

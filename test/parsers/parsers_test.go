@@ -4,6 +4,7 @@ package parsers_test
 import (
 	"archive/zip"
 	"bytes"
+	"debug/elf"
 	"fmt"
 	"io"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/hostconf"
 	"mirrorcycle/internal/requirements"
+	"mirrorcycle/internal/rpmrepo"
 	"mirrorcycle/internal/simpleindex"
 	"mirrorcycle/internal/wheel"
 )
@@ -49,6 +51,27 @@ var worst = []struct {
 	{"a wheel with many files", wheelOf, func(data []byte) {
 		_, _ = wheel.Inspect(bytes.NewReader(data), int64(len(data)), "a-1-py3-none-any.whl")
 	}},
+	{"a wheel of one ELF: names", func(n int) []byte { return elfWheel(n, 0) }, audit},
+	{"a wheel of one ELF: compressed names", func(n int) []byte { return elfWheel(n, uint64(elf.SHF_COMPRESSED)) }, audit},
+	{"project page: HTML links", numbered("<html><body>", `<a href="a-%d.zip#sha256=0">a</a>`, "</body>"), htmlPage},
+	{"project page: HTML attributes", numbered("<html><a ", "a%d=b ", ">"), htmlPage},
+	{"project page: HTML nesting", repeat("<html>", "<div>", ""), htmlPage},
+	{"root page: HTML links", numbered("<html><body>", `<a href="p%d/">p</a>`, "</body>"), func(data []byte) { _, _, _ = simpleindex.ReadRootHTML(data, "https://index.example.org/simple/") }},
+	{"repomd.xml: data", numbered("<repomd>", `<data type="t%d"><checksum type="sha256">0</checksum></data>`, "</repomd>"), repomd},
+	{"repomd.xml: nesting", repeat("<repomd>", "<a>", ""), repomd},
+	{"repomd.xml: attributes", numbered("<repomd ", `a%d="" `, "/>"), repomd},
+	{"primary.xml: small packages", repeat(`<metadata packages="1">`, `<package type="rpm"><name>a</name></package>`, "</metadata>"), primary},
+	{"primary.xml: one package", repeat(`<metadata packages="1"><package type="rpm"><name>a</name>`, "<x/>", "</package></metadata>"), primary},
+	{"metalink: servers", numbered(`<metalink><files><file name="repomd.xml"><resources>`, `<url>http://a%d.example.org/</url>`, "</resources></file></files></metalink>"), func(data []byte) { _, _ = rpmrepo.ParseMetalink(data) }},
+	{"rpm: a header of tags", rpmOf(func(n int) (tags, store int) { return n / 16, 0 }), rpmHeader},
+	{"rpm: a header of one text", rpmOf(func(n int) (tags, store int) { return 1, n }), rpmHeader},
+	{"spec: mirrors", shorter(numbered(specHead, "[[mirror]]\nname = \"m%d\"\nkind = \"pypi\"\n", "")), spec},
+	{"spec: regions", shorter(numbered(specHead, "[[region]]\nname = \"m%d\"\n", "")), spec},
+	{"spec: keys", shorter(numbered(specHead, "k%d = 1\n", "")), spec},
+	{"spec: projects", shorter(numbered(specHead+"[[mirror]]\nname = \"a\"\nkind = \"pypi\"\nprojects = [", "\"p%d\",", "]\n")), spec},
+	{"spec: tables", shorter(numbered(specHead, "[t%d]\n", "")), spec},
+	{"spec: nesting", shorter(repeat("a = ", "[", "")), spec},
+	{"spec: one key", shorter(repeat("a", ".a", " = 1")), spec},
 	{"apt's sources", repeat("Types: deb\nURIs: http://a.example.org/x\nSuites:", " s", "\n"), func(data []byte) {
 		_, _ = hostconf.Found{Sources: hostconf.ParseDeb822(string(data)), Architecture: "amd64"}.Spec()
 	}},

@@ -24,8 +24,18 @@ type suite struct {
 	runs [][]string
 	need string // a program without which the suite is skipped
 	less string // a package that the patterns of runs match and another suite runs
-	idle bool   // it waits more than it works: these run one after another, beside the others
+	lane int    // suites of one lane run one after another, and lanes beside each other
+	long bool   // it runs only if it is named
 }
+
+// The lanes. What waits more than it works stands in those beside the first; a lane
+// lasts about as long as the others.
+const (
+	worksLane = iota
+	cellLane
+	rootsLane
+	lanes
+)
 
 // Tests of test/afs that take the power from servers that all volumes of a
 // cell share, so they run one after another; most of their time is spent
@@ -37,18 +47,27 @@ const (
 	killed  = "VosKilledAnywhere" // the longest of those that could run beside others
 )
 
+// Tests of test/wheelcycle: the longest, in which workers are killed, and those of
+// what the field has, which take too long for every day.
+const (
+	killing = "^TestRealSources$"
+	field   = "^TestField"
+)
+
 var all = []suite{
 	{name: "fast", runs: [][]string{{"./activities/...", "./deploy/sbom", "./internal/...", "./mirrorspec/...", "./starter/...", "./worker/...", "./workflows/..."}},
 		less: "mirrorcycle/internal/afslab"},
 	{name: "race", need: "gcc", runs: [][]string{{"-race", "./internal/tree", "./internal/fetch", "./internal/transfer", "./internal/apt", "./internal/pypi",
 		"./internal/release/...", "./internal/wheels", "./internal/serve", "./internal/journal", "./internal/demo", "./internal/sandbox"}}},
 	{name: "server", dir: "devserver", runs: [][]string{{"-trimpath", "./..."}}},
-	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}, {"-count=1", "-timeout=20m", "./test/security"}, {"-count=1", "-timeout=20m", "./test/docs"}}},
+	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}, {"-count=1", "-timeout=20m", "./test/security"}, {"-count=1", "-timeout=20m", "./test/docs"}, {"-count=1", "-timeout=20m", "./test/scale"}}},
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
-	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"}, {"-count=1", "-timeout=20m", "./test/wheelcycle"}}},
+	{name: "wheels", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"},
+		{"-count=1", "-timeout=20m", "-run", killing, "./test/wheelcycle"}, {"-count=1", "-timeout=20m", "-skip", killing + "|" + field, "./test/wheelcycle"}}},
+	{name: "wheels-field", lane: rootsLane, long: true, runs: [][]string{{"-count=1", "-timeout=60m", "-v", "-run", field, "./test/wheelcycle"}}},
 	// Each run has a cell of its own: one that lacks a server disturbs no other.
-	{name: "afs", idle: true, runs: [][]string{
+	{name: "afs", lane: cellLane, runs: [][]string{
 		{"-count=1", "-timeout=20m", "./test/afscycle"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + siteOff + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + someOff + ")$", "./test/afs"},
@@ -56,10 +75,10 @@ var all = []suite{
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + killed + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-p=1", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + "|" + killed + ")$", "./internal/afslab", "./test/afs"},
 	}},
-	{name: "site", idle: true, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
-	{name: "real", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives"}}},
-	{name: "deploy", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
-	{name: "tutorial", idle: true, runs: [][]string{{"-count=1", "-timeout=20m", "./test/tutorial"}}},
+	{name: "site", lane: cellLane, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
+	{name: "real", lane: cellLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives", "./test/rpms"}}},
+	{name: "deploy", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
+	{name: "tutorial", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/tutorial"}}},
 }
 
 // count is what a suite came to.
@@ -76,24 +95,21 @@ func run(names []string) int {
 	strict := os.Getenv("CI") == "true"
 	var wanted []suite
 	for _, s := range all {
-		if len(names) == 0 || slices.Contains(names, s.name) {
+		if len(names) == 0 && !s.long || slices.Contains(names, s.name) {
 			wanted = append(wanted, s)
 		}
 	}
 	counts := make([]count, len(wanted))
 	var beside sync.WaitGroup
-	beside.Go(func() {
-		for i, s := range wanted {
-			if s.idle {
-				counts[i] = s.run()
+	for lane := range lanes {
+		beside.Go(func() {
+			for i, s := range wanted {
+				if s.lane == lane {
+					fmt.Printf("== %s\n", s.name)
+					counts[i] = s.run()
+				}
 			}
-		}
-	})
-	for i, s := range wanted {
-		if !s.idle {
-			fmt.Printf("== %s\n", s.name)
-			counts[i] = s.run()
-		}
+		})
 	}
 	beside.Wait()
 	if len(counts) == 0 {
@@ -107,7 +123,7 @@ func report(counts []count, strict bool) int {
 	fmt.Printf("\n%-10s %8s %7s %7s %7s\n", "suite", "seconds", "passed", "failed", "skipped")
 	var sum count
 	for _, c := range counts {
-		fmt.Printf("%-10s %8.1f %7d %7d %7d\n", c.name, c.seconds, c.passed, c.failed, c.skipped)
+		fmt.Printf("%-12s %8.1f %7d %7d %7d\n", c.name, c.seconds, c.passed, c.failed, c.skipped)
 		sum.add(c)
 	}
 	for _, s := range sum.skips {

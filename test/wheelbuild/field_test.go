@@ -99,12 +99,13 @@ func TestSourcesAsTheFieldHasThem(t *testing.T) {
 		members []member
 		pip     bool
 	}{
-		"a link":            {"demo-1.0.tar.gz", []member{info, code, {"demo-1.0/conf/p.toml", project}, toml("->conf/p.toml")}, false},
-		"a hard link":       {"demo-1.0.tar.gz", []member{info, code, {"demo-1.0/p.toml", project}, toml("=>demo-1.0/p.toml")}, false},
-		"twice":             {"demo-1.0.tar.gz", []member{info, code, toml("[build-system]\nrequires = ['none-such']\n"), toml(project)}, false},
-		"xz":                {"demo-1.0.tar.xz", []member{info, code, toml(project)}, false},
-		"bzip2":             {"demo-1.0.tar.bz2", []member{info, code, toml(project)}, false},
-		"nothing describes": {"demo-1.0.tar.gz", []member{info, code, {"demo-1.0/setup.cfg", "[metadata]\nname = demo\nversion = 1.0\n"}}, true},
+		"a link":              {"demo-1.0.tar.gz", []member{info, code, {"demo-1.0/conf/p.toml", project}, toml("->conf/p.toml")}, false},
+		"a hard link":         {"demo-1.0.tar.gz", []member{info, code, {"demo-1.0/p.toml", project}, toml("=>demo-1.0/p.toml")}, false},
+		"twice":               {"demo-1.0.tar.gz", []member{info, code, toml("[build-system]\nrequires = ['none-such']\n"), toml(project)}, false},
+		"xz":                  {"demo-1.0.tar.xz", []member{info, code, toml(project)}, false},
+		"bzip2":               {"demo-1.0.tar.bz2", []member{info, code, toml(project)}, false},
+		"two top directories": {"demo-1.0.tar.gz", []member{info, code, toml(project), {"docs/index.rst", "demo\n"}}, true},
+		"nothing describes":   {"demo-1.0.tar.gz", []member{info, code, {"demo-1.0/setup.cfg", "[metadata]\nname = demo\nversion = 1.0\n"}}, true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -186,5 +187,17 @@ func TestARootWithAnOldPip(t *testing.T) {
 		if res := run(t, req); res.Class != "" {
 			t.Errorf("%+v: %s", res, logOf(t, req, res))
 		}
+	}
+}
+
+// TestAsManyProcessesAsNinjaStarts: a build may have more of them than a small
+// machine has cores, unless the spec says less.
+func TestAsManyProcessesAsNinjaStarts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	many := limits
+	many.Processes = 0
+	if res, log := r.attack(t, "import subprocess\nfor p in [subprocess.Popen(['sleep', '1']) for _ in range(300)]: p.wait()", many); res.Class != "" {
+		t.Errorf("%+v: %s", res, log)
 	}
 }

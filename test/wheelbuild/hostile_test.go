@@ -81,7 +81,7 @@ func TestFailuresHaveAClass(t *testing.T) {
 		"disk":                {"f = open('/tmp/big', 'wb')\nwhile True: f.write(b'x' * (1 << 20))", limits, build.Disk, "No space left"},
 		"home":                {"f = open(os.path.expanduser('~/big'), 'wb')\nwhile True: f.write(b'x' * (1 << 20))", limits, build.Disk, "No space left"},
 		"a log of a gigabyte": {"for i in range(1 << 20): os.write(1, b'y' * 1023 + b'\\n')", limits, build.LogLimit, ""},
-		"fork bomb":           {"import itertools\nfor i in itertools.count():\n    try:\n        os.fork()\n    except OSError:\n        if i > 5000: os._exit(1)", limits, build.Processes, ""},
+		"fork bomb":           {"import itertools\nfor i in itertools.count():\n    try:\n        os.fork()\n    except OSError:\n        if i > 300: os._exit(1)", limits, build.Processes, ""},
 		"crash":               {"os.kill(os.getpid(), signal.SIGSEGV)", limits, build.Crash, ""},
 		"kills all":           {"os.kill(-1, signal.SIGKILL)", limits, build.Crash, ""},
 		"raises":              {"raise ValueError('no way')", limits, build.BuildBackend, "no way"},

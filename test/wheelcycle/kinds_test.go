@@ -1,7 +1,9 @@
 package wheelcycle_test
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,9 +22,9 @@ var kinds = map[string]map[string]string{
 	"kpure": {"PKG-INFO": "Metadata-Version: 2.2\nName: kpure\nVersion: 1.0\n", "kpure.py": "", "setup.py": "from setuptools import setup\nsetup(name='kpure', version='1.0', py_modules=['kpure'])\n"},
 	"kc": {"kc.c": strings.ReplaceAll(moduleC, "NAME", "kc"),
 		"setup.py": "from setuptools import setup, Extension\nsetup(name='kc', version='1.0', ext_modules=[Extension('kc', ['kc.c'])])\n"},
-	"kabi": {"kabi.c": "#define Py_LIMITED_API 0x03060000\n" + strings.ReplaceAll(moduleC, "NAME", "kabi"),
+	"kabi": {"PKG-INFO": "Metadata-Version: 2.2\nName: kabi\nVersion: 1.0\n", "kabi.c": "#define Py_LIMITED_API 0x03060000\n" + strings.ReplaceAll(moduleC, "NAME", "kabi"),
 		"setup.py": "from setuptools import setup, Extension\nsetup(name='kabi', version='1.0', ext_modules=[Extension('kabi', ['kabi.c'], py_limited_api=True)], options={'bdist_wheel': {'py_limited_api': 'cp36'}})\n"},
-	"kctypes": {"f.c": "#include <features.h>\nint built(void) { return __GLIBC_MINOR__; }\n",
+	"kctypes": {"PKG-INFO": "Metadata-Version: 2.2\nName: kctypes\nVersion: 1.0\n", "f.c": "#include <features.h>\nint built(void) { return __GLIBC_MINOR__; }\n",
 		"kctypes/__init__.py": "import ctypes, os\nbuilt = ctypes.CDLL(os.path.join(os.path.dirname(__file__), 'lib.so')).built()\n",
 		"setup.py":            "import subprocess\nfrom setuptools import setup\nsubprocess.check_call(['cc', '-shared', '-fPIC', '-o', 'kctypes/lib.so', 'f.c'])\nsetup(name='kctypes', version='1.0', packages=['kctypes'], package_data={'kctypes': ['lib.so']})\n"},
 	"kdynamic":  {"kdynamic.py": "", "setup.py": "import sys\nfrom setuptools import setup\nsetup(name='kdynamic', version='1.0', py_modules=['kdynamic'], install_requires=['kneeds3%d' % sys.version_info[1]])\n"},
@@ -39,8 +41,14 @@ func tool(t *testing.T) (tool, learns string) {
 	return tool, learns
 }
 
+// bound are those that another Python needs anew: by tags, or because their
+// sources do not promise the same dependencies for each.
+var bound = []string{"kc", "kdynamic", "klearns", "kneeds311", "kneeds313"}
+
 // TestEachKindOnEachPlatform builds them for two platforms with different Pythons
 // and libcs, and has pip and uv install them from one index each, of wheels alone.
+// Then the older root becomes the newer one: what is bound to its Python is built
+// anew, and nothing else.
 func TestEachKindOnEachPlatform(t *testing.T) {
 	rootlab.NeedSandbox(t)
 	set, _ := rootlab.Set(t)
@@ -57,6 +65,7 @@ func TestEachKindOnEachPlatform(t *testing.T) {
 		m.offerFile(path)
 		pins = append(pins, name+"==1.0")
 	}
+	changing := m.link(0)
 	needed, learns := tool(t)
 	m.offerFile(needed)
 	m.offerFile(learns)
@@ -67,25 +76,14 @@ func TestEachKindOnEachPlatform(t *testing.T) {
 		t.Fatalf("%+v", w)
 	}
 	states := m.states()
-	for _, p := range m.platforms() {
+	for i, p := range m.platforms() {
 		for name := range kinds {
 			s := states[p+" "+name+"===1.0"]
 			if s.State != "built" || s.From != "" && name != "kpure" {
 				t.Errorf("%+v", s)
 			}
 		}
-		facts := rootlab.Platforms[rootlab.Debian12]
-		if m.roots[p] != rootlab.Root(t, rootlab.Debian12) {
-			facts = rootlab.Platforms[rootlab.Debian13]
-		}
-		_, libc, _ := strings.Cut(facts.Version, ".")
-		for client, installer := range map[string]string{"pip": "/tmp/v/bin/pip install --quiet --no-cache-dir", "uv": "/opt/uv pip install --quiet --no-cache --python /tmp/v/bin/python"} {
-			script := "python3 -m venv /tmp/v\n" + installer + " --only-binary :all: --index-url " + m.Regions["here"].URL + "/wheels/" + p + "/simple/ kpure kc kabi kctypes kdynamic\n" +
-				fmt.Sprintf("cd /tmp; /tmp/v/bin/python -c 'import kpure, kc, kabi, kctypes, kdynamic, kneeds%s; assert kctypes.built == %s, kctypes.built'\n", strings.ReplaceAll(facts.Python, ".", ""), libc)
-			if out, err := rootlab.Enter(m.roots[p], script, map[string]string{"/opt/uv": m.uv}).CombinedOutput(); err != nil {
-				t.Errorf("%s on %s: %v\n%s", client, p, err, out)
-			}
-		}
+		m.imports(p, []string{rootlab.Debian12, rootlab.Debian13}[i], "")
 	}
 	// The index has learned what a build lacked: that one is built, and nothing else.
 	for _, p := range m.platforms() {
@@ -97,4 +95,38 @@ func TestEachKindOnEachPlatform(t *testing.T) {
 		}
 	}
 	m.quiet()
+
+	before := m.begun(changing)
+	m.relink(changing, rootlab.Debian13)
+	m.Spec.Mirrors[1].Platforms[0].Python = rootlab.Platforms[rootlab.Debian13].Python
+	if w := m.Cycle().Mirrors[1]; w.Outcome != workflows.Done || w.Wheels[0].Built != len(bound) || w.Wheels[1].Built != 0 {
+		t.Errorf("with a new Python: %+v", w)
+	}
+	var again []string
+	for pin, n := range m.begun(changing) {
+		if n != before[pin] {
+			name, _, _ := strings.Cut(pin, "===")
+			again = append(again, name)
+		}
+	}
+	if slices.Sort(again); !slices.Equal(again, bound) {
+		t.Errorf("for a new Python %v were built, want %v", again, bound)
+	}
+	m.imports(changing, rootlab.Debian13, rootlab.Debian12)
+	m.quiet()
+}
+
+// imports installs the kinds with pip and uv on a platform that is a root now, and
+// whose library for ctypes was built on another one, if any, and imports them.
+func (m *mill) imports(platform, root, library string) {
+	m.t.Helper()
+	_, libc, _ := strings.Cut(rootlab.Platforms[cmp.Or(library, root)].Version, ".")
+	python := strings.ReplaceAll(rootlab.Platforms[root].Python, ".", "")
+	for client, installer := range map[string]string{"pip": "/tmp/v/bin/pip install --quiet --no-cache-dir", "uv": "/opt/uv pip install --quiet --no-cache --python /tmp/v/bin/python"} {
+		script := "python3 -m venv /tmp/v\n" + installer + " --only-binary :all: --index-url " + m.Regions["here"].URL + "/wheels/" + platform + "/simple/ kpure kc kabi kctypes kdynamic\n" +
+			fmt.Sprintf("cd /tmp; /tmp/v/bin/python -c 'import kpure, kc, kabi, kctypes, kdynamic, kneeds%s; assert kctypes.built == %s, kctypes.built'\n", python, libc)
+		if out, err := rootlab.Enter(m.roots[platform], script, map[string]string{"/opt/uv": m.uv}).CombinedOutput(); err != nil {
+			m.t.Errorf("%s on %s: %v\n%s", client, platform, err, out)
+		}
+	}
 }

@@ -87,7 +87,7 @@ while read -r d; do
   if $AS sh -c 'mkdir "$1/tried" && rmdir "$1/tried"' sh "$d" 2>/dev/null; then echo "may write $d"; fi
 done <<<"$TRIES"
 echo tried
-exec $AS "$WORKER" --roles "wheels:$PLATFORM" --sandbox "$SANDBOX"
+exec $AS "$WORKER" --roles "wheels:$PLATFORM" --sandbox "$SANDBOX" --dirs / --roots / --files /
 `
 
 // unit makes what the unit's ProtectSystem=strict, ReadWritePaths, RuntimeDirectory and CapabilityBoundingSet make.

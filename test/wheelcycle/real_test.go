@@ -1,8 +1,6 @@
 package wheelcycle_test
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -22,12 +20,8 @@ import (
 	"mirrorcycle/workflows"
 )
 
-// hangs names the projects whose builds never end, and where they are wanted:
-// each on one platform, so that none has to wait for the other's to time out.
-var hangs = map[string]string{"hangs": rootlab.Debian12, "sleeps": rootlab.Debian13}
-
 // TestRealSources builds real source distributions on real roots in cycles, some
-// that lack something and one that never ends among them. All build workers are
+// that lack something among them. All build workers are
 // killed in mid-fan-out. What was built is installed from the merged index alone,
 // by pip and by uv, through this project's web server, nginx and Apache. A quiet
 // cycle does nothing, and changed pins cost their own builds only.
@@ -38,11 +32,6 @@ func TestRealSources(t *testing.T) {
 	m.uv = rootlab.UV(t, set)
 	m.offer(set)
 	pins := slices.Clone(rootlab.Sources)
-	for name := range hangs {
-		path, _ := rootlab.SDist(t, name, "1.0", map[string]string{"setup.py": "import time\nwhile True:\n    time.sleep(1)\n"})
-		m.offerFile(path)
-		pins = append(pins, name+"==1.0")
-	}
 	m.want(pins)
 	m.serve()
 
@@ -120,7 +109,7 @@ func (m *mill) right(pins []string) {
 	m.t.Helper()
 	got, shared := m.states(), 0
 	maps.DeleteFunc(got, func(_ string, s activities.WheelState) bool { return s.State == "elsewhere" })
-	if want := (len(rootlab.Sources) + 1) * len(m.platforms()); len(got) != want {
+	if want := len(rootlab.Sources) * len(m.platforms()); len(got) != want {
 		m.t.Errorf("%d states, want %d", len(got), want)
 	}
 	for _, p := range m.platforms() {
@@ -128,17 +117,10 @@ func (m *mill) right(pins []string) {
 			name, version, _ := strings.Cut(pin, "==")
 			name = simpleindex.Normalize(name)
 			s := got[p+" "+name+"==="+version]
-			class := rootlab.Lacking[name]
-			if root, there := hangs[name]; there {
-				class = "timeout"
-				if m.roots[p] != rootlab.Root(m.t, root) {
-					continue // not wanted there
-				}
-			}
 			if s.From != "" {
 				shared++
 			}
-			switch {
+			switch class := rootlab.Lacking[name]; {
 			case class != "":
 				m.failed(s, class)
 			case s.State != "built" || !strings.HasSuffix(m.text(s.Log), "\n"):
@@ -157,33 +139,47 @@ func (m *mill) right(pins []string) {
 // compiled code, of sources that promise the same dependencies everywhere.
 func (m *mill) static(pins []string) (n int) {
 	m.t.Helper()
+	promise := m.promising(pins)
 	for _, pin := range pins {
-		name, version, _ := strings.Cut(pin, "==")
+		name, _, _ := strings.Cut(pin, "==")
 		name = simpleindex.Normalize(name)
-		if slices.Contains(rootlab.Compiled, name) || rootlab.Lacking[name] != "" || hangs[name] != "" {
-			continue
-		}
-		for _, o := range m.offered[name] {
-			if o.Version != version || !sdist.IsName(o.Filename) {
-				continue
-			}
-			f, err := os.Create(filepath.Join(m.t.TempDir(), "source"))
-			if err == nil {
-				_, err = f.Write(o.Data)
-			}
-			if err == nil {
-				_, err = f.Seek(0, io.SeekStart)
-			}
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			if needs, err := sdist.Read(f, o.Filename); err == nil && needs.Static {
-				n++
-			}
-			f.Close()
+		if promise[pin] && !slices.Contains(rootlab.Compiled, name) && rootlab.Lacking[name] == "" {
+			n++
 		}
 	}
 	return n
+}
+
+// promising tells the pins whose sources promise the same dependencies everywhere.
+func (m *mill) promising(pins []string) map[string]bool {
+	m.t.Helper()
+	out := map[string]bool{}
+	for _, pin := range pins {
+		name, version, _ := strings.Cut(pin, "==")
+		for _, o := range m.offered[simpleindex.Normalize(name)] {
+			if o.Version == version && sdist.IsName(o.Filename) {
+				out[pin] = m.promises(o)
+			}
+		}
+	}
+	return out
+}
+
+func (m *mill) promises(o lab.Object) bool {
+	m.t.Helper()
+	f, err := os.Create(filepath.Join(m.t.TempDir(), "source"))
+	if err == nil {
+		defer f.Close()
+		_, err = f.Write(o.Data)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	needs, err := sdist.Read(f, o.Filename)
+	return err == nil && needs.Static
 }
 
 func (m *mill) failed(s activities.WheelState, class string) {
@@ -277,84 +273,4 @@ func replaced(pins, changed []string) []string {
 		}
 	}
 	return out
-}
-
-// servers are URLs of the region, by who serves it.
-func (m *mill) servers() map[string]string {
-	m.t.Helper()
-	for d := m.Dir; len(d) > len(os.TempDir()); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil { // their processes run as another user
-			m.t.Fatal(err)
-		}
-	}
-	dir := filepath.Join(m.Dir, "regions", "here")
-	return map[string]string{"this project": m.Regions["here"].URL, "nginx": lab.Nginx(m.t, dir), "Apache": lab.Apache(m.t, dir)}
-}
-
-// asks compares a web server's answers with those of this project's own.
-func (m *mill) asks(name, url string) {
-	m.t.Helper()
-	p := m.platforms()[0]
-	for _, path := range []string{"/wheels/" + p + "/simple/", "/wheels/" + p + "/simple/six/", "/wheels/" + p + "/simple/six", "/wheels/" + p + "/simple/setuptools/",
-		"/wheels/" + p + "/simple/setuptools", "/wheels/" + p + "/simple/nothing/", "/wheels/" + p + "/simple/.hidden/", "/wheels/none/simple/six/", "/wheels/none/",
-		"/wheels/packages/none.whl", "/pypi/" + p + "/simple/six/", "/wheels/" + p + "/logs/six-1.17.0.log", "/.releases/wheels/pypi/packages/none", "/.releases/wheels/pypi/x"} {
-		want, got := m.ask(m.Regions["here"].URL+path), m.ask(url+path)
-		if got != want {
-			m.t.Errorf("%s: %s says %s, this project %s", path, name, got, want)
-		}
-	}
-}
-
-// ask describes an answer, after all redirects.
-func (m *mill) ask(url string) string {
-	m.t.Helper()
-	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	req.Header.Set("Accept", simpleindex.MediaV1JSON)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= http.StatusBadRequest {
-		return "no" // 403 or 404: contents of directories are nobody's business
-	}
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return fmt.Sprintf("%s %s %x", resp.Request.URL.Path, strings.TrimSuffix(resp.Header.Get("Content-Type"), "; charset=utf-8"), sha256.Sum256(data))
-}
-
-// modules are what tells that a project's wheel is whole.
-var modules = map[string]string{"markupsafe": "markupsafe._speedups", "pyyaml": "yaml", "msgpack": "msgpack._cmsgpack", "sqlalchemy": "sqlalchemy",
-	"wrapt": "wrapt._wrappers", "psutil": "psutil._psutil_linux", "bitarray": "bitarray", "jinja2": "jinja2", "six": "six", "idna": "idna", "docutils": "docutils"}
-
-// install makes a fresh environment in the platform's root and installs what was
-// built, with pip or uv, from the merged index and nothing else. A project that
-// the wheels mirror has no page of comes from its index mirror.
-func (m *mill) install(client, url, platform string, pins []string) {
-	m.t.Helper()
-	var names []string
-	imports := "setuptools"
-	for _, p := range pins {
-		name, _, _ := strings.Cut(p, "==")
-		if name = simpleindex.Normalize(name); hangs[name] == "" && rootlab.Lacking[name] == "" {
-			names = append(names, p)
-			if module := modules[name]; module != "" {
-				imports += ", " + module
-			}
-		}
-	}
-	installer := map[string]string{"pip": "/tmp/v/bin/pip install --quiet --no-cache-dir", "uv": "/opt/uv pip install --quiet --no-cache --python /tmp/v/bin/python"}[client]
-	script := "python3 -m venv /tmp/v\n" + installer + " --no-deps --only-binary :all: --index-url " + url + "/wheels/" + platform + "/simple/ " + strings.Join(names, " ") +
-		" setuptools\n/tmp/v/bin/python -c 'import " + imports + "'\n"
-	began := time.Now()
-	if out, err := rootlab.Enter(m.roots[platform], script, map[string]string{"/opt/uv": m.uv}).CombinedOutput(); err != nil {
-		m.t.Errorf("%s on %s from %s: %v\n%s", client, platform, url, err, out)
-		return
-	}
-	m.t.Logf("%s installed %d wheels on %s in %s", client, len(names), platform, time.Since(began).Round(time.Millisecond))
 }

@@ -22,6 +22,7 @@ import (
 	"mirrorcycle/internal/rootlab"
 	"mirrorcycle/internal/service"
 	"mirrorcycle/internal/wheels"
+	"mirrorcycle/workflows"
 )
 
 // The environment of a build worker that is a process of its own.
@@ -43,11 +44,11 @@ func work(list, notes string) error {
 	if err != nil {
 		return err
 	}
-	c, err := client.Dial(client.Options{HostPort: os.Getenv("TEMPORAL_ADDRESS"), Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	c, err := service.Dial(context.Background(), client.Options{HostPort: os.Getenv("TEMPORAL_ADDRESS"), Logger: tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	if err != nil {
 		return err
 	}
-	return service.Run(context.Background(), service.Options{Client: c, Roles: roles, Builder: noting{new(activities.Sandboxed), notes}})
+	return service.Run(context.Background(), service.Options{Client: c, Roles: roles, Permit: activities.Anything(), Builder: noting{new(activities.Sandboxed), notes}})
 }
 
 // noting is the real builder; it notes every build that it begins.
@@ -84,25 +85,39 @@ type mill struct {
 
 func newMill(t *testing.T) *mill {
 	t.Helper()
+	return newMillOn(t, constrained+patient, rootlab.Debian12, rootlab.Debian13)
+}
+
+// constrained is where most mills have their constraints.
+const constrained = `constraints = "{wants}/upper-constraints.txt"
+`
+
+// patient is for real builds on a busy machine.
+const patient = `build-timeout = "240s"
+builds = 2
+`
+
+// newMillOn has a platform for each of these roots, and more keys of the wheels
+// mirror, in which {wants} is the directory of requirements.
+func newMillOn(t *testing.T, more string, roots ...string) *mill {
+	t.Helper()
 	m := &mill{t: t, u: lab.NewUpstream(t), wants: t.TempDir(), notes: t.TempDir(), roots: map[string]string{}, offered: map[string][]lab.Object{}}
 	var platforms []string
-	for _, root := range []string{rootlab.Debian12, rootlab.Debian13} {
+	for _, root := range roots {
 		name := fmt.Sprint(root, "-", os.Getpid())
 		m.roots[name] = rootlab.Root(t, root)
 		platforms = append(platforms, fmt.Sprintf("{ name = %q, root = %q, python = %q }", name, m.roots[name], rootlab.Platforms[root].Python))
 	}
-	m.House = lab.New(t, lab.Options{Regions: []string{"here"}, Window: "15m", Keep: "1h", NoWork: true, Mirrors: strings.Replace(m.u.PyPIMirror("pypi", "1h"),
+	m.House = lab.New(t, lab.Options{Regions: []string{"here"}, Window: "60m", Keep: "1h", NoWork: true, Mirrors: strings.Replace(m.u.PyPIMirror("pypi", "1h"),
 		`projects = ["*"]`, `requirements = ["wheels"]`, 1) + fmt.Sprintf(`[[mirror]]
 name = "wheels"
 kind = "wheels"
 index = "pypi"
 file = %q
-constraints = %q
-build-timeout = "240s"
 build-memory = "1GB"
-builds = 2
 platforms = [%s]
-`, filepath.Join(m.wants, "global-requirements.txt"), filepath.Join(m.wants, "upper-constraints.txt"), strings.Join(platforms, ", "))})
+%s
+`, filepath.Join(m.wants, "global-requirements.txt"), strings.Join(platforms, ", "), strings.ReplaceAll(more, "{wants}", m.wants))})
 	return m
 }
 
@@ -137,18 +152,15 @@ func (m *mill) want(sources []string) {
 	for _, s := range sources {
 		name, version, _ := strings.Cut(s, "==")
 		marker := "python_version>='3.11'"
-		if root := hangs[name]; root != "" {
+		if root := only[name]; root != "" {
 			marker = "python_version=='" + rootlab.Platforms[root].Python + "'"
 		}
 		requirements += name + "!=0.1,>=0.0.1;" + marker + "  # some license\n"
 		constraints += fmt.Sprintf("%[1]s===0.1;python_version=='2.7'\n%[1]s===%[2]s;%[3]s\n", strings.ReplaceAll(name, "_", "."), version, marker)
 	}
 	constraints += "unasked===1.0\n"
-	for name, text := range map[string]string{"global-requirements.txt": requirements, "upper-constraints.txt": constraints} {
-		if err := os.WriteFile(filepath.Join(m.wants, name), []byte(text), 0o644); err != nil {
-			m.t.Fatal(err)
-		}
-	}
+	m.write("global-requirements.txt", requirements)
+	m.write("upper-constraints.txt", constraints)
 }
 
 func (m *mill) platforms() []string {
@@ -198,16 +210,10 @@ func (m *mill) taken(platform string) (out []string) {
 
 func (m *mill) states() map[string]activities.WheelState {
 	m.t.Helper()
-	c := exec.Command(lab.Program(m.t, "starter"), "wheels", "--json")
-	c.Env = append(lab.Environ(), "TEMPORAL_ADDRESS="+m.Address, "MIRRORCYCLE_SPEC="+filepath.Join(m.Dir, "mirrors.toml"))
-	data, err := c.Output()
 	var out struct {
 		Wheels []activities.WheelState `json:"wheels"`
 	}
-	if err == nil {
-		err = json.Unmarshal(data, &out)
-	}
-	if err != nil {
+	if err := json.Unmarshal(m.starter("wheels", "--json"), &out); err != nil {
 		m.t.Fatal(err)
 	}
 	states := map[string]activities.WheelState{}
@@ -224,7 +230,7 @@ func (m *mill) serve() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	s, err := service.Start(service.Options{Client: m.Client, Roles: roles})
+	s, err := service.Start(service.Options{Client: m.Client, Roles: roles, Permit: activities.Anything()})
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -241,4 +247,13 @@ func (m *mill) spawn() *lab.Process {
 	cmd := exec.Command(exe)
 	cmd.Env = lab.Environ(rolesEnv+"=wheels:"+strings.Join(m.platforms(), ",wheels:"), notesEnv+"="+m.notes, "TEMPORAL_ADDRESS="+m.Address)
 	return lab.Spawn(m.t, cmd)
+}
+
+// patiently runs a cycle however long it takes.
+func (m *mill) patiently() (r workflows.CycleResult) {
+	m.t.Helper()
+	if err := m.Start().Get(m.t.Context(), &r); err != nil {
+		m.t.Fatal(err)
+	}
+	return r
 }

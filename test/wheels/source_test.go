@@ -1,7 +1,6 @@
 package wheels_test
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -59,10 +58,28 @@ func TestOneRottenSourceOfSeven(t *testing.T) {
 	}
 }
 
-// TestANewPythonInARoot: the next look at the platform finds it, and builds what
-// no longer fits, and only that.
+// TestANewPythonInARoot: the next look at the platform finds it, which is at once
+// if the spec says so, and builds what no longer fits, and only that.
 func TestANewPythonInARoot(t *testing.T) {
 	t.Parallel()
+	for name, happens := range map[string]func(*testing.T, *mill, string){
+		"as time passes": func(t *testing.T, m *mill, p string) {
+			long := time.Now().Add(-24 * time.Hour)
+			if err := os.Chtimes(filepath.Join(m.Spec.StateDir("wheels"), "builds", p+".json"), long, long); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"as the spec says": func(_ *testing.T, m *mill, _ string) { m.Spec.Mirrors[1].Platforms[0].Python = "3.12" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newPython(t, happens)
+		})
+	}
+}
+
+func newPython(t *testing.T, happens func(t *testing.T, m *mill, platform string)) {
+	t.Helper()
 	m := newMill(t, lab.Options{})
 	m.sdist("native", "1.0")
 	m.sdist("pure", "1.0")
@@ -70,11 +87,10 @@ func TestANewPythonInARoot(t *testing.T) {
 	m.Cycle()
 	p := m.platforms()[0]
 	before := m.b.begun(t, p)["pure===1.0"]
-	long := time.Now().Add(-24 * time.Hour)
-	err := os.WriteFile(filepath.Join(m.b.dir, p+".python"), []byte("3.12"), 0o644)
-	if err := errors.Join(err, os.Chtimes(filepath.Join(m.Spec.StateDir("wheels"), "builds", p+".json"), long, long)); err != nil {
+	if err := os.WriteFile(filepath.Join(m.b.dir, p+".python"), []byte("3.12"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	happens(t, m, p)
 	r := m.Cycle()
 	if w := r.Mirrors[1].Wheels; w[0].Built != 1 || w[1].Built != 0 || r.Mirrors[1].Outcome != workflows.Done {
 		t.Fatalf("%+v", r.Mirrors[1])

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/tree"
 	"mirrorcycle/internal/vos"
@@ -117,12 +119,9 @@ func (b *Backend) begin(ctx context.Context, v *view, want *tree.Generation, clo
 	if err := os.MkdirAll(b.path(), 0o755); err != nil {
 		return nil, fmt.Errorf("afs: write journal: %w", err)
 	}
-	f, err := os.OpenFile(b.runPath(j.n), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
+	if err := durable.Create(b.runPath(j.n), data); errors.Is(err, fs.ErrExist) {
 		return nil, errors.Join(b.faster(j.n), err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	} else if err != nil {
 		return nil, fmt.Errorf("afs: write journal: %w", err)
 	}
 	for n := j.n - keepRuns; n > 0 && remove(b.runPath(n)) == nil; n-- {
@@ -170,11 +169,7 @@ func (b *Backend) rewrite(j *attempt) error {
 	if err != nil {
 		return err
 	}
-	temp := b.runPath(j.n) + ".new"
-	if err := os.WriteFile(temp, data, 0o644); err != nil {
-		return fmt.Errorf("afs: write journal: %w", err)
-	}
-	return os.Rename(temp, b.runPath(j.n))
+	return durable.ReplaceBy(b.runPath(j.n)+".new", b.runPath(j.n), data)
 }
 
 // release runs vos release once. The failure is what vos said, for the sites

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/journal"
 	"mirrorcycle/internal/ledger"
@@ -275,7 +276,7 @@ func (b *Backend) carry() error {
 	if _, ok := noted(to); ok { // a release that failed; this one carries out both
 		return remove(from)
 	}
-	if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("afs: note deletions: %w", err)
 	}
 	return nil

@@ -7,6 +7,12 @@
 // only directories on the path of a change are built anew, from hard links.
 // So a view costs what its change costs, and old views stay readable.
 //
+// A wide directory has too many names to take each over into every view. It
+// holds files and links only: directories that belong into it are built below/,
+// so that it is one thing, which can be moved. When no readable view leads to
+// it any more it becomes a spare, and the next view's is made out of that: two
+// lists of names and inodes tell what differs, and only that is changed.
+//
 // The layout, all of it on one file system:
 //
 //	<dir>/<mirror>                    link to .mirrorcycle/<mirror>/views/<n>
@@ -14,6 +20,8 @@
 //	<dir>/.mirrorcycle/id             the region's identity, made by Setup only
 //	<dir>/.mirrorcycle/<mirror>/
 //	    views/<n>/                    what generation n built itself
+//	    below/<n>/                    directories of generation n that belong into wide ones
+//	    spare/<path>                  a wide directory that no readable view leads to
 //	    gens/<n>                      what n is, since when it is served, until when it was
 //	    drops/<n>                     objects that n no longer names, kept in the views
 //	    waiting                       how many of them wait
@@ -58,9 +66,11 @@ type Options struct {
 	// Referring are the mirrors whose indexes may name objects of this one.
 	Referring []string
 	Policy    backend.Policy
-	Holder    string           // written into the lease: workflow, run, host
-	Crash     func(string)     // called with the name of every write boundary; tests stop there
-	Now       func() time.Time // the clock, time.Now if nil
+	// Wide is how many names a directory has at most that is taken over name by name; 1,000 if zero.
+	Wide   int
+	Holder string           // written into the lease: workflow, run, host
+	Crash  func(string)     // called with the name of every write boundary; tests stop there
+	Now    func() time.Time // the clock, time.Now if nil
 }
 
 // Region is one mirror in one directory region.
@@ -72,6 +82,9 @@ var _ backend.Backend = (*Region)(nil)
 func New(o Options) *Region {
 	if o.Crash == nil {
 		o.Crash = func(string) {}
+	}
+	if o.Wide == 0 {
+		o.Wide = 1000
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -108,6 +121,8 @@ const (
 	private  = ".mirrorcycle"
 	releases = ".releases"
 	views    = "views"
+	below    = "below"
+	spare    = "spare"
 )
 
 // path returns a name in the mirror's private directory.
@@ -121,8 +136,17 @@ func (r *Region) snapshot(n int64) string {
 	return filepath.Join(r.Dir, releases, r.Mirror, strconv.FormatInt(n, 10))
 }
 
-// view returns the name of p in what generation k built itself.
-func (r *Region) view(k int64, p string) string { return r.path(views, strconv.FormatInt(k, 10), p) }
+// view returns the name of p in what generation k built itself. A negative k
+// stands for what generation -k built below its wide directories.
+func (r *Region) view(k int64, p string) string { return r.path(physical(k), p) }
+
+// physical is the private directory that k stands for.
+func physical(k int64) string {
+	if k < 0 {
+		return below + "/" + strconv.FormatInt(-k, 10)
+	}
+	return views + "/" + strconv.FormatInt(k, 10)
+}
 
 func (r *Region) linkTarget(n int64) string {
 	return private + "/" + r.Mirror + "/" + views + "/" + strconv.FormatInt(n, 10)

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,6 +30,9 @@ func (s *session) expire(ctx context.Context, v *survey, out *backend.Reaped) er
 		if err := s.clear(ctx, n); err != nil {
 			return err
 		}
+	}
+	if err := s.dropSpares(v.cur.Number); err != nil {
+		return err
 	}
 	if len(v.expired) == 0 {
 		return nil
@@ -67,8 +73,7 @@ func (s *session) clear(ctx context.Context, n int64) error {
 
 // clearDir removes what physical directory p of view k holds itself.
 // Directories below it may still serve newer views; they have lines of their
-// own. The names are removed where they lie, which costs a third: no view that
-// can be read leads here, and none will, so a run that wakes up late harms nobody.
+// own. A wide one becomes a spare, or goes as a whole.
 func (s *session) clearDir(k int64, p string) error {
 	dir, err := os.Open(s.view(k, p))
 	if os.IsNotExist(err) {
@@ -83,15 +88,49 @@ func (s *session) clearDir(k int64, p string) error {
 	if err != nil {
 		return fmt.Errorf("dir: expire: %w", err)
 	}
+	wide := len(entries) > s.Wide
+	switch {
+	case !wide:
+		err = s.clearNames(dir, entries)
+	case slices.ContainsFunc(entries, fs.DirEntry.IsDir):
+		err = s.discardNames(k, p, entries)
+	case s.canSpare(dir, p):
+		err = s.keepSpare(k, p)
+	default:
+		err = s.discard(s.view(k, p))
+	}
+	if err != nil {
+		return fmt.Errorf("dir: expire: %w", err)
+	}
+	s.removeEmpty(k, p)
+	return nil
+}
+
+// clearNames removes names where they lie, which costs a third: no view that can
+// be read leads here, and none will, so a run that wakes up late harms nobody.
+func (s *session) clearNames(dir *os.File, entries []fs.DirEntry) error {
 	for _, e := range entries {
 		if e.IsDir() {
 			continue
 		}
 		s.Crash("clear")
 		if err := unix.Unlinkat(int(dir.Fd()), e.Name(), 0); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("dir: expire %s: %w", s.view(k, p), err)
+			return err
 		}
 	}
-	s.removeEmpty(k, p)
+	return nil
+}
+
+// discardNames removes the names in a directory that may become a spare when
+// the directories in it are gone, and so lie in a view again.
+func (s *session) discardNames(k int64, p string, entries []fs.DirEntry) error {
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		if err := s.discard(s.view(k, path.Join(p, e.Name()))); err != nil {
+			return err
+		}
+	}
 	return nil
 }

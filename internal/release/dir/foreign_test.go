@@ -31,6 +31,7 @@ type pair struct {
 	depth   int                           // of interruptions
 	spread  bool                          // interrupt at write boundaries
 	refused int
+	wide    int // see dir.Options
 }
 
 const (
@@ -42,7 +43,7 @@ type killed struct{}
 
 func newPair(t *testing.T, seed uint64) *pair {
 	p := &pair{t: t, rng: rand.New(rand.NewPCG(seed, 7)), dir: filepath.Join(backendtest.Scratch(t), "dfw"), now: begin,
-		src: map[string]*origin{}, names: map[string]map[int64][]string{"pypi": {}, "wheels": {}}, left: map[int64]time.Time{}}
+		src: map[string]*origin{}, names: map[string]map[int64][]string{"pypi": {}, "wheels": {}}, left: map[int64]time.Time{}, wide: int(seed % 2)}
 	if err := dir.Setup(p.dir, "dfw"); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ var content = func() map[manifest.Digest][]byte {
 // open opens a mirror. At its write boundaries anything may happen.
 func (p *pair) open(mirror string) *dir.Region {
 	o := dir.Options{Dir: p.dir, Region: "dfw", Mirror: mirror, Tree: treeID, Now: func() time.Time { return p.now },
-		Policy: backend.Policy{Grace: pairGrace, Keep: pairKeep, Every: time.Hour}, Crash: p.interrupt}
+		Policy: backend.Policy{Grace: pairGrace, Keep: pairKeep, Every: time.Hour}, Crash: p.interrupt, Wide: p.wide}
 	if mirror == "pypi" {
 		o.Referring = []string{"wheels"}
 	}

@@ -9,12 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/tree"
 )
 
 // identity tells a mounted region from an empty mount point.
 type identity struct {
 	Region string `json:"region"`
+	tree.Layout
 }
 
 // Setup makes dir the directory of a region, and expects mirrors to be released
@@ -66,20 +69,16 @@ func Rename(dir, from, to string) error {
 }
 
 func identifyAs(dir, region string) error {
-	data, err := json.Marshal(identity{Region: region})
+	data, err := json.Marshal(identity{Region: region, Layout: tree.Layout{Format: tree.Format}})
 	if err != nil {
 		return err
 	}
 	name := filepath.Join(dir, private, "id")
-	os.Remove(name + ".new") // left by a setup that was cut off
-	if err := writeSynced(name+".new", append(data, '\n')); err != nil {
-		return fmt.Errorf("dir: set up %s: %w", dir, err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := durable.ReplaceBy(name+".new", name, append(data, '\n')); err != nil {
 		return fmt.Errorf("dir: set up %s: %w", dir, err)
 	}
 	os.Remove(filepath.Join(dir, private, retired)) // it is in use again
-	return errors.Join(syncDir(filepath.Dir(name)), syncDir(dir))
+	return durable.SyncDir(dir)
 }
 
 func readIdentity(dir string) (identity, error) {
@@ -92,7 +91,7 @@ func readIdentity(dir string) (identity, error) {
 	if err := json.Unmarshal(data, &id); err != nil || id.Region == "" {
 		return id, &fault.Error{Kind: fault.Corrupt, Op: "dir: read", Subject: name, Err: err, Advice: "restore the file"}
 	}
-	return id, nil
+	return id, id.Check(dir)
 }
 
 // check refuses a directory that is not this region's.
@@ -101,6 +100,9 @@ func (r *Region) check() error {
 		return &fault.Error{Kind: fault.Config, Op: "dir: open", Subject: r.Dir, Err: fmt.Errorf("mirror name %q", r.Mirror), Advice: "rename the mirror"}
 	}
 	id, err := readIdentity(r.Dir)
+	if errors.Is(err, fault.Config) {
+		return err
+	}
 	if err != nil {
 		return wrong(r.Dir, err.Error(), "mount the region, or run starter setup for a new one")
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,31 +15,30 @@ import (
 // may have 100,000 of them, so each costs one system call and no inode: files,
 // and links to directories that are built elsewhere, become hard links.
 type keeper struct {
-	b        *builder
-	p        string // the directory
-	k        int64  // the view that has it
-	from, to *os.File
+	*change
+	to       string // the directory in the stage
+	old, new *os.File
 }
 
-func (b *builder) keeper(p string, k int64) (*keeper, error) {
-	from, err := os.Open(b.view(k, p))
+func (c *change) keeper(to string) (*keeper, error) {
+	old, err := os.Open(c.b.view(c.k, c.p))
 	if err != nil {
 		return nil, fmt.Errorf("dir: read view: %w", err)
 	}
-	to, err := os.Open(b.staged(p))
+	made, err := os.Open(to)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("dir: build view: %w", err), from.Close())
+		return nil, errors.Join(fmt.Errorf("dir: build view: %w", err), old.Close())
 	}
-	return &keeper{b, p, k, from, to}, nil
+	return &keeper{c, to, old, made}, nil
 }
 
-func (k *keeper) close() error { return errors.Join(k.from.Close(), k.to.Close()) }
+func (k *keeper) close() error { return errors.Join(k.old.Close(), k.new.Close()) }
 
 // entry shows in the next view what the directory shows under the entry's name.
 func (k *keeper) entry(e fs.DirEntry) error {
 	if e.Type() == 0 || e.Type() == fs.ModeSymlink {
 		// A link leads to the same place from the same directory of any view.
-		if unix.Linkat(int(k.from.Fd()), e.Name(), int(k.to.Fd()), e.Name(), 0) == nil {
+		if unix.Linkat(int(k.old.Fd()), e.Name(), int(k.new.Fd()), e.Name(), 0) == nil {
 			return nil
 		}
 	}
@@ -50,7 +50,7 @@ func (k *keeper) entry(e fs.DirEntry) error {
 	case err != nil:
 		return err
 	case at > 0:
-		return os.Symlink(k.b.linkTo(name, at), k.b.staged(name))
+		return os.Symlink(k.b.linkTo(name, at), filepath.Join(k.to, e.Name()))
 	}
-	return k.b.clone(k.b.view(k.k, name), k.b.staged(name), nil)
+	return k.b.clone(k.b.view(k.k, name), filepath.Join(k.to, e.Name()), nil)
 }

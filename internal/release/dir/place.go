@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -51,7 +52,7 @@ func (b *builder) placeLocal(local string, j job) error {
 	if !st.Mode().IsRegular() || st.Size() != j.Size {
 		return moved(local, fmt.Errorf("it is a %s of %d bytes, the manifest says a file of %d", st.Mode(), st.Size(), j.Size))
 	}
-	to := b.staged(j.Path)
+	to := j.to
 	if err := b.clone(local, to, &j.Entry); err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (b *builder) pull(j job, open func() (io.ReadCloser, error)) error {
 	if j.k > 0 { // an object that comes back may still be there
 		old := b.view(j.k, j.Path)
 		if same, err := holds(old, j.Entry); err == nil && same {
-			return b.clone(old, b.staged(j.Path), &j.Entry)
+			return b.clone(old, j.to, &j.Entry)
 		}
 	}
 	hex := j.Digest.String()
@@ -91,7 +92,7 @@ func (b *builder) pull(j job, open func() (io.ReadCloser, error)) error {
 	if err != nil {
 		return err
 	}
-	return b.clone(kept, b.staged(j.Path), &j.Entry)
+	return b.clone(kept, j.to, &j.Entry)
 }
 
 func (b *builder) fetch(e manifest.Entry, kept string, open func() (io.ReadCloser, error)) error {
@@ -103,7 +104,7 @@ func (b *builder) fetch(e manifest.Entry, kept string, open func() (io.ReadClose
 		return fmt.Errorf("dir: fetch %s: %w", e.Path, err)
 	}
 	b.Crash("fetched")
-	return os.Rename(temp, kept)
+	return durable.Rename(temp, kept)
 }
 
 // fetched returns the name of a staged file with the proved content of e.

@@ -107,8 +107,8 @@ func (s *session) release(ctx context.Context, src backend.Source, cur *tree.Ser
 	if err := s.others(p); err != nil {
 		return err
 	}
-	if err := syncfs(s.Dir); err != nil {
-		return fmt.Errorf("dir: sync: %w", err)
+	if err := s.disks.Sync(); err != nil {
+		return err
 	}
 	if err := s.flip(g.Number); err != nil {
 		return err
@@ -121,10 +121,10 @@ func (b *builder) writeServed(g tree.Served) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(b.staged(own), 0o755); err != nil {
+	if err := os.Mkdir(b.staged(own, b.number), 0o755); err != nil {
 		return fmt.Errorf("dir: build view: %w", err)
 	}
-	if err := os.WriteFile(b.staged(tree.ServedPath), append(data, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(b.staged(tree.ServedPath, b.number), append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("dir: build view: %w", err)
 	}
 	return nil
@@ -151,6 +151,11 @@ func (s *session) flip(n int64) error {
 	number := strconv.FormatInt(n, 10)
 	if err := s.note(ledger.Intent, n); err != nil {
 		return err
+	}
+	if exists(s.stage(below)) {
+		if err := s.move(s.stage(below), s.path(below, number)); err != nil {
+			return err
+		}
 	}
 	if err := s.move(s.stage(number), s.path(views, number)); err != nil {
 		return err

@@ -224,7 +224,7 @@ func (s *session) unlink(p string, k int64, known map[string]int64) (gone bool, 
 	if err != nil {
 		return false, err
 	}
-	if at > 0 {
+	if at != 0 {
 		name := s.view(at, p)
 		st, err := os.Lstat(name)
 		switch {
@@ -307,9 +307,14 @@ func (s *session) sweep(kept []int64) error {
 	}
 	files, err := filepath.Glob(s.path("segments", "??", "*"))
 	for _, name := range files {
-		if !live[filepath.Base(name)] {
-			err = errors.Join(err, s.discard(name))
+		if live[filepath.Base(name)] {
+			continue
 		}
+		if failed := s.discard(name); failed != nil {
+			err = errors.Join(err, failed)
+			continue
+		}
+		_ = os.Remove(filepath.Dir(name)) // if it is empty
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/journal"
 	"mirrorcycle/internal/ledger"
@@ -92,13 +93,13 @@ func MoveAside(dir, mirror string, now time.Time) (string, error) {
 		if ours && part[1] == link {
 			continue
 		}
-		err := os.Rename(part[1], filepath.Join(to, part[0]))
+		err := durable.Rename(part[1], filepath.Join(to, part[0]))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("dir: move aside: %w", err)
 		}
 	}
 	if ours {
-		if err := os.Rename(temp, link); err != nil {
+		if err := durable.Rename(temp, link); err != nil {
 			return "", fmt.Errorf("dir: move aside: %w", err)
 		}
 	}
@@ -118,7 +119,7 @@ func Retire(dir, region string, mirrors []string, now time.Time) (before bool, e
 		return false, &fault.Error{Kind: fault.WrongStorage, Op: "dir: retire", Subject: dir, Err: errors.Join(err, fmt.Errorf("it is not the directory of region %s", region)),
 			Advice: "run this on the region's host, with the region mounted"}
 	}
-	if err := os.Rename(id, filepath.Join(dir, private, retired)); err != nil {
+	if err := durable.Rename(id, filepath.Join(dir, private, retired)); err != nil {
 		return false, fmt.Errorf("dir: retire: %w", err)
 	}
 	// A run that began before may still write its own record over this one: then

@@ -2,10 +2,13 @@ package dir
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 	"mirrorcycle/internal/tree"
@@ -79,14 +82,22 @@ func (s *session) copySegment(src manifest.Store, d manifest.Digest, have map[ma
 	if sha256.Sum256(data) != d {
 		return &fault.Error{Kind: fault.Unproved, Op: "dir: copy segment", Subject: d.String(), Advice: "restore the origin's state"}
 	}
-	name := s.segment(d)
-	if err := mkdir(filepath.Dir(name)); err != nil {
-		return fmt.Errorf("dir: copy segment: %w", err)
-	}
 	temp := s.temp()
 	s.Crash("segment")
 	if err := os.WriteFile(temp, data, 0o644); err != nil {
 		return fmt.Errorf("dir: copy segment: %w", err)
 	}
-	return os.Rename(temp, name) // durable at the sync before the flip
+	// Twice: a run that woke up late may just remove the directory that was empty.
+	for range 2 {
+		if err = mkdir(filepath.Dir(s.segment(d))); err == nil {
+			err = durable.Rename(temp, s.segment(d)) // durable at the sync before the flip
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("dir: copy segment: %w", err)
+	}
+	return nil
 }

@@ -11,8 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/tree"
 )
@@ -21,6 +20,7 @@ import (
 // somebody else takes it over.
 type session struct {
 	*Region
+	disks  *durable.Disks
 	epoch  int64
 	staged bool // our stage was made
 	seq    atomic.Int64
@@ -33,13 +33,18 @@ func (r *Region) write(f func(*session) error) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	for _, d := range []string{".", views, "gens", "drops", "replaced", "segments", "fetched"} {
+	disks, err := durable.Hold(r.Dir) // before the first write
+	if err != nil {
+		return fmt.Errorf("dir: open %s: %w", r.Dir, err)
+	}
+	defer disks.Close()
+	for _, d := range []string{".", views, below, spare, "gens", "drops", "replaced", "segments", "fetched"} {
 		if err := mkdir(r.path(d)); err != nil {
 			return fmt.Errorf("dir: make %s: %w", r.path(d), err)
 		}
 	}
-	s := &session{Region: r}
-	err := s.takeLease()
+	s := &session{Region: r, disks: disks}
+	err = s.takeLease()
 	if err == nil {
 		err = s.fence()
 	}
@@ -69,7 +74,7 @@ func (s *session) takeLease() error {
 		if err != nil {
 			return err
 		}
-		err = writeSynced(s.path(leasePrefix+strconv.FormatInt(top+1, 10)), append(record, '\n'))
+		err = durable.Create(s.path(leasePrefix+strconv.FormatInt(top+1, 10)), append(record, '\n'))
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -123,7 +128,7 @@ func (s *session) fence() error {
 		err = errors.Join(s.fenced(), os.RemoveAll(s.stage()))
 	}
 	// A flip that a killed run made is durable before anything relies on it.
-	return errors.Join(err, syncDir(s.Dir))
+	return errors.Join(err, durable.SyncDir(s.Dir))
 }
 
 // recover discards what a dead attempt left above the generation that is served.
@@ -136,7 +141,7 @@ func (s *session) recover() error {
 	if cur != nil {
 		n = cur.Number
 	}
-	for _, dir := range []string{filepath.Join(s.Dir, releases, s.Mirror), s.path(views), s.path("drops"), s.path("replaced"), s.path("gens")} {
+	for _, dir := range []string{filepath.Join(s.Dir, releases, s.Mirror), s.path(views), s.path(below), s.path("drops"), s.path("replaced"), s.path("gens")} {
 		all, err := tree.Numbered(dir, "")
 		if err != nil {
 			return fmt.Errorf("dir: look for a dead attempt: %w", err)
@@ -165,19 +170,14 @@ func (s *session) explain(err error) error {
 			return s.fenced()
 		}
 	}
-	for _, full := range []unix.Errno{unix.ENOSPC, unix.EDQUOT} {
-		if errors.Is(err, full) {
-			return &fault.Error{Kind: fault.NoSpace, Op: "dir: write", Subject: s.Dir, Err: err, Advice: "free space or raise the quota"}
-		}
-	}
-	return err
+	return durable.NoSpace("dir: write", s.Dir, err)
 }
 
 // put writes a file whole, durably; a fenced run cannot.
 func (s *session) put(name string, data []byte) error {
 	temp := s.temp()
 	s.Crash("put/" + filepath.Base(filepath.Dir(name)))
-	if err := writeSynced(temp, data); err != nil {
+	if err := durable.Create(temp, data); err != nil {
 		return fmt.Errorf("dir: write %s: %w", name, err)
 	}
 	return s.move(temp, name)
@@ -186,17 +186,17 @@ func (s *session) put(name string, data []byte) error {
 // move renames a staged file into place.
 func (s *session) move(temp, name string) error {
 	s.Crash("move/" + filepath.Base(filepath.Dir(name)))
-	if err := os.Rename(temp, name); err != nil {
+	if err := durable.Move(temp, name); err != nil {
 		return fmt.Errorf("dir: write: %w", err)
 	}
-	return syncDir(filepath.Dir(name))
+	return nil
 }
 
 // discard takes a file, link or directory away; a fenced run cannot. A missing one is no error.
 func (s *session) discard(name string) error {
 	temp := s.temp()
 	s.Crash("discard/" + filepath.Base(filepath.Dir(name)))
-	err := os.Rename(name, temp)
+	err := durable.Rename(name, temp)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, gone := os.Lstat(s.stage()); gone == nil {
 			return nil
@@ -226,30 +226,4 @@ func mkdir(name string) error {
 		return err
 	}
 	return nil
-}
-
-// writeSynced makes a new file with durable content.
-func writeSynced(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func syncfs(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(unix.Syncfs(int(d.Fd())), d.Close())
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,7 +44,7 @@ func walk(t *testing.T, seed uint64) {
 	now := begin
 	open := func() *dir.Region {
 		return dir.New(dir.Options{Dir: region, Region: "dfw", Mirror: "demo", Tree: treeID, Now: func() time.Time { return now },
-			Policy: backend.Policy{Grace: 2 * time.Hour, Keep: 5 * time.Hour, Every: time.Hour}})
+			Policy: backend.Policy{Grace: 2 * time.Hour, Keep: 5 * time.Hour, Every: time.Hour}, Wide: int(seed % 3)}) // names are few
 	}
 	content := map[manifest.Digest]string{}
 	src := &origin{bytes: func(e manifest.Entry) []byte { return []byte(content[e.Digest]) }}
@@ -182,6 +183,11 @@ func baseNames(entries []fs.DirEntry) (out []string) {
 	return out
 }
 
+func isDir(name string) bool {
+	st, err := os.Stat(name)
+	return err == nil && st.IsDir()
+}
+
 // noMore compares what is in the views with what can be reached through the link.
 func noMore(t *testing.T, seed uint64, region string, segments int) {
 	t.Helper()
@@ -193,7 +199,7 @@ func noMore(t *testing.T, seed uint64, region string, segments int) {
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		for up := real; up != filepath.Join(private, "views"); up = filepath.Dir(up) {
+		for up := real; filepath.Dir(up) != private; up = filepath.Dir(up) {
 			reached[up] = true
 		}
 		entries, _ := os.ReadDir(real)
@@ -209,10 +215,18 @@ func noMore(t *testing.T, seed uint64, region string, segments int) {
 		top, below, _ := strings.Cut(rel, "/")
 		switch {
 		case err != nil || below == "":
-		case top == "views" && !reached[p], top == "drops", top == "replaced", top == "fetched" && !d.IsDir():
+		case (top == "views" || top == "below") && !reached[p], top == "drops", top == "replaced", top == "fetched" && !d.IsDir():
 			t.Errorf("seed %d: %s is left behind", seed, rel)
 		case top == "segments" && !d.IsDir():
 			kept++
+		case top == "segments":
+			if entries, err := os.ReadDir(p); err != nil || len(entries) == 0 {
+				t.Errorf("seed %d: %s is left empty, %v", seed, rel, err)
+			}
+		case top == "spare" && p == filepath.Join(private, top, d.Name()):
+			if of, _ := url.PathUnescape(d.Name()); !isDir(filepath.Join(region, "demo", of)) {
+				t.Errorf("seed %d: a spare is left of %s, which is no directory", seed, of)
+			}
 		}
 		return err
 	})

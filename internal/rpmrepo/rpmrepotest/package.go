@@ -15,6 +15,7 @@ type Package struct {
 	Name, Version, Arch string // Arch is "noarch" if empty
 	Content             string // of /opt/<name>/content
 	Unsigned            bool
+	Epoch               uint32 // 0 is none
 }
 
 // File returns the name of the file, of release 1.
@@ -30,12 +31,16 @@ func (p Package) arch() string {
 // Bytes returns the rpm, signed by key unless that is nil. The same arguments make the same bytes.
 func (p Package) Bytes(key *openpgp.Entity) []byte {
 	var out bytes.Buffer
+	epoch := uint32(rpmpack.NoEpoch)
+	if p.Epoch > 0 {
+		epoch = p.Epoch
+	}
 	r, err := rpmpack.NewRPM(rpmpack.RPMMetaData{Name: p.Name, Version: p.Version, Release: "1", Arch: p.arch(), OS: "linux", Summary: "test package", Description: "test package",
-		Licence: "Apache-2.0", Compressor: "gzip", Epoch: rpmpack.NoEpoch, BuildTime: time.Unix(1700000000, 0)})
+		Licence: "Apache-2.0", Compressor: "gzip", Epoch: epoch, BuildTime: time.Unix(1700000000, 0)})
 	if err == nil {
 		r.AddFile(rpmpack.RPMFile{Name: "/opt/" + p.Name + "/content", Body: []byte(p.Content + "\n"), Mode: 0o644, Owner: "root", Group: "root", MTime: 1700000000})
 		if key != nil && !p.Unsigned {
-			r.SetPGPSigner(func(data []byte) ([]byte, error) { return sign(key, data), nil })
+			r.SetPGPSigner(func(data []byte) ([]byte, error) { return sign(key, data, time.Unix(1700000000, 0)), nil })
 		}
 		err = r.Write(&out)
 	}
@@ -45,10 +50,10 @@ func (p Package) Bytes(key *openpgp.Entity) []byte {
 	return out.Bytes()
 }
 
-// sign returns a binary signature, made at a time when keys of debrepotest are valid.
-func sign(key *openpgp.Entity, data []byte) []byte {
+// sign returns a binary signature.
+func sign(key *openpgp.Entity, data []byte, when time.Time) []byte {
 	var out bytes.Buffer
-	at := func() time.Time { return time.Unix(1700000000, 0) }
+	at := func() time.Time { return when }
 	same := false
 	if err := openpgp.DetachSign(&out, key, bytes.NewReader(data), &packet.Config{Time: at, NonDeterministicSignaturesViaNotation: &same}); err != nil {
 		panic("rpmrepotest: sign: " + err.Error())

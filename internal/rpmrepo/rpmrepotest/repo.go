@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 
@@ -29,10 +30,14 @@ type Repo struct {
 	Data, Beside map[string]string
 	// Place returns the location of a package; "Packages/<file>" if nil.
 	Place func(Package) string
-	// Primary and Repomd change texts before they are named and signed.
-	Primary, Repomd func(string) string
+	// Primary, Filelists and Repomd change texts before they are named and signed.
+	Primary, Filelists, Repomd func(string) string
 	// Metadata leaves the rpms themselves out.
 	Metadata bool
+	// Bytes are rpms that were made in another way, by name of the package.
+	Bytes map[string][]byte
+	// SignedAt is when repomd.xml was signed; 1700000000 if zero.
+	SignedAt time.Time
 }
 
 func sum(kind string, data []byte) string {
@@ -49,7 +54,10 @@ func (r Repo) Files() map[string][]byte {
 	}
 	var primary, filelists strings.Builder
 	for _, p := range r.Packages {
-		data := p.Bytes(r.Key)
+		data, ok := r.Bytes[p.Name]
+		if !ok {
+			data = p.Bytes(r.Key)
+		}
 		at := "Packages/" + p.File()
 		if r.Place != nil {
 			at = r.Place(p)
@@ -75,7 +83,11 @@ func (r Repo) Files() map[string][]byte {
 	}
 	var entries strings.Builder
 	r.data(files, &entries, "primary", ".xml", text)
-	r.data(files, &entries, "filelists", ".xml", wrap("filelists", `xmlns="http://linux.duke.edu/metadata/filelists"`, len(r.Packages), filelists.String()))
+	names := wrap("filelists", `xmlns="http://linux.duke.edu/metadata/filelists"`, len(r.Packages), filelists.String())
+	if r.Filelists != nil {
+		names = r.Filelists(names)
+	}
+	r.data(files, &entries, "filelists", ".xml", names)
 	for _, kind := range slices.Sorted(maps.Keys(r.Data)) {
 		r.data(files, &entries, kind, ".xml", r.Data[kind])
 	}
@@ -100,9 +112,18 @@ func (r Repo) pointer(files map[string][]byte, entries string) {
 	}
 	files["repodata/repomd.xml"] = []byte(text)
 	if r.Signed {
-		files["repodata/repomd.xml.asc"] = sign(r.Key, []byte(text))
+		files["repodata/repomd.xml.asc"] = r.Sign([]byte(text))
 		files["repodata/repomd.xml.key"] = debrepotest.ArmoredKeys(r.Key)
 	}
+}
+
+// Sign returns a binary signature of a repomd.xml.
+func (r Repo) Sign(text []byte) []byte {
+	at := r.SignedAt
+	if at.IsZero() {
+		at = time.Unix(1700000000, 0)
+	}
+	return sign(r.Key, text, at)
 }
 
 // data adds one data file.
