@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -33,7 +34,14 @@ func ask(ctx context.Context, t client.Client, spec *mirrorspec.Spec, mirror str
 	if err != nil {
 		return out, err
 	}
-	if err := run.Get(ctx, &out); err != nil {
+	stop := sayWaiting(ctx, os.Stderr, t, askRoles(spec))
+	err = run.Get(ctx, &out)
+	stop()
+	if ctx.Err() != nil {
+		abandon(t, run)
+		return out, ctx.Err()
+	}
+	if err != nil {
 		_, text := activities.FaultOf(err)
 		return out, fmt.Errorf("%s", text)
 	}

@@ -30,6 +30,7 @@ func dialTo(ctx context.Context, o client.Options, tel *telemetry.Telemetry) (cl
 	o.Logger = tlog.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	defer sayConnecting(o.HostPort)()
 	return service.Dial(ctx, o)
 }
 

@@ -39,6 +39,7 @@ one, else by itself. A cycle that runs already is joined.`,
 				if err := registerAttributes(ctx, t, namespace()); err != nil {
 					return err
 				}
+				fmt.Fprintln(c.ErrOrStderr(), "starter:", temporalName())
 				run, err := runCycle(ctx, t, workflows.CycleInput{Spec: *spec, Only: only, DryRun: dry}, c.ErrOrStderr())
 				if err != nil {
 					return err
@@ -46,7 +47,9 @@ one, else by itself. A cycle that runs already is joined.`,
 				if detach {
 					return printStarted(c.OutOrStdout(), g.json, run)
 				}
+				stop := sayMissing(ctx, c.ErrOrStderr(), t, needed(spec))
 				result, err := follow(ctx, t, run, progressTo(c.OutOrStdout(), g.json))
+				stop()
 				if err != nil {
 					return err
 				}

@@ -59,6 +59,7 @@ judged by what the volume location database says afterwards. The exit status is
 				err = setup(c.OutOrStdout(), spec)
 			}
 			if err == nil && !offline {
+				fmt.Fprintln(c.OutOrStdout(), temporalName())
 				err = setupTemporal(c.Context(), retention)
 			}
 			if err == nil && volumes && len(left) > 0 {

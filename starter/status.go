@@ -42,6 +42,9 @@ func statusCmd(g *globals) *cobra.Command {
 				code := exitDone
 				for _, m := range spec.Mirrors {
 					s := statusOf(ctx, t, spec, m)
+					if err := ctx.Err(); err != nil {
+						return err
+					}
 					if !s.fine() {
 						code = exitPartly
 					}

@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string) error {
 	if len(f.permit.Dirs) == 0 && slices.ContainsFunc(f.roles, func(r service.Role) bool { return r.Kind != "cycle" }) {
 		logger.Warn("no directory is allowed to this worker, so it will deny what it is asked for: see --spec and --dirs in docs/security.md")
 	}
-	logger.Info("worker starts", "roles", strings.TrimSpace(f.list), "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
+	logger.Info("worker starts", "roles", strings.TrimSpace(f.list), "temporal", o.HostPort, "namespace", o.Namespace, "pid", os.Getpid(), "metrics", t.Address, "tracing", t.Tracing)
 	return service.Run(ctx, service.Options{Client: c, Roles: f.roles, Logger: logger, Builder: f.builder, Crash: service.CrashFromEnv(), Permit: f.permit, Renew: f.allow.renew(logger)})
 }
 

@@ -50,7 +50,6 @@ func TestRecipes(t *testing.T) {
 }
 
 func follow(t *testing.T, name, recipe string) {
-	t.Parallel()
 	p := newPlace(t)
 	p.work(t)
 	p.run(t, "mkdir saved; cp -a trees state regions saved")
