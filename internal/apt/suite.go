@@ -41,7 +41,7 @@ func (e *Engine) plan(ctx context.Context, t *tree.Tree, suite string, keys *deb
 		try := try{again: attempt > 1 || due, due: due, last: attempt == attempts}
 		p, err := e.planOnce(ctx, t, suite, keys, old, d, try)
 		if p == nil && err == nil && old.Missing != "" {
-			return e.lookAgain(t, suite, old)
+			return e.lookAgain(ctx, t, suite, old)
 		}
 		if try.last || !midSync(err) {
 			return p, err
