@@ -144,6 +144,9 @@ func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *sig
 		b.leave(&fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: b.dir, Err: fmt.Errorf("the Release file lists no Packages for %s", lack),
 			Advice: holds(rel.Release)})
 	}
+	if err := b.room(choice.indexes); err != nil {
+		return nil, err
+	}
 	found, err := e.keepAll(ctx, t, choice.indexes, keeping{upstreams: rel.upstreams, dir: b.dir, byHash: rel.AcquireByHash, last: last})
 	if err != nil {
 		return nil, err
