@@ -31,6 +31,10 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	room := roomOf(Target{Storage: mirrorspec.Storage{MinFree: mirrorspec.Size(2 * free)}})
+	if left, err := room(tr); err != nil || left >= 0 {
+		t.Errorf("indexes may take %d bytes of what is to stay free: %v", left, err)
+	}
 	p := bigPlan(t, tr, free)
 	m := &Mirror{t: tr, Target: Target{Storage: mirrorspec.Storage{MinFree: mirrorspec.Size(free / 4)}}}
 	if err := m.precheck(t.Context(), p, 0, 1); !errors.Is(err, fault.NoSpace) {

@@ -212,6 +212,9 @@ func (t *Tree) ID() Identity { return t.id }
 // Epoch returns the lease's number, 0 for a reader.
 func (t *Tree) Epoch() int64 { return t.epoch }
 
+// Run returns what Config.Run says: a run that renews its lease has several epochs.
+func (t *Tree) Run() string { return t.cfg.Run }
+
 // Dir returns the tree's directory and State its state directory.
 func (t *Tree) Dir() string { return t.cfg.Dir }
 
