@@ -58,3 +58,6 @@ func (f *File) Write(p []byte) (int, error) {
 func (f *File) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(struct{ io.Writer }{f}, r)
 }
+
+// WriteString implements io.StringWriter, for the same reason.
+func (f *File) WriteString(s string) (int, error) { return f.Write([]byte(s)) }

@@ -42,6 +42,9 @@ func TestMinFreeStaysFree(t *testing.T) {
 		if advice := err.Error(); !strings.Contains(advice, "to stay free") {
 			t.Error(advice)
 		}
+		if _, err := io.WriteString(f, strings.Repeat("x", piece+1)); !errors.Is(err, fault.NoSpace) {
+			t.Errorf("a string is written to the room that is to stay free: %v", err)
+		}
 		if err := f.Discard(); err != nil {
 			t.Error(err)
 		}
