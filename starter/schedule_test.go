@@ -3,8 +3,10 @@ package main
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/sdk/client"
 
 	"mirrorcycle/mirrorspec"
 )
@@ -40,5 +42,38 @@ func TestEveryChangeOfASpecReachesItsSchedule(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestCycleKeysReachTheSchedule: when Temporal starts cycles is what [cycle] says.
+func TestCycleKeysReachTheSchedule(t *testing.T) {
+	options := func(change func(*mirrorspec.Cycle)) client.ScheduleOptions {
+		spec := &mirrorspec.Spec{Cycle: mirrorspec.Cycle{Name: "demo", Every: mirrorspec.Duration(time.Hour)}}
+		change(&spec.Cycle)
+		return scheduleOptions(spec, applied{})
+	}
+	for key, tc := range map[string]struct {
+		change func(*mirrorspec.Cycle)
+		is     func(client.ScheduleOptions) bool
+	}{
+		"every": {func(c *mirrorspec.Cycle) { c.Every = mirrorspec.Duration(2 * time.Hour) },
+			func(o client.ScheduleOptions) bool { return o.Spec.Intervals[0].Every == 2*time.Hour }},
+		"cron": {func(c *mirrorspec.Cycle) { c.Cron = "0 3 * * *" },
+			func(o client.ScheduleOptions) bool {
+				return slices.Equal(o.Spec.CronExpressions, []string{"0 3 * * *"}) && o.Spec.Intervals == nil
+			}},
+		"time-zone": {func(c *mirrorspec.Cycle) { c.Cron, c.TimeZone = "0 3 * * *", "Europe/Berlin" },
+			func(o client.ScheduleOptions) bool { return o.Spec.TimeZoneName == "Europe/Berlin" }},
+		"jitter": {func(c *mirrorspec.Cycle) { c.Jitter = mirrorspec.Duration(time.Minute) },
+			func(o client.ScheduleOptions) bool { return o.Spec.Jitter == time.Minute }},
+		"catch-up": {func(c *mirrorspec.Cycle) { c.CatchUp = mirrorspec.Duration(5 * time.Hour) },
+			func(o client.ScheduleOptions) bool { return o.CatchupWindow == 5*time.Hour }},
+	} {
+		if tc.is(options(func(*mirrorspec.Cycle) {})) {
+			t.Errorf("%s changes nothing", key)
+		}
+		if o := options(tc.change); !tc.is(o) {
+			t.Errorf("%s: %+v", key, o.Spec)
+		}
 	}
 }

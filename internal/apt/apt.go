@@ -38,7 +38,10 @@ type Config struct {
 	IgnoreValidUntil bool
 	ByHash           bool // lay indexes down under their digests too, where Release allows it
 	Step             tree.Step
-	Now              func() time.Time
+	// Room tells how many bytes the contents of indexes may take; nil where the
+	// file system cannot say.
+	Room func(*tree.Tree) (int64, error)
+	Now  func() time.Time
 }
 
 // Engine plans and settles apt mirrors.

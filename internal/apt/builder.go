@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -26,10 +27,11 @@ type builder struct {
 	entries []manifest.Entry   // unsorted, and a package of all architectures once for each
 	missing []manifest.Entry   // named by the indexes and left out
 	counts  map[string]int64
-	hashed  int64       // entries that are indexes under their digests
-	notes   []tree.Note // what is left out, and why
-	doubted bool        // upstream may well have what is left out
-	fetched bool        // contents of objects were brought into the state to prove them
+	hashed  int64           // entries that are indexes under their digests
+	notes   []tree.Note     // what is left out, and why
+	doubted bool            // upstream may well have what is left out
+	fetched bool            // contents of objects were brought into the state to prove them
+	lost    map[string]lost // by path; see lose
 }
 
 func (b *builder) add(e manifest.Entry) error {
@@ -78,7 +80,7 @@ func (b *builder) contents(index wantedIndex, forms []form) ([]form, error) {
 		return forms, nil
 	}
 	var first error
-	mark := len(b.entries)
+	mark, lost := len(b.entries), maps.Clone(b.lost)
 	for i, f := range forms {
 		err := read(b.t, index.Index, f, list)
 		var bad formError
@@ -87,7 +89,7 @@ func (b *builder) contents(index wantedIndex, forms []form) ([]form, error) {
 		}
 		// Half of it may have been listed already.
 		clear(b.entries[mark:])
-		b.entries = b.entries[:mark]
+		b.entries, b.lost = b.entries[:mark], maps.Clone(lost)
 		if first == nil {
 			first = err
 		}
@@ -104,10 +106,15 @@ func (b *builder) object(filename string, size int64, h debrepo.Hashes) error {
 	}
 	e := manifest.Entry{Path: filename, Kind: manifest.Object, Size: size}
 	var err error
-	if h.SHA256 != "" {
+	switch {
+	case h.SHA256 != "":
 		e.Digest, err = manifest.ParseDigest(h.SHA256)
-	} else {
-		e.Digest, err = b.prove(e, h.SHA512)
+	case b.lost[filename].entry == unproved(e, h.SHA512):
+		return nil // an index of another architecture names it, too
+	default:
+		if e.Digest, err = b.prove(e, h.SHA512); b.lose(e, h.SHA512, err) {
+			return nil
+		}
 	}
 	if err != nil {
 		return err
@@ -171,6 +178,9 @@ func (b *builder) write() (*manifest.Manifest, error) {
 	slices.SortFunc(b.entries, manifest.Compare)
 	b.entries = slices.Compact(b.entries)
 	if err := b.settleTwice(); err != nil {
+		return nil, err
+	}
+	if err := b.settleLost(); err != nil {
 		return nil, err
 	}
 	checked := "" // the directory of the entry before

@@ -24,8 +24,19 @@ type doubt struct {
 	Cycle int64 `json:"cycle,omitempty"`
 	Next  int64 `json:"next,omitempty"`
 	// Lost are the indexes of the committed Release that upstream did not have,
-	// by path, with the epoch of the run that was told so.
-	Lost map[string]int64 `json:"lost,omitempty"`
+	// by path, with the run that was told so first.
+	Lost map[string]teller `json:"lost_by,omitempty"`
+}
+
+// teller is a run. Attempts of one and its steps, each with an epoch of its own,
+// are one answer.
+type teller struct {
+	Epoch int64  `json:"epoch"`
+	Run   string `json:"run,omitempty"`
+}
+
+func (a teller) before(b teller) bool {
+	return a.Epoch < b.Epoch && (a.Run == "" || a.Run != b.Run)
 }
 
 const (
@@ -96,13 +107,17 @@ func (d *doubt) lost(b *builder, index debrepo.Index, left []leftForm) error {
 	if !had {
 		return nil
 	}
-	if told, ok := d.Lost[index.Path]; ok && told < b.t.Epoch() {
+	now := teller{b.t.Epoch(), b.t.Run()}
+	told, ok := d.Lost[index.Path]
+	if ok && told.before(now) {
 		return nil
 	}
-	if d.Lost == nil {
-		d.Lost = map[string]int64{}
+	if !ok {
+		if d.Lost == nil {
+			d.Lost = map[string]teller{}
+		}
+		d.Lost[index.Path] = now
 	}
-	d.Lost[index.Path] = b.t.Epoch()
 	return &fault.Error{Kind: fault.KindOf(err), Op: "apt: plan index", Subject: join(b.dir, index.Path),
 		Err:    fmt.Errorf("it is listed, it was there before, and now it is not: %w", err),
 		Advice: "the suite keeps its generation; if the next cycle gets the same answer, it is believed"}

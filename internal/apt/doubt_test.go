@@ -1,15 +1,16 @@
 package apt_test
 
 import (
-	"bytes"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"mirrorcycle/internal/debrepo"
 	"mirrorcycle/internal/debrepo/debrepotest"
+	"mirrorcycle/internal/tree"
 )
 
 const packagesXZ = "dists/stable/main/binary-amd64/Packages.xz"
@@ -128,32 +129,33 @@ func TestBadForm(t *testing.T) {
 	}
 }
 
+const contents = "dists/stable/main/Contents-amd64"
+
+// loseContents mirrors a suite with Contents and publishes an edition without it,
+// which Release lists.
+func (s *stage) loseContents(t *testing.T) {
+	t.Helper()
+	publish := func(version, text string, files func(map[string][]byte)) {
+		p := deb("a", version)
+		s.publish(map[string][]debrepotest.Package{"stable": {p}})
+		s.forge(forged{plain: stanza(p, nil), files: files, release: func(r *debrepo.Release) {
+			r.Files = append(r.Files, debrepo.File{Path: "main/Contents-amd64", Size: int64(len(text)), Hashes: debrepotest.Digests([]byte(text))})
+		}})
+	}
+	publish("1", "usr/bin/a a\n", func(files map[string][]byte) { files[contents] = []byte("usr/bin/a a\n") })
+	s.mustCycle(t)
+	publish("2", newContents, nil) // the same content would be had from the state
+}
+
+const newContents = "usr/bin/a b\n"
+
 // TestIndexIsLostOnce: an index that was there goes only if two cycles say so.
 func TestIndexIsLostOnce(t *testing.T) {
-	const contents = "dists/stable/main/Contents-amd64"
 	for name, back := range map[string]bool{"and is back": true, "for good": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, nil)
-			publish := func(packages ...debrepotest.Package) {
-				s.publish(map[string][]debrepotest.Package{"stable": packages})
-				var plain bytes.Buffer
-				for _, p := range packages {
-					plain.Write(stanza(p, nil))
-				}
-				text := []byte("usr/bin/a a\n")
-				s.forge(forged{plain: plain.Bytes(), release: func(r *debrepo.Release) {
-					r.Files = append(r.Files, debrepo.File{Path: "main/Contents-amd64", Size: int64(len(text)), Hashes: debrepotest.Digests(text)})
-				}, files: func(files map[string][]byte) { files[contents] = text }})
-			}
-			publish(deb("a", "1"))
-			s.mustCycle(t)
-			publish(deb("a", "2"))
-			// The same content under the same digest would be had from the state.
-			s.forge(forged{plain: stanza(deb("a", "2"), nil), release: func(r *debrepo.Release) {
-				text := []byte("usr/bin/a b\n")
-				r.Files = append(r.Files, debrepo.File{Path: "main/Contents-amd64", Size: int64(len(text)), Hashes: debrepotest.Digests(text)})
-			}})
+			s.loseContents(t)
 			before := snapshot(t, s.b)
 			r := s.cycle()
 			if r.Number != 0 || len(r.Notes) != 1 || !strings.Contains(r.Notes[0].Error, "it is listed, it was there before, and now it is not") {
@@ -161,9 +163,9 @@ func TestIndexIsLostOnce(t *testing.T) {
 			}
 			unchanged(t, before, s.b)
 			if back {
-				s.edit(func(files map[string][]byte) { files[contents] = []byte("usr/bin/a b\n") })
+				s.edit(func(files map[string][]byte) { files[contents] = []byte(newContents) })
 				s.mustCycle(t)
-				if s.b.Read(contents) != "usr/bin/a b\n" {
+				if s.b.Read(contents) != newContents {
 					t.Error("it is not upstream's")
 				}
 				return
@@ -174,6 +176,29 @@ func TestIndexIsLostOnce(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAttemptsAreOneAnswer: a plan that was cut off and is tried again, and the
+// plan of a run's next step, which has renewed its lease, confirm nothing.
+func TestAttemptsAreOneAnswer(t *testing.T) {
+	s := newStage(t, nil)
+	s.loseContents(t)
+	cfg := tree.Config{Dir: filepath.Join(s.b.Dir, "tree"), State: filepath.Join(s.b.Dir, "state"), Holder: "test", Run: "one"}
+	plan := func(what string, open func() (*tree.Tree, error)) (epoch int64) {
+		in, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		if _, _, err := s.engine.Plan(t.Context(), in); err == nil || !strings.Contains(err.Error(), "and now it is not") {
+			t.Errorf("%s: %v", what, err)
+		}
+		return in.Epoch()
+	}
+	epoch := plan("first attempt", func() (*tree.Tree, error) { return tree.Open(cfg) })
+	plan("second attempt", func() (*tree.Tree, error) { return tree.Resume(cfg, epoch) })
+	plan("next step", func() (*tree.Tree, error) { return tree.Renew(cfg, epoch) })
+	s.cycleTold(t, contents)
 }
 
 // TestEmptyIndexIsNotServed: archives list plain indexes of size 0 and nothing else.

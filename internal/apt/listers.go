@@ -130,6 +130,9 @@ func (b *builder) listed(r io.Reader, index wantedIndex, parse func([]byte) ([]d
 		return err
 	}
 	dir := join(b.dir, path.Dir(index.Path))
+	if err := b.fits(b.lacking(files)); err != nil {
+		return err
+	}
 	for _, f := range files {
 		p := join(dir, f.Path)
 		d, size, err := b.keepListed(p, f)
@@ -165,6 +168,9 @@ func (b *builder) keepListed(p string, f debrepo.File) (d manifest.Digest, size 
 		if f.Size < 0 || info.Size() == f.Size {
 			return d, info.Size(), nil
 		}
+	}
+	if err := b.fits(max(f.Size, 1)); err != nil { // SHA256SUMS tells no sizes
+		return d, 0, err
 	}
 	res, err := b.e.keepContent(b.ctx, b.t, fetch.Request{Path: p, Size: f.Size, Max: maxInstaller, SHA256: f.Hashes.SHA256})
 	return d, res.Size, err

@@ -41,7 +41,7 @@ func (e *Engine) plan(ctx context.Context, t *tree.Tree, suite string, keys *deb
 		try := try{again: attempt > 1 || due, due: due, last: attempt == attempts}
 		p, err := e.planOnce(ctx, t, suite, keys, old, d, try)
 		if p == nil && err == nil && old.Missing != "" {
-			return e.lookAgain(t, suite, old)
+			return e.lookAgain(ctx, t, suite, old)
 		}
 		if try.last || !midSync(err) {
 			return p, err
@@ -143,6 +143,9 @@ func (e *Engine) table(ctx context.Context, t *tree.Tree, suite string, rel *sig
 	for _, lack := range choice.lacks {
 		b.leave(&fault.Error{Kind: fault.Config, Op: "apt: plan suite", Subject: b.dir, Err: fmt.Errorf("the Release file lists no Packages for %s", lack),
 			Advice: holds(rel.Release)})
+	}
+	if err := b.room(choice.indexes); err != nil {
+		return nil, err
 	}
 	found, err := e.keepAll(ctx, t, choice.indexes, keeping{upstreams: rel.upstreams, dir: b.dir, byHash: rel.AcquireByHash, last: last})
 	if err != nil {

@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"slices"
@@ -13,7 +14,9 @@ import (
 
 // What a suite may do without: one object in twenty, but at least 10 and at most
 // 500. More is no odd file but an upstream in trouble.
-func tolerated(objects int64) int64 { return min(max(10, objects/20), 500) }
+func tolerated(objects int64) int64 { return min(max(10, objects/20), maxTolerated) }
+
+const maxTolerated = 500
 
 // tolerable reports whether a failed object is one that upstream does not have,
 // or has with other bytes, and not one that cannot be had at the moment.
@@ -111,7 +114,7 @@ func changesTo(entries []manifest.Entry, remove bool) iter.Seq2[manifest.Change,
 }
 
 // lookAgain plans a suite whose Release stands still for what was missing of it.
-func (e *Engine) lookAgain(t *tree.Tree, suite string, old suiteState) (*suitePlan, error) {
+func (e *Engine) lookAgain(ctx context.Context, t *tree.Tree, suite string, old suiteState) (*suitePlan, error) {
 	table, err := openTable(t, old.Table)
 	if err != nil {
 		return nil, err
@@ -120,29 +123,16 @@ func (e *Engine) lookAgain(t *tree.Tree, suite string, old suiteState) (*suitePl
 	if err != nil {
 		return nil, err
 	}
-	var again, other []manifest.Entry
-	for m, err := range missing.All() {
-		if err != nil {
-			return nil, err
-		}
-		_, named, err := table.Lookup(m.Path)
-		if err != nil {
-			return nil, err
-		}
-		if named { // with the digest that upstream serves
-			other = append(other, m)
-		} else {
-			again = append(again, m)
-		}
-	}
-	if len(again) == 0 {
-		return nil, nil
+	b := &builder{e: e, ctx: ctx, t: t, suite: suite, was: table}
+	again, other, err := b.askable(missing)
+	if err != nil || len(again) == 0 {
+		return nil, err
 	}
 	whole, err := manifest.Edit(table, changesTo(again, false))
 	if err != nil {
 		return nil, err
 	}
-	p := &suitePlan{Suite: suite, State: old}
+	p := &suitePlan{Suite: suite, State: old, Kept: b.fetched}
 	p.State.Table, p.State.Missing = whole.ID().String(), ""
 	p.State.Notes = slices.DeleteFunc(slices.Clone(old.Notes), func(n tree.Note) bool {
 		return slices.ContainsFunc(again, func(m manifest.Entry) bool { return strings.HasPrefix(n.Error, m.Path+leftOut) })
@@ -156,4 +146,37 @@ func (e *Engine) lookAgain(t *tree.Tree, suite string, old suiteState) (*suitePl
 		p.State.Missing = rest.ID().String()
 	}
 	return p, nil
+}
+
+// askable divides what is missing into what a fetch may bring and what stays
+// missing: a path that the suite names with the digest that upstream serves,
+// and what only its SHA-512 proves and is still not to be had.
+func (b *builder) askable(missing *manifest.Manifest) (again, other []manifest.Entry, err error) {
+	for m, err := range missing.All() {
+		if err != nil {
+			return nil, nil, err
+		}
+		_, named, err := b.was.Lookup(m.Path)
+		if err != nil {
+			return nil, nil, err
+		}
+		sum512, alone := strings.CutPrefix(m.Note, bySHA512)
+		if !alone && !named {
+			again = append(again, m)
+			continue
+		}
+		if !named {
+			have := manifest.Entry{Path: m.Path, Kind: m.Kind, Size: m.Size}
+			have.Digest, err = b.prove(have, sum512)
+			if stop := stops(b.ctx, err); stop != nil {
+				return nil, nil, stop
+			}
+			if err == nil {
+				again = append(again, have)
+				continue
+			}
+		}
+		other = append(other, m)
+	}
+	return again, other, nil
 }

@@ -72,7 +72,7 @@ func TestCachesAreToldToAsk(t *testing.T) {
 		defer s.u.mu.Unlock()
 		p := strings.TrimPrefix(r.URL.Path, "/")
 		asked[p] = append(asked[p], r.Header.Get("Cache-Control"))
-		fail := p == inRelease && len(asked[p]) == 1
+		fail := (p == inRelease || p == packagesXZ) && len(asked[p]) == 1
 		if fail {
 			w.WriteHeader(http.StatusBadGateway)
 		}
@@ -86,7 +86,7 @@ func TestCachesAreToldToAsk(t *testing.T) {
 	if got := asked[inRelease]; !slices.Equal(got, []string{"max-age=0", "no-cache"}) {
 		t.Errorf("InRelease: %q", got)
 	}
-	if got := asked[packagesXZ]; !slices.Equal(got, []string{"max-age=0"}) {
+	if got := asked[packagesXZ]; !slices.Equal(got, []string{"max-age=0", "no-cache"}) {
 		t.Errorf("Packages.xz: %q", got)
 	}
 	if got := asked["pool/main/a/a/a_1_amd64.deb"]; !slices.Equal(got, []string{""}) {

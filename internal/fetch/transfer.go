@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -178,12 +179,16 @@ func (t *transfer) request(ctx context.Context, at target) (*http.Request, error
 		}
 	}
 	r.Header.Set("User-Agent", t.c.opt.UserAgent)
-	if t.tries++; t.req.Index && r.Header.Get("Cache-Control") == "" {
-		// As apt asks (RFC 9111, 5.2.1): caches would answer with an old index.
-		r.Header.Set("Cache-Control", "max-age=0")
-		if t.tries > 1 {
-			r.Header.Set("Cache-Control", "no-cache")
-		}
+	// As apt asks (RFC 9111, 5.2.1): caches would answer with an old index.
+	fresh := r.Header.Get("Cache-Control")
+	if t.req.Index {
+		fresh = cmp.Or(fresh, "max-age=0")
+	}
+	if t.tries++; fresh != "" && t.tries > 1 {
+		fresh = "no-cache"
+	}
+	if fresh != "" {
+		r.Header.Set("Cache-Control", fresh)
 	}
 	if !t.req.Index {
 		// The digest is that of the stored bytes; what a server unpacks on the

@@ -225,3 +225,31 @@ func eachSource(t *testing.T, f func(name string, text []byte)) {
 }
 
 var comment = regexp.MustCompile(`(?m)^\s*//.*$`)
+
+// TestCompatibilityNamesTests: each row of docs/compatibility.md is a test that there is.
+func TestCompatibilityNamesTests(t *testing.T) {
+	text, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(`)
+	err = filepath.WalkDir("../..", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(name)
+		for _, m := range declared.FindAllSubmatch(source, -1) {
+			there[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`\bTest[A-Z]\w*`).FindAllString(string(text), -1) {
+		if !there[name] {
+			t.Errorf("docs/compatibility.md names %s, which is no test", name)
+		}
+	}
+}

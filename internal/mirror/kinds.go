@@ -65,7 +65,7 @@ func aptEngine(t Target, client *fetch.Client) (Engine, error) {
 	m := t.Mirror
 	return apt.New(apt.Config{Upstreams: m.Upstream, Suites: m.Suites, Components: m.Components, SuiteComponents: m.SuiteComponents, Architectures: m.Architectures,
 		Indexes: m.Indexes, Translations: m.Translations, Keyring: m.Keyring, Replace: m.OnConflict == mirrorspec.Replace,
-		Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash, Step: stepOf(t)}, client), nil
+		Tolerate: m.Missing == mirrorspec.Tolerate, IgnoreValidUntil: m.IgnoreValidUntil, ByHash: m.ByHash, Step: stepOf(t), Room: roomOf(t)}, client), nil
 }
 
 func yumEngine(t Target, client *fetch.Client) (Engine, error) {
@@ -74,6 +74,15 @@ func yumEngine(t Target, client *fetch.Client) (Engine, error) {
 		MirrorList: m.MirrorList, Keyring: m.Keyring, Proof: m.Proof, Replace: m.OnConflict == mirrorspec.Replace,
 		Tolerate: m.Missing == mirrorspec.Tolerate, Grace: time.Duration(m.Grace),
 		Filter: yum.Filter{Packages: m.Packages, Exclude: m.Exclude, KeepLatest: m.KeepLatest, LeaveSources: m.LeaveSources, LeaveDebuginfo: m.LeaveDebuginfo}, Step: stepOf(t)}, client), nil
+}
+
+// roomOf tells what the contents of indexes may take of the state's disk, but
+// for AFS, whose client cannot say.
+func roomOf(t Target) func(*tree.Tree) (int64, error) {
+	if t.AFS != nil {
+		return nil
+	}
+	return func(tr *tree.Tree) (int64, error) { return tr.Room(int64(t.Storage.MinFree)) }
 }
 
 // stepOf is how much one plan of a mirror brings.

@@ -31,6 +31,10 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	room := roomOf(Target{Storage: mirrorspec.Storage{MinFree: mirrorspec.Size(2 * free)}})
+	if left, err := room(tr); err != nil || left >= 0 {
+		t.Errorf("indexes may take %d bytes of what is to stay free: %v", left, err)
+	}
 	p := bigPlan(t, tr, free)
 	m := &Mirror{t: tr, Target: Target{Storage: mirrorspec.Storage{MinFree: mirrorspec.Size(free / 4)}}}
 	if err := m.precheck(t.Context(), p, 0, 1); !errors.Is(err, fault.NoSpace) {
@@ -47,6 +51,24 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 	m.Storage.MinFree = mirrorspec.Size(2 * free)
 	if err := m.precheck(t.Context(), p, 0, 1); !errors.Is(err, fault.NoSpace) {
 		t.Errorf("what is to stay free is not kept free: %v", err)
+	}
+}
+
+// TestMinFreeIsWatchedWhileWriting: what storage.min-free says counts for what a
+// mirror writes, with no plan that tells of it.
+func TestMinFreeIsWatchedWhileWriting(t *testing.T) {
+	dir := t.TempDir()
+	target := Target{Storage: mirrorspec.Storage{Root: dir, State: filepath.Join(dir, "state"), MinFree: 1 << 60}, Mirror: mirrorspec.Mirror{Name: "demo"}}
+	if _, err := tree.Setup(target.Tree(), "demo"); err != nil {
+		t.Fatal(err)
+	}
+	m := new(Host).Of(target, Run{})
+	if _, err := m.Open(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := m.t.PutIndex([]byte("grown")); !errors.Is(err, fault.NoSpace) {
+		t.Errorf("an index is written to the room that is to stay free: %v", err)
 	}
 }
 

@@ -50,6 +50,24 @@ func (t *Tree) KeepReserve() error {
 	return nil // others were faster: the next one that tends makes it
 }
 
+// Room returns the bytes that an ordinary user may write to the state's file
+// system, where contents of indexes are kept, beside the minFree bytes that are
+// to stay free on the tree's: they count if both are one.
+func (t *Tree) Room(minFree int64) (int64, error) {
+	var state, data unix.Stat_t
+	free, err := t.stateFree()
+	if err == nil {
+		err = errors.Join(unix.Stat(t.cfg.State, &state), unix.Stat(t.cfg.Dir, &data))
+	}
+	if err != nil {
+		return 0, t.explain("tree: free space of", t.cfg.State, err)
+	}
+	if state.Dev == data.Dev {
+		free -= minFree
+	}
+	return free, nil
+}
+
 func (t *Tree) stateFree() (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(t.cfg.State, &st); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -87,6 +88,9 @@ func (b *builder) add(e manifest.Entry) error {
 	return nil
 }
 
+// fresh keeps caches in between from answering with what had the name before.
+var fresh = http.Header{"Cache-Control": {"max-age=0"}}
+
 // together is how many data files of a repository are fetched at once.
 const together = 4
 
@@ -147,6 +151,9 @@ func (b *builder) keepOne(ctx context.Context, d rpmrepo.Data) (manifest.Entry, 
 	}
 	req := proving(b.src.at(p), d.Checksum)
 	req.Size, req.Max = d.Size, maxDataFile
+	if !d.NamesContent() {
+		req.Header = fresh
+	}
 	got, err := b.e.keepContent(ctx, b.t, req)
 	if err != nil {
 		if fault.KindOf(err) != "" {
