@@ -137,6 +137,7 @@ type (
 	LastRun           = mirror.LastRun
 	GenerationSummary = mirror.GenerationSummary
 	Why               = mirror.Why
+	PlanView          = mirror.PlanView
 	WheelState        = mirror.WheelState
 )
 
@@ -160,6 +161,7 @@ const (
 	VerbHold     = mirror.VerbHold
 	VerbResume   = mirror.VerbResume
 	VerbWhy      = mirror.VerbWhy
+	VerbPlan     = mirror.VerbPlan
 	VerbVerify   = mirror.VerbVerify
 	VerbReleases = mirror.VerbReleases
 	VerbWheels   = mirror.VerbWheels
@@ -169,3 +171,6 @@ const (
 
 // Told bounds notes that cross Temporal, in number and in length.
 func Told(all []tree.Note) []tree.Note { return mirror.Told(all) }
+
+// Guard says why a plan needs a person's approval.
+func Guard(g mirrorspec.Guard, info tree.PlanInfo) []string { return mirror.Guard(g, info) }

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"mirrorcycle/activities"
+	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/telemetry"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
@@ -42,11 +43,22 @@ func ask(ctx context.Context, t client.Client, spec *mirrorspec.Spec, mirror str
 		return out, ctx.Err()
 	}
 	if err != nil {
-		_, text := activities.FaultOf(err)
-		return out, fmt.Errorf("%s", text)
+		var a answered
+		a.kind, a.text = activities.FaultOf(err)
+		return out, a
 	}
 	return out, nil
 }
+
+// answered is the fault that a worker answered with.
+type answered struct{ kind, text string }
+
+func (a answered) Error() string { return a.text }
+
+// refused is a worker's word that what was asked is a mistake on the command line.
+type refused struct{ answered }
+
+func (r refused) Unwrap() error { return fault.Config }
 
 func names(spec *mirrorspec.Spec) []string {
 	var out []string

@@ -98,7 +98,7 @@ func newRoot() *cobra.Command {
 	g := new(globals)
 	root.PersistentFlags().BoolVar(&g.json, "json", false, "print one JSON object instead of text")
 	root.AddCommand(validateCmd(g), setupCmd(g), upCmd(g), runCmd(g), scheduleCmd(g), statusCmd(g), releasesCmd(g), whyCmd(g), verifyCmd(g),
-		approveCmd(g), holdCmd(g), resumeCmd(g), rollbackCmd(g), regionCmd(g), wheelsCmd(g), doctorCmd(g), initCmd(), clientConfigCmd(g), serveCmd(), originCmd(), healthcheckCmd(), demoCmd(), versionCmd(g))
+		planCmd(g), approveCmd(g), holdCmd(g), resumeCmd(g), rollbackCmd(g), regionCmd(g), wheelsCmd(g), doctorCmd(g), initCmd(), clientConfigCmd(g), serveCmd(), originCmd(), healthcheckCmd(), demoCmd(), versionCmd(g))
 	markRan(root)
 	return root
 }

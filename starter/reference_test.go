@@ -89,6 +89,7 @@ func TestReferenceOfJSON(t *testing.T) {
 		{"status: mirrors[]", mirrorStatus{}},
 		{"releases: generations[]", activities.GenerationSummary{}},
 		{"why: why", activities.Why{}},
+		{"plan: plans[]", activities.PlanView{}},
 		{"verify: verified.<mirror>", activities.Verified{}},
 		{"run, up: cycle", workflows.CycleResult{}},
 		{"doctor: findings[]", doctor.Finding{}},

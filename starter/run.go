@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"mirrorcycle/activities"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -177,7 +178,7 @@ func describe(m workflows.MirrorResult) string {
 		fmt.Fprintf(&b, "  %s\n", reason)
 	}
 	if m.Outcome == workflows.Held {
-		fmt.Fprintf(&b, "  look at it, then: starter approve %s %s\n", m.Mirror, m.Plan)
+		fmt.Fprintf(&b, "  look at it: starter plan %s; then: %s\n", m.Mirror, site.Approve(m.Mirror, m.Approval()))
 	}
 	for i, d := range m.Deferred {
 		if i == 10 {
@@ -214,26 +215,6 @@ func describe(m workflows.MirrorResult) string {
 		b.WriteString("\n")
 	}
 	return b.String()
-}
-
-func approveCmd(g *globals) *cobra.Command {
-	var file string
-	var reject bool
-	c := &cobra.Command{
-		Use:   "approve MIRROR DIGEST",
-		Short: "Run a held mirror with the removals of that plan approved",
-		Args:  cobra.ExactArgs(2),
-		RunE: func(c *cobra.Command, args []string) error {
-			if reject {
-				q := activities.Question{Verb: activities.VerbHold, Reason: "plan " + args[1] + " was rejected"}
-				return command(c, g, file, args[0], q, "is on hold: "+q.Reason)
-			}
-			return mirrorRun(c, g, file, args[0], workflows.Order{Approved: args[1]})
-		},
-	}
-	specFlag(c, &file)
-	c.Flags().BoolVar(&reject, "reject", false, "put the mirror on hold instead")
-	return c
 }
 
 func rollbackCmd(g *globals) *cobra.Command {

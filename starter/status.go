@@ -13,6 +13,7 @@ import (
 
 	"mirrorcycle/activities"
 	"mirrorcycle/internal/release"
+	"mirrorcycle/internal/site"
 	"mirrorcycle/mirrorspec"
 )
 
@@ -143,7 +144,7 @@ func (s mirrorStatus) note() string {
 	case s.Committed != s.Sealed:
 		return fmt.Sprintf("generation %d is not verified", s.Committed)
 	case s.Last != nil && s.Last.Plan != "":
-		return fmt.Sprintf("held: %s: starter approve %s %s", strings.Join(s.Last.Reasons, "; "), s.Mirror, s.Last.Plan)
+		return fmt.Sprintf("held: %s: look at it: starter plan %s; then: %s", strings.Join(s.Last.Reasons, "; "), s.Mirror, site.Approve(s.Mirror, s.Last.Plan))
 	case s.Last != nil:
 		return s.Last.Outcome + ": " + s.Last.Error
 	case s.Missing+s.Refused > 0:

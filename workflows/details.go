@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"mirrorcycle/internal/site"
 	"mirrorcycle/internal/tree"
 )
 
@@ -147,7 +148,7 @@ func note(m MirrorResult) string {
 
 // approval is what releases a held mirror.
 func approval(m MirrorResult) string {
-	return fmt.Sprintf("- look at it, then: `starter approve %s %s`\n", m.Mirror, m.Plan)
+	return fmt.Sprintf("- look at it with `starter plan %s`, then: `%s`\n", m.Mirror, site.Approve(m.Mirror, m.Approval()))
 }
 
 // stages says what a mirror does in each stage of a run.

@@ -139,7 +139,7 @@ func (m *refresh) plan(ctx workflow.Context) (p activities.Planned, ok bool) {
 	p.Info.Deferred = nil // the result has them already
 	info := p.Info
 	m.result.Plan, m.result.Info = p.Digest, &info
-	if reasons := Guard(m.in.Target.Mirror.Guard, p.Info); len(reasons) > 0 && !p.Approved {
+	if reasons := activities.Guard(m.in.Target.Mirror.Guard, p.Info); len(reasons) > 0 && !p.Approved {
 		m.result.Outcome, m.result.Reasons = Held, reasons
 		return m.rest()
 	}
@@ -166,7 +166,7 @@ func (m *refresh) rest() (p activities.Planned, ok bool) {
 		return p, false
 	}
 	p, err := plan(m.work, m.queue, activities.PlanInput{Target: m.in.Target, Epoch: m.opened.Epoch, Spare: true})
-	if m.stopped() || err != nil || p.Digest == "" || len(Guard(m.in.Target.Mirror.Guard, p.Info)) > 0 {
+	if m.stopped() || err != nil || p.Digest == "" || len(activities.Guard(m.in.Target.Mirror.Guard, p.Info)) > 0 {
 		return p, false // the plan that is held is what there is to tell
 	}
 	p.Info.Deferred = nil

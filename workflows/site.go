@@ -112,7 +112,7 @@ func siteStatus(spec mirrorspec.Spec, r CycleResult) site.Status {
 		got := results[m.Name]
 		out := site.Mirror{Name: m.Name, Kind: m.Kind, Outcome: string(got.Outcome), FaultKind: got.FaultKind, Error: got.Error, Reasons: got.Reasons}
 		if got.Outcome == Held {
-			out.Plan = got.Plan
+			out.Plan = got.Approval()
 		}
 		for _, d := range got.Deferred {
 			out.Deferred = append(out.Deferred, site.Note{Unit: d.Unit, Error: d.Error, Known: d.Known})

@@ -126,6 +126,14 @@ type MirrorResult struct {
 	Replaced []Order `json:"replaced,omitempty"`
 }
 
+// Approval is the digest by which a person approves a held plan: of what it removes.
+func (m MirrorResult) Approval() string {
+	if m.Info != nil && m.Info.Removals != "" {
+		return m.Info.Removals
+	}
+	return m.Plan
+}
+
 // WheelsInput builds what one platform of a wheels mirror lacks.
 type WheelsInput struct {
 	Target   activities.Target   `json:"target"`

@@ -390,7 +390,7 @@ func TestGuard(t *testing.T) {
 		"more than there is":            {tree.PlanInfo{BaseObjects: -1, Drops: 1}, true},
 	}
 	for name, c := range cases {
-		if got := workflows.Guard(g, c.info); (len(got) > 0) != c.held {
+		if got := activities.Guard(g, c.info); (len(got) > 0) != c.held {
 			t.Errorf("%s: %v", name, got)
 		}
 	}

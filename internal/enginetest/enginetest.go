@@ -188,3 +188,17 @@ func (b *Bench) Tree() *tree.Tree {
 	b.tb.Cleanup(func() { t.Close() })
 	return t
 }
+
+// Rollback commits generation to anew, as starter rollback and starter resume do.
+func (b *Bench) Rollback(to int64) error {
+	t, err := tree.Open(b.config())
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	g, err := t.Rollback(b.tb.Context(), to, 0)
+	if err == nil {
+		b.verify(t, g)
+	}
+	return err
+}

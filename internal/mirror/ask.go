@@ -20,6 +20,7 @@ const (
 	VerbHold     = "hold"
 	VerbResume   = "resume"
 	VerbWhy      = "why"
+	VerbPlan     = "plan"
 	VerbVerify   = "verify"
 	VerbReleases = "releases"
 	VerbWheels   = "wheels"
@@ -35,6 +36,9 @@ type Question struct {
 	Cycle   string              `json:"cycle,omitempty"`  // status: the name of the cycle whose last run to tell of
 	Path    string              `json:"path,omitempty"`   // why: relative to the tree
 	Reason  string              `json:"reason,omitempty"` // hold, skip
+	Plan    string              `json:"plan,omitempty"`   // plan: a held one's digest, or eight characters of it
+	From    int64               `json:"from,omitempty"`   // plan: so many rows were answered before
+	Rows    int                 `json:"rows,omitempty"`   // plan: at most
 	Full    bool                `json:"full,omitempty"`   // verify
 	Deep    bool                `json:"deep,omitempty"`   // verify
 
@@ -50,6 +54,7 @@ type Question struct {
 type Answer struct {
 	Status      *MirrorStatus       `json:"status,omitempty"`
 	Why         *Why                `json:"why,omitempty"`
+	Plan        *PlanView           `json:"plan,omitempty"` // nil if none is stored
 	Verified    *Verified           `json:"verified,omitempty"`
 	Generations []GenerationSummary `json:"generations,omitempty"`
 	Wheels      []WheelState        `json:"wheels,omitempty"`
@@ -121,6 +126,8 @@ func (m *Mirror) Answer(ctx context.Context, q Question) (out Answer, err error)
 		if out.Why, err = why(m.t, q.Path); err == nil {
 			err = out.Why.lacking(m.t, q)
 		}
+	case VerbPlan:
+		out.Plan, err = m.planView(q)
 	case VerbReleases:
 		out.Generations, err = generations(m.t)
 	case VerbVerify:

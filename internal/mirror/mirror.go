@@ -125,6 +125,9 @@ func (h *Host) Of(t Target, r Run) *Mirror {
 func (m *Mirror) config() tree.Config {
 	c := m.Tree()
 	c.Crash, c.Run, c.Holder = m.run.Crash, m.run.ID, m.run.Holder
+	if m.AFS == nil { // an AFS client cannot tell; there the volume's quota ends what is too much
+		c.MinFree = int64(m.Storage.MinFree)
+	}
 	return c
 }
 

@@ -54,6 +54,24 @@ func TestWhatIsThereNeedsNoRoom(t *testing.T) {
 	}
 }
 
+// TestMinFreeIsWatchedWhileWriting: what storage.min-free says counts for what a
+// mirror writes, with no plan that tells of it.
+func TestMinFreeIsWatchedWhileWriting(t *testing.T) {
+	dir := t.TempDir()
+	target := Target{Storage: mirrorspec.Storage{Root: dir, State: filepath.Join(dir, "state"), MinFree: 1 << 60}, Mirror: mirrorspec.Mirror{Name: "demo"}}
+	if _, err := tree.Setup(target.Tree(), "demo"); err != nil {
+		t.Fatal(err)
+	}
+	m := new(Host).Of(target, Run{})
+	if _, err := m.Open(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := m.t.PutIndex([]byte("grown")); !errors.Is(err, fault.NoSpace) {
+		t.Errorf("an index is written to the room that is to stay free: %v", err)
+	}
+}
+
 func bigPlan(t *testing.T, tr *tree.Tree, size int64) *tree.Plan {
 	t.Helper()
 	w, err := tr.NewPlan(nil)

@@ -145,12 +145,14 @@ func (m *Mirror) tendTree(ctx context.Context, o TendOptions, out *Tended) (err 
 // maxHeld bounds the plans that are kept for a person's approval.
 const maxHeld = 8
 
+// heldMemo names the memo with their digests.
+const heldMemo = "held"
+
 // heldPlans are the plans that a person may have read of since the mirror was
 // last not held, oldest first. Each cycle plans anew, and with another base the
 // same removals have another digest: whoever approves an older one means them.
 func heldPlans(t *tree.Tree, o TendOptions) ([]string, error) {
-	const name = "held"
-	data, err := t.Memo(name)
+	data, err := t.Memo(heldMemo)
 	if err != nil {
 		return nil, err
 	}
@@ -172,5 +174,5 @@ func heldPlans(t *tree.Tree, o TendOptions) ([]string, error) {
 	if data, err = json.Marshal(now); err != nil {
 		return nil, err
 	}
-	return now, t.SetMemo(name, data)
+	return now, t.SetMemo(heldMemo, data)
 }

@@ -48,7 +48,7 @@ func Due(cycle string, r *standing.Record, told standing.Told, lag time.Duration
 		m := &r.Status.Mirrors[i]
 		n := standing.Notice{Version: Version, Cycle: cycle, Mirror: m.Name, Since: now, Detail: m.Error}
 		if m.Outcome == Held {
-			n.Detail, n.Run = strings.Join(m.Reasons, "; "), "starter approve "+m.Name+" "+m.Plan
+			n.Detail, n.Run = strings.Join(m.Reasons, "; "), site.Approve(m.Name, m.Plan)
 		}
 		c := condition(m.Outcome, m.LevelAt, now, lag)
 		if lacks := lacking(m.Deferred); c == Recovered && lacks != "" {

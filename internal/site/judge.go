@@ -68,6 +68,14 @@ func adviceFor(kind string) string {
 	return "Look at the run in Temporal's Web UI."
 }
 
+// shortest is how many characters of a digest name a held plan.
+const shortest = 8
+
+// Approve is the command that approves a held plan of a mirror by its digest.
+func Approve(mirror, digest string) string {
+	return "starter approve " + mirror + " " + digest[:min(len(digest), shortest)]
+}
+
 // problems are those of the mirror itself, its regions' come apart.
 func (m *Mirror) problems() []Problem {
 	var out []Problem
@@ -77,9 +85,9 @@ func (m *Mirror) problems() []Problem {
 	}
 	switch m.Outcome {
 	case "held":
-		run := "starter approve " + m.Name + " " + m.Plan
+		run := Approve(m.Name, m.Plan)
 		add(Problem{Level: Attention, What: "waits for your approval", Detail: strings.Join(m.Reasons, "; "), Run: run,
-			Do: "Upstream removes more than the guard allows. Look at the plan, then approve it; or wait: the next cycle plans anew."})
+			Do: "Upstream removes more than the guard allows. Look at it with starter plan " + m.Name + ", then approve it; or wait: the next cycle plans anew."})
 	case "partial":
 		add(Problem{Level: Attention, What: "took over only a part", Detail: notes(m.Deferred), Do: "What is left stayed as it was and is tried again with every cycle."})
 	case "late":

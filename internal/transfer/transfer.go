@@ -6,6 +6,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -36,6 +37,10 @@ type Options struct {
 	// works. Shards come in one after the other then, and a shard that syncs or
 	// has but a few large objects left gives its seats to the next.
 	Seats *semaphore.Weighted
+	// Untold is the most bytes that the objects of a shard of which upstream does
+	// not say the size may have together; 0 is 64 GB. What is above it is left to a
+	// later cycle.
+	Untold int64
 	// Progress is called after each object with the totals so far.
 	Progress func(objects, bytes int64)
 }
@@ -55,6 +60,7 @@ func Run(ctx context.Context, t *tree.Tree, p *tree.Plan, shard int, o Options) 
 		items = append(items, it)
 	}
 	r := runner{t: t, o: o}
+	r.untold.Store(cmp.Or(o.Untold, maxUntold))
 	results := make([][]tree.Result, len(items))
 	g, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
@@ -101,6 +107,7 @@ type runner struct {
 	t              *tree.Tree
 	o              Options
 	objects, bytes atomic.Int64
+	untold         atomic.Int64 // bytes left of Options.Untold
 }
 
 // item has one object, or says why not.
@@ -150,8 +157,13 @@ func (r *runner) have(ctx context.Context, it tree.Item) (tree.Result, error) {
 	if err != nil {
 		return tree.Result{}, err
 	}
-	got, err := r.o.Client.Get(ctx, r.request(it), f)
+	sink := budgeted{File: f}
+	if it.Size < 0 || it.Loose {
+		sink.left = &r.untold
+	}
+	got, err := r.o.Client.Get(ctx, r.request(it), &sink)
 	if err != nil {
+		sink.giveBack()
 		_ = f.Discard() // what is wrong is said already; the next epoch clears the stage
 		return tree.Result{}, err
 	}

@@ -32,6 +32,7 @@ import (
 type house struct {
 	t      *testing.T
 	tree   *tree.Tree
+	cfg    tree.Config
 	client *fetch.Client
 	url    string
 
@@ -47,15 +48,12 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(srv.Close)
 	h.url = srv.URL
 	dir := t.TempDir()
-	cfg := tree.Config{Dir: filepath.Join(dir, "tree"), State: filepath.Join(dir, "state")}
-	if _, err := tree.Setup(cfg, "mirror"); err != nil {
+	h.cfg = tree.Config{Dir: filepath.Join(dir, "tree"), State: filepath.Join(dir, "state")}
+	if _, err := tree.Setup(h.cfg, "mirror"); err != nil {
 		t.Fatal(err)
 	}
+	h.open()
 	var err error
-	if h.tree, err = tree.Open(cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { h.tree.Close() })
 	h.client, err = fetch.New(fetch.Options{Attempts: 1, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} },
 		Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 	if err == nil {
@@ -66,6 +64,17 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(h.client.Close)
 	return h
+}
+
+// open takes the tree, as another run.
+func (h *house) open() {
+	h.t.Helper()
+	tr, err := tree.Open(h.cfg)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { tr.Close() })
+	h.tree = tr
 }
 
 func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -215,7 +215,7 @@ func (t *Tree) writeServed(part string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	_, err = f.File.Write(data)
 	if err = errors.Join(err, f.Sync()); err == nil {
 		err = t.finish(f.File)
 	}

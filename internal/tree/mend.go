@@ -117,7 +117,7 @@ func (t *Tree) Kept(d manifest.Digest, p string) (_ *File, ok bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if _, err = io.Copy(f, in); err != nil {
+	if _, err = io.Copy(f.File, in); err != nil {
 		return nil, false, errors.Join(fmt.Errorf("tree: copy index content %s: %w", d, err), f.Discard())
 	}
 	got, err := hashOf(f.File)

@@ -2,21 +2,14 @@ package tree
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"time"
 
-	"mirrorcycle/internal/durable"
 	"mirrorcycle/internal/fault"
 	"mirrorcycle/internal/manifest"
 )
@@ -93,6 +86,9 @@ type PlanInfo struct {
 	Renamed  []string `json:"renamed,omitempty"` // units that are something else upstream than what was asked for
 	Jumps    []string `json:"jumps,omitempty"`   // serials and dates so far ahead that all that comes later would count as old
 	Deferred []Note   `json:"deferred,omitempty"`
+	// Removals is the SHA-256 of what a person would approve: the paths of Drops, Emptied,
+	// Renamed and what Jumps; "" if that is nothing. It stays the same while upstream only adds.
+	Removals string   `json:"removals,omitempty"`
 	Upstream Upstream `json:"upstream"`
 }
 
@@ -262,78 +258,4 @@ func (w *PlanWriter) Discard() {
 		o.f.Close()
 	}
 	os.RemoveAll(w.dir)
-}
-
-// Finish stores the plan under the digest of its content and returns that
-// digest. A plan that changes nothing is not stored and has none.
-func (w *PlanWriter) Finish() (digest string, info PlanInfo, err error) {
-	defer w.Discard()
-	if !w.info.Changed {
-		return "", w.info, nil
-	}
-	out, err := w.Create(planFile)
-	if err != nil {
-		return "", w.info, err
-	}
-	if err := writeJSON(out, w.info); err != nil {
-		return "", w.info, err
-	}
-	h := sha256.New()
-	for _, name := range slices.Sorted(keys(w.files)) {
-		sum, err := w.files[name].finish()
-		if err != nil {
-			return "", w.info, w.t.explain("tree: plan", name, err)
-		}
-		fmt.Fprintf(h, "%s %x\n", name, sum)
-	}
-	digest = hex.EncodeToString(h.Sum(nil))
-	if err := w.t.stateDir(w.t.statePath("plan")); err != nil {
-		return "", w.info, err
-	}
-	// Its name vouches for its content, also after a power cut.
-	if err := w.t.disks.SyncOf(w.t.cfg.State); err != nil {
-		return "", w.info, w.t.explain("tree: plan", digest, err)
-	}
-	return digest, w.info, w.t.explain("tree: plan", digest, w.store(digest))
-}
-
-// store gives the plan its name. If the same plan was made before, its results
-// stand; those of one that was removed meanwhile do not.
-func (w *PlanWriter) store(digest string) error {
-	name := w.t.statePath("plan", digest)
-	if _, err := w.t.OpenPlan(digest); errors.Is(err, fault.Gone) {
-		if err := w.t.dropState("plan", digest); err != nil {
-			return err
-		}
-	}
-	err := durable.Rename(w.dir, name)
-	if errors.Is(err, fs.ErrExist) || isNotEmpty(err) {
-		now := time.Now()
-		err = os.Chtimes(name, now, now)
-	}
-	return err
-}
-
-func keys[V any](m map[string]V) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
-}
-
-func (o *planOutput) finish() ([]byte, error) {
-	if err := o.w.Flush(); err != nil {
-		return nil, err
-	}
-	in, err := os.Open(o.f.Name())
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	h := sha256.New()
-	_, err = io.Copy(h, in)
-	return h.Sum(nil), errors.Join(err, o.f.Close())
 }

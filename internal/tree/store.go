@@ -125,6 +125,9 @@ func (t *Tree) WriteSegment(d manifest.Digest, data []byte) error {
 // long as a generation that names it is kept.
 func (t *Tree) PutIndex(data []byte) (manifest.Digest, error) {
 	d := manifest.Digest(sha256.Sum256(data))
+	if err := t.spend(&t.stateWatch, t.cfg.State, len(data), t.stateFree); err != nil {
+		return d, err
+	}
 	return d, t.putBlob("index", d, data)
 }
 

@@ -53,6 +53,11 @@ type Config struct {
 	Holder string
 	// Run identifies the run that several processes may belong to; Renew needs it.
 	Run string
+	// MinFree is how many bytes stay free on the disks of tree and state while
+	// files are downloaded and indexes rendered; 0 watches nothing.
+	MinFree int64
+	// Room tells how many bytes may still be written to the tree; nil asks its file system.
+	Room func() (int64, error)
 	// Crash is called with the name of every write boundary. Tests stop there.
 	Crash func(point string)
 	// Now is the clock, time.Now if nil.
@@ -74,6 +79,8 @@ type Tree struct {
 	seq   atomic.Int64
 	nonce string // keeps the temporary names of several processes of one epoch apart
 	dirs  dirs
+
+	watch, stateWatch watch // of the disks of tree and state
 
 	passing   passing
 	disks     *durable.Disks // of who may write
@@ -265,6 +272,9 @@ func (t *Tree) isFenced() bool {
 
 // Free returns the bytes that an ordinary user may still write to the tree's file system.
 func (t *Tree) Free() (int64, error) {
+	if t.cfg.Room != nil {
+		return t.cfg.Room()
+	}
 	var st unix.Statfs_t
 	if err := unix.Statfs(t.cfg.Dir, &st); err != nil {
 		return 0, fmt.Errorf("tree: free space of %s: %w", t.cfg.Dir, err)

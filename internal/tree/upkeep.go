@@ -115,38 +115,6 @@ func (t *Tree) Memo(name string) ([]byte, error) {
 // SetMemo notes data under name. It may be lost without harm.
 func (t *Tree) SetMemo(name string, data []byte) error { return t.writeState(data, "memo", name) }
 
-// Approves reports whether every removal of p is also one of the plan approved.
-func (t *Tree) Approves(approved string, p *Plan) (bool, error) {
-	old, err := t.OpenPlan(approved)
-	if err != nil {
-		return false, err
-	}
-	allowed := map[string]bool{}
-	for path, err := range old.Drops() {
-		if err != nil {
-			return false, err
-		}
-		allowed[path] = true
-	}
-	for path, err := range p.Drops() {
-		if err != nil || !allowed[path] {
-			return false, err
-		}
-	}
-	for _, unit := range p.Info.Renamed {
-		if !slices.Contains(old.Info.Renamed, unit) {
-			return false, nil
-		}
-	}
-	emptied := " " + strings.Join(old.Info.Emptied, " ") + " "
-	for _, unit := range p.Info.Emptied {
-		if !strings.Contains(emptied, " "+unit+" ") {
-			return false, nil
-		}
-	}
-	return true, nil
-}
-
 // Rollback puts the mirror on hold and makes the content of generation to the
 // next generation. It is refused, with a list of up to ten paths, if objects of it are gone.
 func (t *Tree) Rollback(ctx context.Context, to, above int64) (*Generation, error) {

@@ -34,3 +34,22 @@ func TestRevisionsThatJump(t *testing.T) {
 		})
 	}
 }
+
+// TestRollbackTakesAJumpBack: a revision far ahead that was approved by mistake
+// is what later ones are older than, until a rollback brings the one before back.
+func TestRollbackTakesAJumpBack(t *testing.T) {
+	s := newSite(t, nil)
+	s.publish("os", signedRepo(good, 1700000000))
+	first := s.must()
+	s.publish("os", signedRepo(next, 1<<61))
+	s.must() // the bench has no guard: as if approved
+	s.publish("os", signedRepo(next, 1700003600))
+	if r := s.cycle(); r.Err == nil && r.Number != 0 && len(r.Notes) == 0 {
+		t.Fatalf("the older revision is believed; the test shows nothing: %+v", r)
+	}
+	if err := s.b.Rollback(first.Number); err != nil {
+		t.Fatal(err)
+	}
+	s.must()
+	s.holds("os")
+}

@@ -1,6 +1,7 @@
 package cycle_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -39,8 +40,10 @@ func TestApproveWithSparedProjects(t *testing.T) {
 		t.Errorf("a second held cycle made generation %d", again.Mirrors[0].Generation)
 	}
 
-	contains(t, said(t, h, 1, "approve", "pypi", strings.Repeat("0", 64)), "gone; plan again")
-	contains(t, said(t, h, 0, "approve", "pypi", m.Plan), "pypi: done, generation 3", "10 dropped")
+	short := m.Approval()[:8]
+	contains(t, said(t, h, 0, "plan", "pypi"), "pypi: held", fmt.Sprintf("drops %d of", m.Info.Drops), "drop", "nova-1.0", "starter approve pypi "+short)
+	contains(t, said(t, h, 2, "approve", "pypi", strings.Repeat("0", 64)), "what is held is "+short)
+	contains(t, said(t, h, 0, "approve", "pypi", short), "pypi: done, generation 3", "10 dropped")
 	if page := text(t, h, "here", "/pypi/simple/nova/"); strings.Contains(page, "nova-1.0") || !strings.Contains(page, "nova-6.0") {
 		t.Errorf("approved, and the page is\n%s", page)
 	}

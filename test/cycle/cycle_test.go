@@ -146,7 +146,7 @@ func TestOneBadThingStaysOneBadThing(t *testing.T) {
 	}
 	r := h.Cycle()
 	outcomes(t, r, workflows.Held, workflows.Unchanged)
-	contains(t, said(t, h, 3, "status"), "held: removes", "starter approve debian "+r.Mirrors[0].Plan)
+	contains(t, said(t, h, 3, "status"), "held: removes", "starter approve debian "+r.Mirrors[0].Approval()[:8])
 	if m := r.Mirrors[1]; m.Regions[1].Serves != m.Generation || m.Regions[1].Outcome != workflows.Done {
 		t.Errorf("the region did not catch up: %+v", m.Regions[1])
 	}

@@ -20,6 +20,7 @@ import (
 	"mirrorcycle/internal/debrepo/debrepotest"
 	"mirrorcycle/internal/hostconf"
 	"mirrorcycle/internal/lab"
+	kinds "mirrorcycle/internal/mirror"
 )
 
 // machines are configurations as people have them. APT, PYPI and KEY stand for
@@ -84,7 +85,7 @@ func TestInitWritesSpecsThatRun(t *testing.T) {
 		for name, data := range found.Keys() {
 			write(t, filepath.Join(root, name), data)
 		}
-		text, err := found.Spec()
+		text, err := kinds.Init(found)
 		if err != nil {
 			t.Errorf("%s: %v\n%s", m.name, err, text)
 			continue

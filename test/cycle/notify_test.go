@@ -55,7 +55,7 @@ func TestNotify(t *testing.T) {
 		t.Fatalf("%+v", held.Report)
 	}
 	n := next(t, told)
-	if n.Condition != "held" || n.Mirror != "debian" || n.Run != "starter approve debian "+held.Mirrors[0].Plan {
+	if n.Condition != "held" || n.Mirror != "debian" || n.Run != "starter approve debian "+held.Mirrors[0].Approval()[:8] {
 		t.Errorf("%+v", n)
 	}
 	settled(t, h)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +24,11 @@ func said(t *testing.T, h *lab.House, code int, args ...string) string {
 	t.Helper()
 	cmd := command(t, args...)
 	cmd.Env = append(cmd.Env, "TEMPORAL_ADDRESS="+h.Address, "MIRRORCYCLE_SPEC="+filepath.Join(h.Dir, "mirrors.toml"))
-	out, err := cmd.CombinedOutput()
+	read := cmd.CombinedOutput
+	if slices.Contains(args, "--json") { // what it waits for stands beside it
+		read = cmd.Output
+	}
+	out, err := read()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 // one is fetched, and no step asks again for what an earlier one has landed.
 func TestGrowthInSteps(t *testing.T) {
 	t.Parallel()
-	const projects = 70 // a step asks for 32 of them at a time
+	const projects = 70 // four steps of 20 wheels
 	u := lab.NewUpstream(t)
 	for i := range projects {
 		u.Project(fmt.Sprintf("p%02d", i), "1.0")
@@ -41,7 +41,7 @@ func TestGrowthInSteps(t *testing.T) {
 	r := ended(t, run)
 	outcomes(t, r, workflows.Done)
 	m := r.Mirrors[0]
-	if m.Generation != 3 || m.Changes.Added < projects || m.Regions[0].Serves != 3 || m.Info.Left != 0 {
+	if m.Generation != 4 || m.Changes.Added < projects || m.Regions[0].Serves != 4 || m.Info.Left != 0 {
 		t.Errorf("generation %d, %+v, %+v", m.Generation, m.Changes, m.Regions)
 	}
 	check{h, "/pypi/simple/p69/"}.only(t, "here", http.StatusOK)

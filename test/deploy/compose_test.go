@@ -53,6 +53,9 @@ func TestCompose(t *testing.T) {
 			ours(t, s)
 		}
 	}
+	if s := p.Services["wheels-debian-12"]; !slices.Contains(s.SecurityOpt, "systempaths=unconfined") {
+		t.Errorf("%v: what Docker hides of /proc keeps builds from starting, as TestBuildersCanStartBuilds shows", s.SecurityOpt)
+	}
 	for _, name := range []string{"worker-sync", "worker-ord", "worker-cycle"} {
 		if s := p.Services[name]; !slices.Equal(s.CapDrop, []string{"ALL"}) || len(s.CapAdd) > 0 || !s.ReadOnly || s.User == "0:0" {
 			t.Errorf("%s: more rights than it needs", name)

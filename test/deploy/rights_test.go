@@ -106,7 +106,7 @@ func TestUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	lab.Need(t, "systemd-analyze is not installed", err == nil)
 	// In tenths, as systemd 252 counts them: the worker has no rights, the builder has to be root and to mount, the other needs its PAG.
-	for name, most := range map[string]string{"mirrorcycle-worker@": "15", "mirrorcycle-wheels@": "56", "mirrorcycle-afs@": "20"} {
+	for name, most := range map[string]string{"mirrorcycle-worker@": "15", "mirrorcycle-wheels@": "44", "mirrorcycle-afs@": "20"} {
 		data, err := os.ReadFile(filepath.Join(lab.Root(), "deploy/systemd", name+".service"))
 		if err != nil {
 			t.Fatal(err)

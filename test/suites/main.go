@@ -28,12 +28,11 @@ type suite struct {
 	long bool   // it runs only if it is named
 }
 
-// The lanes. What waits more than it works stands in those beside the first; a lane
-// lasts about as long as the others.
+// The lanes. What waits more than it works stands in the second. Two that work, on
+// two cores, only make each other's timeouts run out.
 const (
 	worksLane = iota
-	cellLane
-	rootsLane
+	waitsLane
 	lanes
 )
 
@@ -63,11 +62,11 @@ var all = []suite{
 	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}, {"-count=1", "-timeout=20m", "./test/security"}, {"-count=1", "-timeout=20m", "./test/docs"}, {"-count=1", "-timeout=20m", "./test/scale"}}},
 	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
-	{name: "wheels", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"},
-		{"-count=1", "-timeout=20m", "-run", killing, "./test/wheelcycle"}, {"-count=1", "-timeout=20m", "-skip", killing + "|" + field, "./test/wheelcycle"}}},
-	{name: "wheels-field", lane: rootsLane, long: true, runs: [][]string{{"-count=1", "-timeout=60m", "-v", "-run", field, "./test/wheelcycle"}}},
+	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=30m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"},
+		{"-count=1", "-timeout=30m", "-run", killing, "./test/wheelcycle"}, {"-count=1", "-timeout=30m", "-skip", killing + "|" + field, "./test/wheelcycle"}}},
+	{name: "wheels-field", long: true, runs: [][]string{{"-count=1", "-timeout=60m", "-v", "-run", field, "./test/wheelcycle"}}},
 	// Each run has a cell of its own: one that lacks a server disturbs no other.
-	{name: "afs", lane: cellLane, runs: [][]string{
+	{name: "afs", lane: waitsLane, runs: [][]string{
 		{"-count=1", "-timeout=20m", "./test/afscycle"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + siteOff + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + someOff + ")$", "./test/afs"},
@@ -75,10 +74,10 @@ var all = []suite{
 		{"-count=1", "-timeout=20m", "-run", "^Test(" + killed + ")$", "./test/afs"},
 		{"-count=1", "-timeout=20m", "-p=1", "-skip", "^Test(" + siteOff + "|" + someOff + "|" + moreOff + "|" + killed + ")$", "./internal/afslab", "./test/afs"},
 	}},
-	{name: "site", lane: cellLane, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
-	{name: "real", lane: cellLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives", "./test/rpms"}}},
-	{name: "deploy", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
-	{name: "tutorial", lane: rootsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/tutorial"}}},
+	{name: "site", lane: waitsLane, runs: [][]string{{"-count=1", "-timeout=10m", "./test/site"}}},
+	{name: "real", lane: waitsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/real", "./test/archives", "./test/rpms"}}},
+	{name: "deploy", lane: waitsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/deploy"}}},
+	{name: "tutorial", lane: waitsLane, runs: [][]string{{"-count=1", "-timeout=20m", "./test/tutorial"}}},
 }
 
 // count is what a suite came to.

@@ -106,7 +106,7 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-var approve = regexp.MustCompile(`starter approve \S+ ([0-9a-f]{64})`)
+var approve = regexp.MustCompile(`starter approve \S+ ([0-9a-f]{8,64})`)
 
 func (s *shell) run(c step) {
 	s.t.Helper()
