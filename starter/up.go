@@ -12,6 +12,7 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -52,12 +53,16 @@ is on disk is gone on from at the next up.`,
 			})
 		},
 	}
-	c.Flags().BoolVar(&o.demo, "demo", false, "mirror a demo upstream on loopback")
-	c.Flags().BoolVar(&o.once, "once", false, "end after the first cycle")
-	c.Flags().StringVar(&o.dir, "dir", "", "directory for the demo, Temporal's database and logs (default ./mirrorcycle-data)")
-	c.Flags().StringSliceVar(&o.internal, "internal-hosts", nil, "hosts, host:port, addresses and networks inside that upstreams may lead to, although the spec does not name them")
-	c.Flags().DurationVar(&o.step, "demo-step", 20*time.Second, "how often the demo upstream publishes something")
+	o.flags(c.Flags())
 	return c
+}
+
+func (o *upOptions) flags(f *pflag.FlagSet) {
+	f.BoolVar(&o.demo, "demo", false, "mirror a demo upstream on loopback")
+	f.BoolVar(&o.once, "once", false, "end after the first cycle")
+	f.StringVar(&o.dir, "dir", "", "directory for the demo, Temporal's database and logs (default ./mirrorcycle-data)")
+	f.StringSliceVar(&o.internal, "internal-hosts", nil, "hosts, host:port, addresses and networks inside that upstreams may lead to, although the spec does not name them")
+	f.DurationVar(&o.step, "demo-step", 20*time.Second, "how often the demo upstream publishes something")
 }
 
 // stack ends what up started, newest first, so that Temporal is last.
@@ -110,13 +115,17 @@ func up(ctx context.Context, w io.Writer, args []string, o upOptions) error {
 	if err := upRegions(out, spec, held, &ends); err != nil {
 		return err
 	}
-	allowed := activities.PermitOf(spec).And(activities.Permit{Internal: o.internal})
-	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Permit: allowed})
+	svc, err := service.Start(service.Options{Client: t, Roles: rolesOf(spec), Permit: o.permit(spec)})
 	if err != nil {
 		return err
 	}
 	ends.push(svc.Stop)
 	return cycles(ctx, w, t, spec, upState{options: o, ui: ui, dead: dead, out: out, begin: begin})
+}
+
+// permit is what the worker of up does: what its own spec names, and what flags add.
+func (o upOptions) permit(spec *mirrorspec.Spec) activities.Permit {
+	return activities.PermitOf(spec).And(activities.Permit{Internal: o.internal})
 }
 
 // upState is what the loop of cycles needs to know of the rest.

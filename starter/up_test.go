@@ -4,8 +4,15 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
+
+	"mirrorcycle/internal/fault"
+	"mirrorcycle/internal/fetch"
 	"mirrorcycle/mirrorspec"
 	"mirrorcycle/workflows"
 )
@@ -30,6 +37,36 @@ func TestCyclesAreJoinedOnlyByTheSame(t *testing.T) {
 	in := workflows.CycleInput{Spec: spec, Only: []string{"b", "a", "b"}}
 	if got := cycleID(in); seen[got] != "two" {
 		t.Errorf("the order of --only makes another cycle: %s", got)
+	}
+}
+
+// TestUpAllowsInternalHosts: a URL of upstream's that leads inside is followed
+// where --internal-hosts names its host, and only there.
+func TestUpAllowsInternalHosts(t *testing.T) {
+	inside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "inside") }))
+	defer inside.Close()
+	host := strings.TrimPrefix(inside.URL, "http://")
+	for _, tc := range []struct {
+		args []string
+		kind error
+	}{
+		{nil, fault.Denied},
+		{[]string{"--internal-hosts", "192.0.2.7"}, fault.Denied},
+		{[]string{"--internal-hosts", "192.0.2.7," + host}, nil},
+	} {
+		var o upOptions
+		f := pflag.NewFlagSet("up", pflag.ContinueOnError)
+		if o.flags(f); f.Parse(tc.args) != nil {
+			t.Fatal(tc.args)
+		}
+		client, err := fetch.New(fetch.Options{Attempts: 1, Internal: o.permit(&mirrorspec.Spec{}).Internal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if _, _, err = client.GetBytes(t.Context(), fetch.Request{Path: inside.URL}); !errors.Is(err, tc.kind) {
+			t.Errorf("%q: %v, want %v", tc.args, err, tc.kind)
+		}
 	}
 }
 

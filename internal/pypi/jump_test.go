@@ -52,7 +52,7 @@ func TestRollbackTakesAJumpBack(t *testing.T) {
 	first := s.mustCycle(t)
 	s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "2"))
 	s.serial = 1 << 60 // of the root page
-	s.mustCycle(t) // the bench has no guard: as if approved
+	s.mustCycle(t)     // the bench has no guard: as if approved
 	s.serial = 36_000_100
 	s.set("alpha", s.wheel("alpha", "1"), s.wheel("alpha", "3"))
 	if r := s.cycle(); r.Err == nil && r.Number != 0 && len(r.Notes) == 0 {
