@@ -99,6 +99,9 @@ func (e *Engine) planOnce(ctx context.Context, t *tree.Tree, r repo, keys signer
 		return nil, err
 	}
 	b := &builder{t: t, e: e, repo: r, src: f.src}
+	if err := b.readKey(ctx, f); err != nil {
+		return nil, err
+	}
 	if err := b.all(ctx, md, f, old); err != nil {
 		return nil, err
 	}
@@ -165,9 +168,6 @@ func (e *Engine) proof(ctx context.Context, r repo, f *fetched, keys *rpmrepo.Ke
 		if f.asc, f.ascRes, err = e.optional(ctx, f.src, path.Join(r.dir, ascName)); err != nil {
 			return "", err
 		}
-	}
-	if f.key, _, err = e.optional(ctx, f.src, path.Join(r.dir, keyName)); err != nil {
-		return "", err
 	}
 	proof := e.cfg.Proof
 	if proof == "" {
