@@ -60,7 +60,7 @@ var all = []suite{
 		"./internal/release/...", "./internal/wheels", "./internal/serve", "./internal/journal", "./internal/demo", "./internal/sandbox"}}},
 	{name: "server", dir: "devserver", runs: [][]string{{"-trimpath", "./..."}}},
 	{name: "cycle", runs: [][]string{{"-count=1", "-timeout=20m", "./test/cycle"}, {"-count=1", "-timeout=20m", "./test/telemetry"}, {"-count=1", "-timeout=20m", "./test/security"}, {"-count=1", "-timeout=20m", "./test/docs"}, {"-count=1", "-timeout=20m", "./test/scale"}}},
-	{name: "flips", runs: [][]string{{"-count=1", "-timeout=20m", "./test/flips"}}},
+	{name: "flips", runs: [][]string{{"-count=1", "-timeout=30m", "./test/flips"}}},
 	{name: "node", runs: [][]string{{"-count=1", "-timeout=20m", "./test/node"}}},
 	{name: "wheels", runs: [][]string{{"-count=1", "-timeout=30m", "./test/wheelbuild"}, {"-count=1", "-timeout=20m", "./test/wheels"},
 		{"-count=1", "-timeout=30m", "-run", killing, "./test/wheelcycle"}, {"-count=1", "-timeout=30m", "-skip", killing + "|" + field, "./test/wheelcycle"}}},
