@@ -97,3 +97,17 @@ func TestTagChangesWithTheFile(t *testing.T) {
 		t.Error(res.Status)
 	}
 }
+
+// TestYoungFilesHaveNoDate: clients such as apt compare whole seconds, and another
+// generation may come within this one.
+func TestYoungFilesHaveNoDate(t *testing.T) {
+	dir := region(t)
+	now := time.Now()
+	if err := os.Chtimes(filepath.Join(dir, "apt/dists/s/InRelease"), now, now); err != nil {
+		t.Fatal(err)
+	}
+	res := get(handler(t, dir), "/apt/dists/s/InRelease")
+	if date, tag := res.Header.Get("Last-Modified"), res.Header.Get("ETag"); date != "" || tag == "" {
+		t.Errorf("Last-Modified %q, ETag %q", date, tag)
+	}
+}

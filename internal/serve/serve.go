@@ -236,7 +236,17 @@ func (q *request) file(f *os.File, info fs.FileInfo, name string) {
 		r = r.Clone(r.Context())
 		r.Header.Del("If-Modified-Since")
 	}
-	http.ServeContent(q.w, r, name, info.ModTime(), f)
+	http.ServeContent(q.w, r, name, modified(info), f)
+}
+
+// modified is the date of a file, and none while it is so young that another one
+// may come with the same: clients such as apt compare whole seconds only
+// (RFC 9110, section 8.8.2.2).
+func modified(info fs.FileInfo) time.Time {
+	if at := info.ModTime(); time.Since(at) > 2*time.Second {
+		return at
+	}
+	return time.Time{}
 }
 
 // missing answers for a path that cannot be opened: perhaps a project under

@@ -75,10 +75,15 @@ func contents(t *testing.T, dir string) map[string]string {
 func undisturbed(t *testing.T, u *lab.Upstream) map[string]string {
 	t.Helper()
 	h := lab.New(t, lab.Options{Regions: []string{"here"}, Mirrors: u.AptMirror("debian", "1h"), NoWork: true})
-	start(t, h)
+	w := start(t, h)
 	if r := result(t, h.Start()); r.Outcome != workflows.Done {
 		t.Fatalf("undisturbed run: %+v", r)
 	}
+	// It serves the storage of that name, and would deny what is not its own.
+	if err := w.Cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-w.Ended
 	return contents(t, h.Spec.TreeDir("debian"))
 }
 
