@@ -37,7 +37,7 @@ func moved(t *testing.T) (s *site, was map[string][]byte) {
 // TestEachRequestGoesWrongOnce: whichever request of a cycle is answered wrongly,
 // the tree is the old or the new edition, and one calm cycle later the new one.
 func TestEachRequestGoesWrongOnce(t *testing.T) {
-	calm, _ := moved(t)
+	calm, older := moved(t)
 	calm.must()
 	paths := slices.Sorted(maps.Keys(calm.requests()))
 	if len(paths) < 5 || !slices.Contains(paths, "os/repodata/repomd.xml") || !slices.Contains(paths, "os/repodata/repomd.xml.asc") {
@@ -45,13 +45,13 @@ func TestEachRequestGoesWrongOnce(t *testing.T) {
 	}
 	for _, path := range paths {
 		for kind, answer := range wrong {
+			if kind == "older" && older[path] == nil {
+				continue // the first edition has no such file
+			}
 			t.Run(kind+"/"+path, func(t *testing.T) {
 				t.Parallel()
 				s, was := moved(t)
 				before := s.snapshot()
-				if kind == "older" && was[path] == nil {
-					return // there is none
-				}
 				var asked atomic.Bool
 				s.mu.Lock()
 				is := s.files[path]
@@ -69,10 +69,6 @@ func TestEachRequestGoesWrongOnce(t *testing.T) {
 				}
 				if r.Number == 0 {
 					s.unchanged(before)
-				} else {
-					s.holds("os")
-				}
-				if r.Number == 0 {
 					s.must()
 				}
 				s.holds("os")
