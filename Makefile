@@ -1,7 +1,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-export GOFLAGS ?= -buildvcs=false
+# Paths of this clone are left out, so that clones share what the build cache holds.
+export GOFLAGS ?= -buildvcs=false -trimpath
 SUITE ?=
 DATA ?= mirrorcycle-data
 
